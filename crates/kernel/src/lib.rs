@@ -1,0 +1,28 @@
+//! Layer 0: the words every other crate speaks. No I/O, no `async`, no SQL.
+//!
+//! - [`id`]: typed ids, [`clock`]: time that tests can move, [`random`]: secrets and nonces
+//! - [`permission`]: what may be done, [`role`]: who usually may, [`scope`]: the proof that it was checked
+//! - [`personal`] and [`secret`]: values that cannot be printed, logged or stored by accident
+//! - [`money`]: exact amounts with their currency
+
+pub mod clock;
+pub mod id;
+pub mod money;
+pub mod permission;
+pub mod personal;
+pub mod random;
+pub mod role;
+pub mod scope;
+pub mod secret;
+
+pub use clock::Clock;
+pub use id::Id;
+pub use money::Money;
+pub use permission::{Action, Permission, PermissionSet, Resource};
+pub use personal::{Exit, Personal};
+pub use role::Role;
+pub use scope::{Actor, Denied, Principal, TenantScope};
+pub use secret::Secret;
+
+/// RFC 3339 UTC wherever it leaves the program.
+pub type Time = chrono::DateTime<chrono::Utc>;

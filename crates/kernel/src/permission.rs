@@ -1,0 +1,163 @@
+//! What may be done: an [`Action`] on a [`Resource`], as a type ([`Permission`]) and as a set ([`PermissionSet`]).
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name in SQL, in the API and in the dashboard.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Unknown;
+            fn from_str(text: &str) -> Result<Self, Unknown> {
+                match text { $($text => Ok(Self::$variant),)+ _ => Err(Unknown(stringify!($name))) }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+/// A word that is not in the vocabulary.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a known {0}")]
+pub struct Unknown(pub &'static str);
+
+words! {
+    /// What a permission is about: a column of the roles table in `docs/ARCHITECTURE.md`.
+    Resource {
+        /// Customers, read live from a shop.
+        Customers = "customers",
+        /// Orders, read live from a shop.
+        Orders = "orders",
+        /// Products, read live from a shop.
+        Products = "products",
+        Organization = "organization",
+        /// Members, invitations and grants.
+        Members = "members",
+        /// Connections with their credentials and store permissions.
+        Connections = "connections",
+        ApiKeys = "api_keys",
+        /// The activity log.
+        Events = "events",
+        /// The trail of every change.
+        Audit = "audit",
+        /// Who read what kind of data when.
+        AccessLog = "access_log",
+    }
+}
+
+words! {
+    Action {
+        Create = "create",
+        Read = "read",
+        Update = "update",
+        Delete = "delete",
+        Approve = "approve",
+        Run = "run",
+    }
+}
+
+/// A permission as a type, so that a handler can ask for it in its signature.
+pub trait Permission: Send + Sync + 'static {
+    const RESOURCE: Resource;
+    const ACTION: Action;
+}
+
+/// Declares permission types: `permissions! { ReadOrders = (Orders, Read); }`.
+#[macro_export]
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $name:ident = ($resource:ident, $action:ident);)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+        impl $crate::Permission for $name {
+            const RESOURCE: $crate::Resource = $crate::Resource::$resource;
+            const ACTION: $crate::Action = $crate::Action::$action;
+        }
+    )+};
+}
+
+/// A set of (resource, action) pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PermissionSet(u128);
+
+// Twenty-one resources fit; the twenty-second must widen the set, and the compiler says so.
+const _: () = assert!(Resource::ALL.len() * Action::ALL.len() <= 128);
+
+impl PermissionSet {
+    pub const EMPTY: Self = Self(0);
+
+    const fn bit(resource: Resource, action: Action) -> u128 {
+        1 << (resource as usize * Action::ALL.len() + action as usize)
+    }
+
+    pub const fn of(pairs: &[(Resource, Action)]) -> Self {
+        let mut bits = 0;
+        let mut at = 0;
+        while at < pairs.len() {
+            bits |= Self::bit(pairs[at].0, pairs[at].1);
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    pub const fn contains(self, resource: Resource, action: Action) -> bool {
+        self.0 & Self::bit(resource, action) != 0
+    }
+
+    #[must_use]
+    pub const fn with(self, resource: Resource, action: Action) -> Self {
+        Self(self.0 | Self::bit(resource, action))
+    }
+
+    #[must_use]
+    pub const fn without(self, resource: Resource, action: Action) -> Self {
+        Self(self.0 & !Self::bit(resource, action))
+    }
+
+    /// What both sets hold: a key acts with its scopes ∩ its creator's rights.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = (Resource, Action)> {
+        Resource::ALL
+            .iter()
+            .flat_map(|resource| Action::ALL.iter().map(|action| (*resource, *action)))
+            .filter(move |(resource, action)| self.contains(*resource, *action))
+    }
+}
+
+impl FromIterator<(Resource, Action)> for PermissionSet {
+    fn from_iter<I: IntoIterator<Item = (Resource, Action)>>(pairs: I) -> Self {
+        pairs.into_iter().fold(Self::EMPTY, |set, (resource, action)| set.with(resource, action))
+    }
+}
+
+/// As SQL reads it in `app.can`: `,orders:read,events:read,`. The commas on both ends keep `orders:read` from matching
+/// inside another word.
+impl fmt::Display for PermissionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(",")?;
+        self.iter().try_for_each(|(resource, action)| write!(f, "{resource}:{action},"))
+    }
+}
