@@ -1,1 +1,186 @@
+//! Layer 1: the only doors to rows.
+//!
+//! - [`Db::tenant`] opens a [`TenantTx`] for a [`kernel::TenantScope`]: `BEGIN` and the tenant in one round trip
+//! - [`Db::system`] opens a [`SystemTx`] for one of the few named [`SystemTask`]s, under another login with few grants
+//! - [`Db::ingest`] opens an [`IngestTx`], which can write receipts and logs of many organizations and read none
+//! - [`cluster`] runs PostgreSQL itself when no server is configured
+//!
+//! Nothing else can open a connection: the pools are private, and clippy refuses to make others.
 
+pub mod cluster;
+pub mod listener;
+mod logins;
+mod migrations;
+mod transaction;
+
+use std::time::Duration;
+
+use kernel::{Time, TenantScope};
+use sqlx::{
+    AssertSqlSafe, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+pub use logins::{Login, UnsafeLogin};
+pub use sqlx::PgConnection;
+pub use transaction::{IngestTx, SystemTask, SystemTx, TenantTx};
+
+/// How to reach the four logins (`docs/TENANCY.md`).
+#[derive(Clone)]
+pub struct Logins {
+    pub owner: PgConnectOptions,
+    pub app: PgConnectOptions,
+    pub system: PgConnectOptions,
+    pub ingest: PgConnectOptions,
+}
+
+/// How many connections each login may hold, and how long a caller waits for one.
+#[derive(Clone, Debug)]
+pub struct PoolSizes {
+    pub app: u32,
+    pub system: u32,
+    pub ingest: u32,
+    /// Short, so that a database that is gone becomes a 503 and not a queue.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for PoolSizes {
+    fn default() -> Self {
+        Self { app: 16, system: 6, ingest: 2, acquire_timeout: Duration::from_secs(3) }
+    }
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    app: PgPool,
+    system: PgPool,
+    ingest: PgPool,
+    listener: PgConnectOptions,
+}
+
+/// What can go wrong below the slices. Carries no value of any row: PostgreSQL's own detail quotes them.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// A unique, foreign-key or check constraint said no. The name is ours, so a slice can turn it into a plain message.
+    #[error("constraint {constraint} is violated")]
+    Constraint { constraint: String },
+    /// A row level security policy, or a missing grant, said no: a bug in our permissions, never the caller's fault.
+    #[error("the database refuses: policy or grant ({code})")]
+    Refused { code: String },
+    /// No connection to be had.
+    #[error("the database is not available")]
+    Unavailable,
+    #[error("database error {code}")]
+    Other { code: String },
+    #[error(transparent)]
+    UnsafeLogin(#[from] UnsafeLogin),
+    #[error("migration failed: {0}")]
+    Migration(String),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) => {
+                let code = database.code().unwrap_or_default().into_owned();
+                match (code.as_str(), database.constraint()) {
+                    ("23505" | "23503" | "23514" | "23502", Some(name)) => Self::Constraint { constraint: name.to_owned() },
+                    ("42501", _) => Self::Refused { code },
+                    // Admin shutdown, crash shutdown, cannot connect now, too many connections.
+                    ("57P01" | "57P02" | "57P03" | "53300", _) => Self::Unavailable,
+                    _ => Self::Other { code },
+                }
+            }
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
+                Self::Unavailable
+            }
+            sqlx::Error::RowNotFound => Self::Other { code: "row_not_found".to_owned() },
+            sqlx::Error::ColumnDecode { index, .. } => Self::Other { code: format!("column {index}") },
+            _ => Self::Other { code: "driver".to_owned() },
+        }
+    }
+}
+
+impl Db {
+    /// Connects the three serving logins and refuses those that could see past row level security.
+    ///
+    /// # Errors
+    /// [`DbError::UnsafeLogin`] says which login can do what it must not.
+    pub async fn connect(logins: &Logins, sizes: &PoolSizes) -> Result<Self, DbError> {
+        let db = Self {
+            app: pool(&logins.app, Login::App, sizes.app, sizes.acquire_timeout),
+            system: pool(&logins.system, Login::System, sizes.system, sizes.acquire_timeout),
+            ingest: pool(&logins.ingest, Login::Ingest, sizes.ingest, sizes.acquire_timeout),
+            listener: logins.system.clone().application_name("entrepot listener"),
+        };
+        logins::refuse_unsafe(&db.app, Login::App).await?;
+        logins::refuse_unsafe(&db.system, Login::System).await?;
+        logins::refuse_unsafe(&db.ingest, Login::Ingest).await?;
+        Ok(db)
+    }
+
+    /// Brings the schema up to date, as the owner. Safe to run from several nodes at once.
+    ///
+    /// # Errors
+    /// [`DbError::Migration`] when a migration fails or one that has landed was edited.
+    pub async fn migrate(owner: &PgConnectOptions) -> Result<(), DbError> {
+        migrations::run(owner).await
+    }
+
+    /// Makes the partitions around `now` and drops those past their retention.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn maintain_partitions(&self, now: Time) -> Result<(), DbError> {
+        let mut tx = self.system(SystemTask::MaintainPartitions).await?;
+        sqlx::query_scalar!("select app.maintain_partitions($1)", now).fetch_one(tx.conn()).await?;
+        tx.commit().await
+    }
+
+    /// A transaction that sees one organization's rows and nothing else.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when no connection comes free in time.
+    pub async fn tenant(&self, scope: &TenantScope) -> Result<TenantTx, DbError> {
+        // Both values are ours, a UUID and words of our own vocabulary, so that nothing from outside reaches this text.
+        let begin = format!(
+            "begin; set local app.organization_id = '{}'; set local app.permissions = '{}'",
+            scope.organization(),
+            scope.permissions_text()
+        );
+        let tx = self.app.begin_with(AssertSqlSafe(begin)).await?;
+        Ok(TenantTx::new(tx, scope.clone()))
+    }
+
+    /// A transaction of the machine itself, outside any organization.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when no connection comes free in time.
+    pub async fn system(&self, task: SystemTask) -> Result<SystemTx, DbError> {
+        Ok(SystemTx::new(self.system.begin().await?, task))
+    }
+
+    /// A transaction that can write receipts and access-log lines of any organization.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when no connection comes free in time.
+    pub async fn ingest(&self) -> Result<IngestTx, DbError> {
+        Ok(IngestTx::new(self.ingest.begin().await?))
+    }
+
+    /// Closes the pools once their connections are returned.
+    pub async fn close(&self) {
+        tokio::join!(self.app.close(), self.system.close(), self.ingest.close());
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that makes pools")]
+fn pool(options: &PgConnectOptions, login: Login, size: u32, acquire_timeout: Duration) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(acquire_timeout)
+        .idle_timeout(Duration::from_secs(300))
+        // A lazy pool: the server can start while the database is still coming up.
+        .connect_lazy_with(options.clone().application_name(&format!("entrepot {}", login.as_str())))
+}

@@ -16,7 +16,10 @@ pub mod scope;
 pub mod secret;
 
 pub use clock::Clock;
-pub use id::Id;
+pub use id::{
+    AccessReceiptId, ApiKeyId, ConnectionId, CredentialId, DataKeyId, EventId, Id, JobId, MemberId, OrganizationId, SessionId,
+    UserId,
+};
 pub use money::Money;
 pub use permission::{Action, Permission, PermissionSet, Resource};
 pub use personal::{Exit, Personal};

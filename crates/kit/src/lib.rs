@@ -1,1 +1,27 @@
+//! Layer 3: what every slice is made with.
+//!
+//! - [`app`]: the shared state, [`caller`]: who may call a handler, as its first argument
+//! - [`problem`]: errors for people (RFC 9457), [`input`]: bodies and parameters within limits, [`page`]: cursor pages
+//! - [`route`]: a handler with its place in the OpenAPI document
+//! - [`answer`]: the one writer that may put personal data into an answer
+//! - [`trail`]: the activity log and the audit log, [`rate_limit`]: a caller's minute, shared by all nodes
+//! - [`vault`]: sealing, [`single_flight`]: one of a kind at a time
 
+pub mod answer;
+pub mod app;
+pub mod caller;
+pub mod input;
+pub mod page;
+pub mod problem;
+pub mod rate_limit;
+pub mod request_id;
+pub mod route;
+pub mod single_flight;
+pub mod trail;
+pub mod vault;
+
+pub use app::{App, Config};
+pub use caller::{Authorized, Public, SignedIn};
+pub use problem::{Code, Problem};
+
+pub type Router = utoipa_axum::router::OpenApiRouter<App>;

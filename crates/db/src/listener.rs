@@ -1,0 +1,153 @@
+//! What other nodes changed, as it commits: the ear of every cache that decides.
+//!
+//! Notifications are lost while a listener reconnects, so hearing nothing proves nothing. The listener therefore sends
+//! itself a heartbeat through the database; notifications arrive in commit order, so a heartbeat that came back proves
+//! that everything committed before it was sent has been heard. Caches hold only while the last heartbeat that came back
+//! is younger than [`FRESH_FOR`]; otherwise the database is asked.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::time::MissedTickBehavior;
+use uuid::Uuid;
+
+use crate::{Db, DbError};
+
+const CHANNEL: &str = "entrepot_invalidate";
+const HEARTBEAT_EVERY: Duration = Duration::from_millis(125);
+/// How long a heard heartbeat vouches for the caches.
+pub const FRESH_FOR: Duration = Duration::from_millis(500);
+
+/// A row that decides something has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalidation {
+    /// The table, as in SQL.
+    pub table: String,
+    pub organization_id: Option<Uuid>,
+    pub id: Option<Uuid>,
+}
+
+impl Invalidation {
+    /// `table:organization:id`, as `app.invalidate()` writes it.
+    fn parse(payload: &str) -> Option<Self> {
+        let mut parts = payload.split(':');
+        let table = parts.next()?.to_owned();
+        let organization_id = parts.next()?.parse().ok();
+        let id = parts.next()?.parse().ok();
+        Some(Self { table, organization_id, id })
+    }
+}
+
+/// Whether this node hears what others change. Cheap to clone, and to ask.
+#[derive(Clone)]
+pub struct Freshness {
+    /// Milliseconds after `epoch` at which the last heartbeat that came back was sent; 0 when none has.
+    heard: Arc<AtomicU64>,
+    epoch: Instant,
+}
+
+impl Freshness {
+    /// True while caches may be believed.
+    pub fn holds(&self) -> bool {
+        let heard = self.heard.load(Ordering::Acquire);
+        heard != 0 && self.epoch.elapsed() < Duration::from_millis(heard) + FRESH_FOR
+    }
+}
+
+/// What a cache does when something changed. Runs in the listener itself, so that a heartbeat never overtakes the
+/// forgetting that came before it; it must be quick and must not block.
+pub type Forget = Box<dyn Fn(&Change) + Send + Sync>;
+
+/// What a cache is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Row(Invalidation),
+    /// Something may have been missed: forget everything.
+    Everything,
+}
+
+/// The running ear of a node.
+pub struct Listener {
+    freshness: Freshness,
+    caches: Caches,
+    task: tokio::task::JoinHandle<()>,
+}
+
+type Caches = Arc<RwLock<Vec<Forget>>>;
+
+impl Listener {
+    pub fn freshness(&self) -> Freshness {
+        self.freshness.clone()
+    }
+
+    /// Tells `forget` of every change from now on.
+    pub fn subscribe(&self, forget: Forget) {
+        self.caches.write().unwrap_or_else(PoisonError::into_inner).push(forget);
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Db {
+    /// Starts listening, and keeps at it through restarts of the database.
+    pub fn listen(&self) -> Listener {
+        let freshness = Freshness { heard: Arc::new(AtomicU64::new(0)), epoch: Instant::now() };
+        let caches = Caches::default();
+        let task = tokio::spawn(keep_listening(self.listener.clone(), freshness.clone(), caches.clone()));
+        Listener { freshness, caches, task }
+    }
+}
+
+async fn keep_listening(options: PgConnectOptions, freshness: Freshness, caches: Caches) {
+    loop {
+        if let Err(error) = listen_once(&options, &freshness, &caches).await {
+            tracing::warn!(%error, "not hearing changes of other nodes; caches ask the database until it is back");
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn listen_once(options: &PgConnectOptions, freshness: &Freshness, caches: &Caches) -> Result<(), DbError> {
+    #[expect(clippy::disallowed_methods, reason = "a listener holds connections of its own, outside the pools")]
+    let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
+    let mut listener = PgListener::connect_with(&pool).await?;
+    // Reconnecting is ours: what was notified meanwhile is lost, and the caches must know.
+    listener.eager_reconnect(false);
+    let heartbeat = format!("entrepot_heartbeat_{}", Uuid::new_v4());
+    listener.listen_all([CHANNEL, &heartbeat]).await?;
+    tell(caches, &Change::Everything);
+    let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {
+                let sent = u64::try_from(freshness.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+                sqlx::query!("select pg_notify($1, $2)", heartbeat, sent.to_string()).execute(&pool).await?;
+            }
+            notification = listener.try_recv() => {
+                let Some(notification) = notification? else { return Err(DbError::Unavailable) };
+                if notification.channel() == CHANNEL {
+                    tell(caches, &Invalidation::parse(notification.payload()).map_or(Change::Everything, Change::Row));
+                } else if let Ok(sent) = notification.payload().parse() {
+                    freshness.heard.store(sent, Ordering::Release);
+                }
+            }
+        }
+    }
+}
+
+fn tell(caches: &Caches, change: &Change) {
+    for forget in caches.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        forget(change);
+    }
+}

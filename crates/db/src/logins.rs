@@ -1,0 +1,93 @@
+//! The server refuses logins that could bypass row level security.
+
+use sqlx::PgPool;
+
+use crate::DbError;
+
+/// The four logins; `docs/TENANCY.md` says what each may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    Owner,
+    App,
+    System,
+    Ingest,
+}
+
+impl Login {
+    pub const ALL: [Self; 4] = [Self::Owner, Self::App, Self::System, Self::Ingest];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::App => "app",
+            Self::System => "system",
+            Self::Ingest => "ingest",
+        }
+    }
+
+    /// The role whose grants and policies the login must have: itself, or one that it is a member of.
+    pub const fn role(self) -> &'static str {
+        match self {
+            Self::Owner => "entrepot_owner",
+            Self::App => "entrepot_app",
+            Self::System => "entrepot_system",
+            Self::Ingest => "entrepot_ingest",
+        }
+    }
+}
+
+/// A login with more power than serving needs.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the {} login \"{user}\" {problem}. Row level security could not hold it, so Entrepot does not start. \
+     Use four plain logins as docs/TENANCY.md describes.", login.as_str()
+)]
+pub struct UnsafeLogin {
+    pub login: Login,
+    pub user: String,
+    pub problem: &'static str,
+}
+
+pub(crate) async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbError> {
+    let found = sqlx::query!(
+        r#"
+        -- login_powers
+        select
+            current_user::text as "user!",
+            bool_or(r.rolsuper) as "superuser!",
+            bool_or(r.rolbypassrls) as "bypasses!",
+            bool_or(r.rolcreaterole) as "creates_roles!",
+            bool_or(exists (
+                select 1 from pg_class c
+                where c.relowner = r.oid and c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+            )) as "owns!",
+            coalesce(pg_has_role(current_user, (select oid from pg_roles where rolname = $1), 'usage'), false) as "serves!",
+            (
+                select count(*) from pg_roles other
+                where other.rolname = any($2) and pg_has_role(current_user, other.oid, 'member')
+            ) as "others!"
+        from pg_roles r
+        where pg_has_role(current_user, r.oid, 'member')
+        "#,
+        login.role(),
+        &Login::ALL.iter().filter(|other| **other != login).map(|other| other.role().to_owned()).collect::<Vec<_>>()
+    )
+    .fetch_one(pool)
+    .await?;
+    let problem = if found.superuser {
+        "is a superuser"
+    } else if found.bypasses {
+        "has BYPASSRLS"
+    } else if found.creates_roles {
+        "may create roles"
+    } else if found.owns {
+        "owns tables that it serves"
+    } else if !found.serves {
+        "is not (a member of) the role of that name"
+    } else if found.others > 0 {
+        "is also a member of another of the four roles"
+    } else {
+        return Ok(());
+    };
+    Err(UnsafeLogin { login, user: found.user, problem }.into())
+}

@@ -1,0 +1,100 @@
+//! The three kinds of transaction. Each derefs to nothing: SQL is run on [`TenantTx::conn`], in `store.rs` files only.
+
+use kernel::{OrganizationId, TenantScope};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::DbError;
+
+macro_rules! transaction {
+    ($name:ident) => {
+        impl $name {
+            /// For the queries of a `store.rs`.
+            pub fn conn(&mut self) -> &mut PgConnection {
+                &mut self.tx
+            }
+
+            /// # Errors
+            /// When the database refuses or is gone; nothing was then written.
+            pub async fn commit(self) -> Result<(), DbError> {
+                Ok(self.tx.commit().await?)
+            }
+
+            /// Undoes everything. Dropping does the same, later.
+            ///
+            /// # Errors
+            /// When the database is gone.
+            pub async fn rollback(self) -> Result<(), DbError> {
+                Ok(self.tx.rollback().await?)
+            }
+        }
+    };
+}
+
+/// A transaction in one organization.
+pub struct TenantTx {
+    tx: Transaction<'static, Postgres>,
+    scope: TenantScope,
+}
+
+impl TenantTx {
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: TenantScope) -> Self {
+        Self { tx, scope }
+    }
+
+    /// Who acts here, for the audit log and the events.
+    pub fn scope(&self) -> &TenantScope {
+        &self.scope
+    }
+
+    pub fn organization(&self) -> OrganizationId {
+        self.scope.organization()
+    }
+}
+transaction!(TenantTx);
+
+/// What the machine may do outside an organization. The grants that each needs are listed in the catalogue test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemTask {
+    /// Finds out who is calling.
+    Authenticate,
+    /// Makes a user with an organization.
+    SignUp,
+    /// Consumes a single-use state of an OAuth flow.
+    OauthState,
+    /// Claims jobs of all organizations.
+    ClaimJobs,
+    MaintainPartitions,
+    /// Reads and writes facts of the installation.
+    Installation,
+    /// Answers whether the database answers.
+    Readiness,
+}
+
+/// A transaction of the machine.
+pub struct SystemTx {
+    tx: Transaction<'static, Postgres>,
+    task: SystemTask,
+}
+
+impl SystemTx {
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, task: SystemTask) -> Self {
+        Self { tx, task }
+    }
+
+    pub fn task(&self) -> SystemTask {
+        self.task
+    }
+}
+transaction!(SystemTx);
+
+/// A transaction that only writes, for many organizations at once.
+pub struct IngestTx {
+    tx: Transaction<'static, Postgres>,
+}
+
+impl IngestTx {
+    pub(crate) fn new(tx: Transaction<'static, Postgres>) -> Self {
+        Self { tx }
+    }
+}
+transaction!(IngestTx);

@@ -1,0 +1,121 @@
+//! The state that every handler and job shares.
+
+use std::{net::IpAddr, sync::Arc};
+
+use async_trait::async_trait;
+use axum::http::request::Parts;
+use connector::{AppCredentials, Registry, http::Http};
+use db::{Db, listener::Freshness};
+use kernel::{Actor, Clock, ConnectionId, OrganizationId, Principal, UserId};
+use url::Url;
+
+use crate::{Problem, vault::Keyring};
+
+/// What the operator decides.
+pub struct Config {
+    /// Where people and providers reach us; https unless it is loopback.
+    pub public_url: Url,
+    /// The simulators stand in for the providers, and their hosts lead to loopback.
+    pub sandbox: bool,
+    /// Our identity at each provider, by provider key.
+    pub apps: Vec<(String, AppCredentials)>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Requests a minute that a key or a session may make to the live API.
+    pub live_requests_per_minute: u32,
+}
+
+impl Config {
+    /// Cookies are `Secure` and `__Host-` but on loopback http, where a browser would drop them.
+    pub fn is_https(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+
+    pub fn app_credentials(&self, provider: &str) -> Option<&AppCredentials> {
+        self.apps.iter().find(|(key, _)| key == provider).map(|(_, app)| app)
+    }
+}
+
+/// Cheap to clone; handed to every handler by axum and to every job by the runner.
+#[derive(Clone)]
+pub struct App {
+    pub db: Db,
+    pub clock: Clock,
+    pub keyring: Keyring,
+    pub http: Http,
+    pub providers: Registry,
+    pub freshness: Freshness,
+    pub config: Arc<Config>,
+    pub authenticate: Arc<dyn Authenticate>,
+    /// State of single slices, by type: their caches and writers.
+    slices: Arc<axum::http::Extensions>,
+}
+
+impl App {
+    #[expect(clippy::too_many_arguments, reason = "assembled in one place, where every part has a name")]
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        keyring: Keyring,
+        http: Http,
+        providers: Registry,
+        freshness: Freshness,
+        config: Config,
+        authenticate: Arc<dyn Authenticate>,
+        slices: axum::http::Extensions,
+    ) -> Self {
+        Self {
+            db,
+            clock,
+            keyring,
+            http,
+            providers,
+            freshness,
+            config: Arc::new(config),
+            authenticate,
+            slices: Arc::new(slices),
+        }
+    }
+
+    /// The state of a slice, put there by `entrepot::assembly`.
+    ///
+    /// # Panics
+    /// When the assembly forgot it, which every test of the slice shows.
+    pub fn slice<T: Clone + Send + Sync + 'static>(&self) -> &T {
+        self.slices.get::<T>().unwrap_or_else(|| panic!("{} is not assembled", std::any::type_name::<T>()))
+    }
+}
+
+/// Finds out who is calling. `accounts` implements it; kit only knows that somebody does.
+#[async_trait]
+pub trait Authenticate: Send + Sync {
+    /// Who presents these headers.
+    ///
+    /// # Errors
+    /// [`crate::Code::Unauthenticated`] when nobody is known by them.
+    async fn identify(&self, app: &App, parts: &Parts) -> Result<Identity, Problem>;
+
+    /// What they may do in an organization. None asks for the only one they belong to.
+    ///
+    /// # Errors
+    /// [`crate::Code::OrganizationRequired`] with several memberships; [`crate::Code::NotFound`] for a foreign organization.
+    async fn principal(
+        &self,
+        app: &App,
+        identity: &Identity,
+        organization: Option<OrganizationId>,
+    ) -> Result<Principal, Problem>;
+}
+
+/// Somebody whose credentials were verified.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub actor: Actor,
+    pub user: UserId,
+    /// A key belongs to one organization; a session chooses with each request.
+    pub organization: Option<OrganizationId>,
+    /// The stores that a key is limited to.
+    pub stores: Option<Arc<[ConnectionId]>>,
+    /// What a key may do at most.
+    pub scopes: Option<kernel::PermissionSet>,
+}

@@ -1,0 +1,144 @@
+//! Bodies and parameters, with limits and with errors that say where.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{header, request::Parts},
+};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use crate::{App, Code, Problem, problem::FieldError};
+
+/// A JSON body. Larger than the router's limit is 413; unknown fields are for the type to refuse.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let is_json = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")));
+        if !is_json {
+            return Err(Problem::new(Code::UnsupportedMediaType, "Send the body as JSON, with Content-Type: application/json."));
+        }
+        let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
+            if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+                Problem::new(Code::PayloadTooLarge, "The body may be 1 MiB at most.")
+            } else {
+                Problem::new(Code::InvalidRequest, "The body could not be read to its end.")
+            }
+        })?;
+        json(&bytes).map(Self)
+    }
+}
+
+/// Reads JSON; the error names the place by JSON pointer and never quotes the value.
+pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let pointer = pointer(error.path());
+        let detail = describe(error.inner());
+        Problem::new(Code::InvalidRequest, format!("The body is not as documented at \"{pointer}\": {detail}."))
+            .with_error(FieldError { pointer, detail })
+    })?;
+    reader.end().map_err(|_| Problem::new(Code::InvalidRequest, "The body goes on after its JSON value."))?;
+    Ok(value)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |mut pointer, segment| {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            Segment::Enum { variant } => pointer.push_str(&format!("/{variant}")),
+            Segment::Unknown => {}
+        }
+        pointer
+    })
+}
+
+/// Serde's messages quote values, which may be secrets or personal; only their kinds are repeated here.
+fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match error.classify() {
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            format!("it is not JSON (line {}, column {})", error.line(), error.column())
+        }
+        serde_json::error::Category::Data => {
+            let known = ["missing field", "unknown field", "duplicate field", "unknown variant"];
+            match known.iter().find(|start| text.starts_with(**start)) {
+                Some(&"unknown variant") => text.split_once("expected").map_or_else(
+                    || "it is not one of the known values".to_owned(),
+                    |(_, expected)| format!("expected{}", expected.split(" at line").next().unwrap_or_default()),
+                ),
+                Some(_) => text.split(" at line").next().unwrap_or_default().to_owned(),
+                None => text.split_once("expected ").map_or_else(
+                    || "it breaks a rule of this field".to_owned(),
+                    |(_, expected)| format!("expected {}", expected.split(" at line").next().unwrap_or_default()),
+                ),
+            }
+        }
+    }
+}
+
+/// The query string.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        query(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+/// Reads a query string; repeated names become lists.
+pub fn query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    let reader = serde_html_form::Deserializer::new(form_urlencoded(text));
+    serde_path_to_error::deserialize(reader).map_err(|error| {
+        let name = error.path().to_string();
+        let message = error.inner().to_string();
+        // A missing or unknown parameter is named by serde; any other message may quote the value.
+        let detail = if message.starts_with("missing field") || message.starts_with("unknown field") {
+            message
+        } else {
+            "is not of the documented form".to_owned()
+        };
+        Problem::invalid(if name == "." { "query".to_owned() } else { name }, detail)
+    })
+}
+
+fn form_urlencoded(text: &str) -> url::form_urlencoded::Parse<'_> {
+    url::form_urlencoded::parse(text.as_bytes())
+}
+
+/// Ids in the path. One that is not of the right form is as unknown as one that is not there.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        axum::extract::Path::from_request_parts(parts, app).await.map(|path| Self(path.0)).map_err(|_| Problem::not_found())
+    }
+}
+
+/// A field of a PATCH body: absent (leave it), null (clear it) or a value (set it).
+/// Use with `#[serde(default)]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Value))
+    }
+}

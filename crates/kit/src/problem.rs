@@ -1,0 +1,225 @@
+//! Errors for people: what happened, whose side it is on, what to do next (RFC 9457, `application/problem+json`).
+
+use std::{borrow::Cow, time::Duration};
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::request_id;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:ident, $title:literal;)+) => {
+        /// Every way a request can fail. Each has a page in `docs/errors/`, which a test demands.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($(#[$doc])* $variant),+ }
+
+        impl Code {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable word: the end of the problem's `type`, and the result in logs.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status),+ }
+            }
+
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    // What was asked
+    InvalidRequest = "invalid_request", BAD_REQUEST, "The request cannot be read";
+    OrganizationRequired = "organization_required", BAD_REQUEST, "Say which organization you mean";
+    FilterUnsupported = "filter_unsupported", BAD_REQUEST, "The shop cannot apply this filter";
+    UseCursor = "use_cursor", BAD_REQUEST, "Follow the cursor instead of page numbers";
+    InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not valid here";
+    NotSupportedByPlatform = "not_supported_by_platform", BAD_REQUEST, "This platform cannot do that";
+    ConfirmationMismatch = "confirmation_mismatch", UNPROCESSABLE_ENTITY, "The name does not match";
+    ConnectRefused = "connect_refused", UNPROCESSABLE_ENTITY, "The account could not be connected";
+    PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The request is too large";
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Send JSON";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "This address does not take that method";
+    NotFound = "not_found", NOT_FOUND, "There is no such thing here";
+    Conflict = "conflict", CONFLICT, "That is already there";
+    ApiKeyLimit = "api_key_limit", CONFLICT, "No more API keys";
+    OauthRefused = "oauth_refused", BAD_REQUEST, "The connection could not be finished";
+
+    // Who asked
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "Sign in or send an API key";
+    InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "E-mail or password is wrong";
+    CsrfRefused = "csrf_refused", FORBIDDEN, "This browser request was not made by the dashboard";
+    Forbidden = "forbidden", FORBIDDEN, "You may not do this";
+    DataAccessDisabled = "data_access_disabled", FORBIDDEN, "The store's owner has switched this data off";
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
+
+    // The shop
+    StoreNotConnected = "store_not_connected", CONFLICT, "The store is not connected";
+    StoreReauthorizationRequired = "store_reauthorization_required", FAILED_DEPENDENCY, "The shop no longer accepts our access";
+    StoreScopeMissing = "store_scope_missing", FAILED_DEPENDENCY, "The shop has not allowed this";
+    StoreSuspended = "store_suspended", FAILED_DEPENDENCY, "The shop's platform has switched it off";
+    StoreRateLimited = "store_rate_limited", TOO_MANY_REQUESTS, "The shop is asked too often";
+    StoreSlow = "store_slow", GATEWAY_TIMEOUT, "The shop did not answer in time";
+    StoreUnavailable = "store_unavailable", BAD_GATEWAY, "The shop cannot be reached";
+    StoreRejected = "store_rejected", BAD_GATEWAY, "The shop refused the request";
+    StoreAnswerUnreadable = "store_answer_unreadable", BAD_GATEWAY, "The shop's answer cannot be read";
+
+    // Us
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too busy at the moment";
+    DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "Our database is not available";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something broke on our side";
+}
+
+/// A failure on its way to the caller.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    extra: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The body of every failed answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// Stable, and the address of a page about it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: &'static str,
+    pub status: u16,
+    /// What a person can act on.
+    pub detail: String,
+    /// Name this when asking for help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    #[serde(flatten)]
+    pub extra: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FieldError {
+    /// JSON pointer into the body (RFC 6901), or the parameter's name.
+    pub pointer: String,
+    pub detail: String,
+}
+
+impl Problem {
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), errors: vec![], retry_after: None, extra: serde_json::Map::new() }
+    }
+
+    /// The body or a parameter breaks a rule; `pointer` says where.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let error = FieldError { pointer: pointer.into(), detail: detail.into() };
+        Self::new(Code::InvalidRequest, format!("{}: {}", error.pointer, error.detail)).with_error(error)
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "It does not exist, was deleted, or belongs to another organization.")
+    }
+
+    /// A bug or a broken invariant; the cause goes to the log, not to the caller.
+    pub fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "internal error");
+        Self::new(Code::Internal, "This is our fault. Try again; if it stays, tell us the request id.")
+    }
+
+    #[must_use]
+    pub fn with_error(mut self, error: FieldError) -> Self {
+        self.errors.push(error);
+        self
+    }
+
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// A further member of the body (RFC 9457, section 3.2).
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.extra.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl From<kernel::Denied> for Problem {
+    fn from(denied: kernel::Denied) -> Self {
+        Self::new(
+            Code::Forbidden,
+            format!("This needs the permission {}:{}. Ask an owner of the organization.", denied.resource, denied.action),
+        )
+        .with("permission", format!("{}:{}", denied.resource, denied.action))
+    }
+}
+
+impl From<db::DbError> for Problem {
+    fn from(error: db::DbError) -> Self {
+        match error {
+            db::DbError::Unavailable => {
+                Self::new(Code::DatabaseUnavailable, "Nothing was changed. Try again in a few seconds.")
+                    .with_retry_after(Duration::from_secs(2))
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        db::DbError::from(error).into()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.code.status();
+        let body = ProblemBody {
+            kind: format!("/docs/errors/{}", self.code.as_str()),
+            title: self.code.title(),
+            status: status.as_u16(),
+            detail: self.detail.into_owned(),
+            request_id: request_id::current(),
+            errors: self.errors,
+            extra: self.extra,
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(after) = self.retry_after {
+            // Rounded up: coming back a moment early would be refused again.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0)));
+        }
+        // For the access log of the server, which tells failures by their code.
+        response.extensions_mut().insert(self.code);
+        response
+    }
+}

@@ -1,0 +1,118 @@
+//! A handler with its place in the OpenAPI document.
+//!
+//! The permission of an operation is written once, in the handler's first argument; [`route!`](crate::route!) reads it
+//! from the type and puts it into the document, with the answers that every such operation can give.
+
+use axum::handler::Handler;
+use kernel::{Action, Permission, Resource};
+use utoipa::openapi::{
+    ContentBuilder, Ref, RefOr, ResponseBuilder,
+    extensions::ExtensionsBuilder,
+    path::{Operation, Paths},
+    schema::Schema,
+    security::SecurityRequirement,
+};
+use utoipa_axum::router::UtoipaMethodRouter;
+
+use crate::{App, Authorized, Public, SignedIn};
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    Anybody,
+    /// A person with a session.
+    Person,
+    /// A person or a key with this permission.
+    Holder(Resource, Action),
+}
+
+/// The first argument of a handler.
+pub trait FirstArgument {
+    const CALLER: Caller;
+}
+
+impl<P: Permission> FirstArgument for Authorized<P> {
+    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+}
+impl FirstArgument for SignedIn {
+    const CALLER: Caller = Caller::Person;
+}
+impl FirstArgument for Public {
+    const CALLER: Caller = Caller::Anybody;
+}
+
+/// The arguments of a handler, as axum names them in [`Handler`]'s first parameter.
+pub trait Arguments {
+    const CALLER: Caller;
+}
+
+macro_rules! arguments {
+    ($($rest:ident)*) => {
+        impl<M, First: FirstArgument, $($rest),*> Arguments for (M, First, $($rest,)*) {
+            const CALLER: Caller = First::CALLER;
+        }
+    };
+}
+arguments!();
+arguments!(A);
+arguments!(A B);
+arguments!(A B C);
+arguments!(A B C D);
+arguments!(A B C D E);
+
+/// Who may call this handler.
+pub fn caller<H, T>(_handler: &H) -> Caller
+where
+    H: Handler<T, App>,
+    T: Arguments,
+{
+    T::CALLER
+}
+
+/// Registers a handler: `route!(api::list)`.
+#[macro_export]
+macro_rules! route {
+    ($($handler:tt)+) => {
+        $crate::route::document($crate::route::caller(&$($handler)+), ::utoipa_axum::routes!($($handler)+))
+    };
+}
+
+/// Adds to an operation what follows from who may call it.
+pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+    for operation in operations(&mut paths) {
+        let extension = match caller {
+            Caller::Anybody => "public".to_owned(),
+            Caller::Person => "person".to_owned(),
+            Caller::Holder(resource, action) => format!("{resource}:{action}"),
+        };
+        operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", extension).build());
+        let mut answers = vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
+        if caller == Caller::Anybody {
+            operation.security = Some(vec![SecurityRequirement::default()]);
+        } else {
+            operation.security = Some(vec![
+                SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []),
+                SecurityRequirement::new::<_, [&str; 0], &str>("session", []),
+            ]);
+            answers.push(("401", "Nobody is known by these credentials"));
+            answers.push(("403", "The caller lacks the permission, or the CSRF header"));
+            answers.push(("404", "Not there, or not yours"));
+        }
+        for (status, description) in answers {
+            operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(description));
+        }
+    }
+    (schemas, paths, router)
+}
+
+fn operations(paths: &mut Paths) -> impl Iterator<Item = &mut Operation> {
+    paths.paths.values_mut().flat_map(|item| {
+        [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+    })
+}
+
+/// A failed answer, for the document.
+fn problem(description: &str) -> RefOr<utoipa::openapi::Response> {
+    let content = ContentBuilder::new().schema(Some(RefOr::<Schema>::Ref(Ref::from_schema_name("Problem")))).build();
+    ResponseBuilder::new().description(description).content("application/problem+json", content).build().into()
+}
