@@ -1,0 +1,4 @@
+//! The trail of every change, for those who may read it.
+
+pub mod api;
+mod store;
