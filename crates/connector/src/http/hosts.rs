@@ -13,7 +13,7 @@ pub struct Hosts(Option<Arc<Sandbox>>);
 
 #[derive(Debug)]
 struct Sandbox {
-    certificate: Vec<u8>,
+    certificate: Option<Vec<u8>>,
     routes: Vec<(Pattern, Route)>,
     links: Vec<(Pattern, Url)>,
 }
@@ -56,11 +56,11 @@ impl Hosts {
     }
 
     /// The hosts of `routes` are simulated. `certificate` (DER) is the authority that signs for them, trusted for them
-    /// alone; only they are exempt from the guard, and only they are reachable on this machine.
+    /// alone; without one they are reached by http only. Only they are exempt from the guard, and only they are reachable on this machine.
     ///
     /// # Errors
     /// [`InvalidHosts`] names the entry.
-    pub fn sandbox(certificate: Vec<u8>, routes: Vec<Route>, links: Vec<Link>) -> Result<Self, InvalidHosts> {
+    pub fn sandbox(certificate: Option<Vec<u8>>, routes: Vec<Route>, links: Vec<Link>) -> Result<Self, InvalidHosts> {
         let routes = routes
             .into_iter()
             .map(|route| {
@@ -102,7 +102,7 @@ impl Hosts {
     }
 
     pub(super) fn certificate(&self) -> Option<&[u8]> {
-        self.0.as_deref().map(|sandbox| sandbox.certificate.as_slice())
+        self.0.as_deref()?.certificate.as_deref()
     }
 
     pub(super) fn route(&self, host: &str) -> Option<&Route> {

@@ -112,10 +112,7 @@ impl Http {
             https: world.map_err(SetupError::Tls)?,
             http: builder(&options)?.dns_resolver(guarded).tls_certs_only([]).build().map_err(SetupError::Tls)?,
         };
-        let simulated = match hosts.certificate() {
-            Some(der) => Some(simulated(&hosts, &options, der)?),
-            None => None,
-        };
+        let simulated = if hosts.is_sandbox() { Some(simulated(&hosts, &options)?) } else { None };
         let HttpOptions { ports, connect_timeout, .. } = options;
         Ok(Self(Arc::new(Inner { hosts, ports, connect_timeout, world, simulated })))
     }
@@ -255,12 +252,13 @@ fn builder(options: &HttpOptions) -> Result<reqwest::ClientBuilder, SetupError> 
 const POOL_IDLE: Duration = Duration::from_secs(30);
 const POOL_IDLE_PER_HOST_MAX: usize = 256;
 
-fn simulated(hosts: &Hosts, options: &HttpOptions, der: &[u8]) -> Result<Clients, SetupError> {
-    let certificate = reqwest::Certificate::from_der(der).map_err(|_| SetupError::Certificate)?;
+fn simulated(hosts: &Hosts, options: &HttpOptions) -> Result<Clients, SetupError> {
+    let certificate = hosts.certificate().map(reqwest::Certificate::from_der).transpose();
+    let certificate = certificate.map_err(|_| SetupError::Certificate)?;
     let client = |scheme| {
         builder(options)?
             .dns_resolver(Arc::new(Simulated { hosts: hosts.clone(), scheme }))
-            .tls_certs_only([certificate.clone()])
+            .tls_certs_only(certificate.clone())
             .build()
             .map_err(|_| SetupError::Certificate)
     };
