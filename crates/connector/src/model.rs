@@ -61,8 +61,10 @@ impl Address {
 
 impl Wipe for Address {
     fn wipe(&mut self) {
-        let Self { first_name, last_name, company, address1, address2, city, postcode, province, country_code, phone } = self;
-        for field in [first_name, last_name, company, address1, address2, city, postcode, province, country_code, phone] {
+        let Self { first_name, last_name, company, address1, address2, city, postcode, province, country_code, phone } =
+            self;
+        for field in [first_name, last_name, company, address1, address2, city, postcode, province, country_code, phone]
+        {
             field.wipe();
         }
     }

@@ -1,0 +1,74 @@
+//! Names to vetted addresses. The connection is made to exactly the addresses that were vetted: there is no second lookup
+//! whose answer could differ.
+
+use std::{io, net::IpAddr, sync::Arc};
+
+use futures::future::BoxFuture;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::{
+    guard::{Refusal, is_public},
+    hosts::Hosts,
+};
+
+/// Asks a name service.
+pub(super) trait Lookup: Send + Sync + 'static {
+    fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// The operating system's resolver.
+pub(super) struct System;
+
+impl Lookup for System {
+    fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|found| found.ip()).collect()) })
+    }
+}
+
+/// For everything but simulated hosts: one internal address among the answers refuses them all, since which one would be
+/// used is the attacker's choice.
+pub(super) struct Guarded(pub(super) Arc<dyn Lookup>);
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let lookup = self.0.lookup(name.as_str().to_owned());
+        Box::pin(async move {
+            let found = lookup.await?;
+            if found.is_empty() {
+                return Err(io::Error::from(io::ErrorKind::NotFound).into());
+            }
+            if !found.iter().copied().all(is_public) {
+                return Err(Refusal::Internal.into());
+            }
+            // Port 0: the scheme's usual port, or the URL's own.
+            let addresses: Addrs = Box::new(found.into_iter().map(|address| (address, 0).into()));
+            Ok(addresses)
+        })
+    }
+}
+
+/// For simulated hosts, one per scheme: a resolver is told the name alone, and the two schemes are served on two ports.
+pub(super) struct Simulated {
+    pub(super) hosts: Hosts,
+    pub(super) scheme: Scheme,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Https,
+    Http,
+}
+
+impl Resolve for Simulated {
+    fn resolve(&self, name: Name) -> Resolving {
+        let address = self.hosts.route(name.as_str()).map(|route| match self.scheme {
+            Scheme::Https => route.https,
+            Scheme::Http => route.http,
+        });
+        Box::pin(async move {
+            let address = address.ok_or(Refusal::Internal)?;
+            let addresses: Addrs = Box::new(std::iter::once(address));
+            Ok(addresses)
+        })
+    }
+}

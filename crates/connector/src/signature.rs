@@ -1,1 +1,0 @@
-//! Signatures that providers put on what they send and want on what we send.
