@@ -41,7 +41,7 @@ impl Config {
 pub struct App {
     pub db: Db,
     pub clock: Clock,
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
     pub http: Http,
     pub providers: Registry,
     pub freshness: Freshness,
@@ -56,7 +56,7 @@ impl App {
     pub fn new(
         db: Db,
         clock: Clock,
-        keyring: Keyring,
+        keyring: Arc<Keyring>,
         http: Http,
         providers: Registry,
         freshness: Freshness,

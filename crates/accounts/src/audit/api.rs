@@ -1,5 +1,5 @@
 use axum::{Json as Body, extract::State};
-use kernel::Time;
+use chrono::{DateTime, Utc};
 use kit::{
     App, Authorized, Problem, Router,
     input::Query,
@@ -34,7 +34,7 @@ struct AuditEntry {
     before: Option<Value>,
     after: Option<Value>,
     request_id: Option<String>,
-    created_at: Time,
+    created_at: DateTime<Utc>,
 }
 
 /// Who changed what, newest first

@@ -5,7 +5,8 @@ use axum::{
 };
 use axum::extract::State;
 use db::SystemTask;
-use kernel::{Actor, Role, Secret, Time};
+use chrono::{DateTime, Utc};
+use kernel::{Actor, Role, Secret};
 use kit::{App, Code, Problem, Public, Router, SignedIn, input::Json, route};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -60,7 +61,7 @@ struct OpenedSession {
     session_token: String,
     /// Browsers send it back as `X-CSRF-Token` with everything that changes something.
     csrf_token: String,
-    expires_at: Time,
+    expires_at: DateTime<Utc>,
 }
 
 /// Make a user with an organization

@@ -1,0 +1,214 @@
+use axum::{
+    Json as Body,
+    extract::State,
+    http::StatusCode,
+};
+use chrono::{DateTime, Duration, Utc};
+use kit::{App, Authorized, Problem, Router, input::Json, route};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    CreatedKey,
+    model::{KeyPermissions, NewKey},
+    store::KeyRow,
+};
+
+kernel::permissions! {
+    CreateApiKeys = (ApiKeys, Create);
+    ReadApiKeys = (ApiKeys, Read);
+    UpdateApiKeys = (ApiKeys, Update);
+    DeleteApiKeys = (ApiKeys, Delete);
+}
+
+const DEFAULT_DAYS: u16 = 365;
+
+pub fn routes() -> Router {
+    Router::new().routes(route!(create)).routes(route!(list)).routes(route!(revoke)).routes(route!(rotate))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateKey {
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// 1 to 365; a year when absent.
+    #[schema(minimum = 1, maximum = 365)]
+    expires_in_days: Option<u16>,
+    permissions: Option<KeyPermissions>,
+    /// The stores that the key reaches; all when absent.
+    #[schema(max_items = 100)]
+    stores: Option<Vec<Uuid>>,
+    /// Web pages that may use it (`https://example.com`); any program when absent.
+    #[schema(max_items = 20)]
+    allowed_origins: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NameKey {
+    key_id: Uuid,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RotateKey {
+    key_id: Uuid,
+    /// How long the old key goes on, 0 to 168; 24 when absent.
+    #[schema(minimum = 0, maximum = 168)]
+    overlap_hours: Option<u16>,
+}
+
+/// A key without its secret.
+#[derive(Serialize, ToSchema)]
+struct ApiKeyView {
+    key_id: Uuid,
+    name: String,
+    /// How the key begins, to tell one from another.
+    prefix: String,
+    /// Whose rights it acts with.
+    user_id: Uuid,
+    permissions: KeyPermissions,
+    stores: Option<Vec<Uuid>>,
+    allowed_origins: Option<Vec<String>>,
+    /// `active`, `suspended`, `revoked` or `expired`
+    state: String,
+    state_reason: Option<String>,
+    last_used_at: Option<DateTime<Utc>>,
+    expires_at: DateTime<Utc>,
+    rotated_from: Option<Uuid>,
+    created_at: DateTime<Utc>,
+}
+
+/// A key with its text, which is shown this once.
+#[derive(Serialize, ToSchema)]
+struct CreatedKeyView {
+    /// Keep it now: only its hash is stored.
+    api_key: String,
+    #[serde(flatten)]
+    key: ApiKeyView,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ApiKeyList {
+    data: Vec<ApiKeyView>,
+}
+
+/// Create an API key
+#[utoipa::path(post, path = "/api-key-management/create", tag = "api keys", request_body = CreateKey, responses(
+    (status = 201, description = "The key, shown this once", body = CreatedKeyView),
+    (status = 409, description = "You have ten keys"),
+))]
+async fn create(
+    caller: Authorized<CreateApiKeys>,
+    State(app): State<App>,
+    Json(form): Json<CreateKey>,
+) -> Result<(StatusCode, Body<CreatedKeyView>), Problem> {
+    let name = form.name.trim().to_owned();
+    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+        return Err(Problem::invalid("/name", "must have 1 to 100 characters"));
+    }
+    let days = form.expires_in_days.unwrap_or(DEFAULT_DAYS);
+    if !(1..=DEFAULT_DAYS).contains(&days) {
+        return Err(Problem::invalid("/expires_in_days", "must be 1 to 365"));
+    }
+    if form.stores.as_ref().is_some_and(|stores| stores.is_empty() || stores.len() > 100) {
+        return Err(Problem::invalid("/stores", "must name 1 to 100 stores, or be left out for all"));
+    }
+    let allowed_origins = form.allowed_origins.map(origins).transpose()?;
+    let new = NewKey {
+        name,
+        expires_at: app.clock.now() + Duration::days(i64::from(days)),
+        permissions: form.permissions.unwrap_or_default(),
+        stores: form.stores,
+        allowed_origins,
+    };
+    let created = super::create(&app, &caller.scope, new).await?;
+    Ok((StatusCode::CREATED, Body(created.into())))
+}
+
+/// The organization's API keys, newest first
+#[utoipa::path(get, path = "/api-key-management/list", tag = "api keys",
+    responses((status = 200, description = "The keys, without their secrets", body = ApiKeyList)))]
+async fn list(caller: Authorized<ReadApiKeys>, State(app): State<App>) -> Result<Body<ApiKeyList>, Problem> {
+    let rows = super::list(&app, &caller.scope).await?;
+    Ok(Body(ApiKeyList { data: rows.into_iter().map(ApiKeyView::from).collect() }))
+}
+
+/// Revoke an API key
+#[utoipa::path(post, path = "/api-key-management/revoke", tag = "api keys", request_body = NameKey,
+    responses((status = 200, description = "The key, which works nowhere within a second", body = ApiKeyView)))]
+async fn revoke(
+    caller: Authorized<DeleteApiKeys>,
+    State(app): State<App>,
+    Json(form): Json<NameKey>,
+) -> Result<Body<ApiKeyView>, Problem> {
+    Ok(Body(super::revoke(&app, &caller.scope, form.key_id.into()).await?.into()))
+}
+
+/// Replace an API key
+#[utoipa::path(post, path = "/api-key-management/rotate", tag = "api keys", request_body = RotateKey, responses(
+    (status = 201, description = "The new key, shown this once; the old one goes on for the overlap", body = CreatedKeyView),
+    (status = 409, description = "The key no longer works, or was rotated already"),
+))]
+async fn rotate(
+    caller: Authorized<UpdateApiKeys>,
+    State(app): State<App>,
+    Json(form): Json<RotateKey>,
+) -> Result<(StatusCode, Body<CreatedKeyView>), Problem> {
+    let hours = form.overlap_hours.unwrap_or(24);
+    if hours > 168 {
+        return Err(Problem::invalid("/overlap_hours", "must be 0 to 168"));
+    }
+    let overlap = Duration::hours(i64::from(hours));
+    let created = super::rotate(&app, &caller.scope, form.key_id.into(), overlap).await?;
+    Ok((StatusCode::CREATED, Body(created.into())))
+}
+
+/// Origins as browsers send them (RFC 6454): scheme, host and port, nothing after.
+fn origins(given: Vec<String>) -> Result<Vec<String>, Problem> {
+    if given.is_empty() || given.len() > 20 {
+        return Err(Problem::invalid("/allowed_origins", "must name 1 to 20 origins, or be left out"));
+    }
+    let origin = |(index, text): (usize, String)| {
+        let is_origin = text.len() <= 300
+            && text.parse::<axum::http::Uri>().is_ok_and(|uri| {
+                matches!(uri.scheme_str(), Some("https" | "http"))
+                    && uri.path_and_query().is_none_or(|rest| rest.as_str() == "/" && !text.ends_with('/'))
+                    && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            });
+        if is_origin {
+            Ok(text.to_ascii_lowercase())
+        } else {
+            Err(Problem::invalid(format!("/allowed_origins/{index}"), "must be an origin such as https://example.com"))
+        }
+    };
+    given.into_iter().enumerate().map(origin).collect()
+}
+
+impl From<KeyRow> for ApiKeyView {
+    fn from(row: KeyRow) -> Self {
+        Self {
+            key_id: row.id.uuid(),
+            name: row.key_name,
+            prefix: format!("{}{}", super::model::PREFIX, row.lookup),
+            user_id: row.user_id.uuid(),
+            permissions: row.permissions,
+            stores: row.stores,
+            allowed_origins: row.allowed_origins,
+            state: row.state,
+            state_reason: row.state_reason,
+            last_used_at: row.last_used_at,
+            expires_at: row.expires_at,
+            rotated_from: row.rotated_from,
+            created_at: row.created_at,
+        }
+    }
+}
+
+impl From<CreatedKey> for CreatedKeyView {
+    fn from(created: CreatedKey) -> Self {
+        Self { api_key: created.text.expose().to_owned(), key: created.row.into() }
+    }
+}

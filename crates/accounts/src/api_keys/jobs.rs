@@ -1,0 +1,1 @@
+//! Keys reach their expiry whether or not anybody uses them.

@@ -1,0 +1,184 @@
+//! API keys: how programs call. A key belongs to one organization and acts with its scopes ∩ its creator's rights now.
+
+pub mod api;
+pub mod jobs;
+pub mod model;
+mod store;
+mod verify;
+
+use chrono::Duration;
+use db::TenantTx;
+use kernel::{Actor, ApiKeyId, Clock, ConnectionId, Secret, TenantScope, Time, UserId};
+use kit::{
+    App, Code, Problem,
+    trail::{self, Change, Event},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+pub use verify::ApiKeys;
+
+use model::{KeyText, NewKey};
+use store::KeyRow;
+
+/// Keys that a user may have at once in an organization (the table of plans).
+const KEYS_PER_USER: i64 = 10;
+
+/// Whether a Bearer text claims to be an API key.
+pub(crate) fn is_key(text: &str) -> bool {
+    text.starts_with(model::PREFIX)
+}
+
+/// A key that was just made, with its text, which is never shown again.
+pub struct CreatedKey {
+    pub row: KeyRow,
+    pub text: Secret,
+}
+
+/// Makes a key.
+///
+/// # Errors
+/// [`Code::ApiKeyLimit`] at the eleventh.
+pub async fn create(app: &App, scope: &TenantScope, new: NewKey) -> Result<CreatedKey, Problem> {
+    let user = person(scope)?;
+    let (text, hash) = model::generate().await?;
+    let mut tx = app.db.tenant(scope).await?;
+    store::lock_user(&mut tx, user).await?;
+    if store::count_live(&mut tx, user, app.clock.now()).await? >= KEYS_PER_USER {
+        return Err(Problem::new(
+            Code::ApiKeyLimit,
+            format!("You have {KEYS_PER_USER} keys, which is the most. Revoke one that you no longer use."),
+        ));
+    }
+    refuse_unknown_stores(&mut tx, new.stores.as_deref()).await?;
+    let row = insert(&mut tx, &app.clock, user, &new, &text, hash, None).await?;
+    tx.commit().await?;
+    Ok(CreatedKey { row, text: text.full })
+}
+
+async fn insert(
+    tx: &mut TenantTx,
+    clock: &Clock,
+    user: UserId,
+    new: &NewKey,
+    text: &KeyText,
+    hash: String,
+    rotated_from: Option<ApiKeyId>,
+) -> Result<KeyRow, Problem> {
+    let id = ApiKeyId::new(clock);
+    let row = store::insert_key(tx, id, user, new, &text.lookup, &hash, rotated_from, clock.now()).await?;
+    store::insert_prefix(tx, &text.lookup, id).await?;
+    let change = Change {
+        action: if rotated_from.is_some() { "api_key.rotate" } else { "api_key.create" },
+        resource: "api_key",
+        resource_id: Some(id.uuid()),
+        before: rotated_from.map(|old| json!({ "key_id": old })),
+        after: Some(json!({ "name": new.name, "lookup": text.lookup, "expires_at": new.expires_at, "stores": new.stores })),
+    };
+    trail::audit(tx, clock, change).await?;
+    let event = Event::info("api_key.created", format!("The API key \"{}\" was created.", new.name));
+    trail::event(tx, clock, event.with(json!({ "key_id": id, "lookup": text.lookup }))).await?;
+    Ok(row)
+}
+
+/// The keys of the organization, newest first.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn list(app: &App, scope: &TenantScope) -> Result<Vec<KeyRow>, Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    let rows = store::list(&mut tx).await?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
+/// Ends a key, on every node within a second. Ending an ended one changes nothing.
+///
+/// # Errors
+/// [`Code::NotFound`] for a key that is not there.
+pub async fn revoke(app: &App, scope: &TenantScope, id: ApiKeyId) -> Result<KeyRow, Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    if before.state == "revoked" {
+        return Ok(before);
+    }
+    let row = store::set_state(&mut tx, id, "revoked", "revoked by a member", app.clock.now()).await?;
+    let change = Change {
+        action: "api_key.revoke",
+        resource: "api_key",
+        resource_id: Some(id.uuid()),
+        before: Some(json!({ "state": before.state })),
+        after: Some(json!({ "state": "revoked" })),
+    };
+    trail::audit(&mut tx, &app.clock, change).await?;
+    let event = Event::warning("api_key.revoked", format!("The API key \"{}\" was revoked.", row.key_name));
+    trail::event(&mut tx, &app.clock, event.with(json!({ "key_id": id }))).await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// A new key in place of an old one, which goes on for the overlap so that programs can change over.
+///
+/// # Errors
+/// [`Code::Conflict`] for a key that no longer works.
+pub async fn rotate(app: &App, scope: &TenantScope, id: ApiKeyId, overlap: Duration) -> Result<CreatedKey, Problem> {
+    let user = person(scope)?;
+    let (text, hash) = model::generate().await?;
+    let now = app.clock.now();
+    let mut tx = app.db.tenant(scope).await?;
+    let old = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    if old.state != "active" || old.expires_at <= now {
+        return Err(Problem::new(Code::Conflict, "This key no longer works. Create a new one."));
+    }
+    if store::was_rotated(&mut tx, id).await? {
+        return Err(Problem::new(Code::Conflict, "This key was rotated already. Rotate the key that replaced it."));
+    }
+    if old.user_id != user {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "A key acts with the rights of the person who made it, so only they can rotate it. You can revoke it.",
+        ));
+    }
+    let new = NewKey {
+        name: old.key_name.clone(),
+        // As long again as the old one was given.
+        expires_at: now + (old.expires_at - old.created_at),
+        permissions: old.permissions.clone(),
+        stores: old.stores.clone(),
+        allowed_origins: old.allowed_origins.clone(),
+    };
+    let row = insert(&mut tx, &app.clock, user, &new, &text, hash, Some(id)).await?;
+    store::set_expiry(&mut tx, id, old.expires_at.min(now + overlap), now).await?;
+    tx.commit().await?;
+    Ok(CreatedKey { row, text: text.full })
+}
+
+/// Keys cannot manage keys: a stolen one could otherwise outlive its revocation.
+fn person(scope: &TenantScope) -> Result<UserId, Problem> {
+    match scope.actor() {
+        Actor::Person { user, .. } => Ok(user),
+        Actor::Key { .. } | Actor::System { .. } => {
+            Err(Problem::new(Code::Forbidden, "API keys cannot manage API keys. Sign in as a person."))
+        }
+    }
+}
+
+/// A store that is not there is a mistake to be told now, not a key that reaches nothing.
+async fn refuse_unknown_stores(tx: &mut TenantTx, stores: Option<&[Uuid]>) -> Result<(), Problem> {
+    let Some(stores) = stores else { return Ok(()) };
+    match store::unknown_store(tx, stores).await? {
+        None => Ok(()),
+        Some(index) => Err(Problem::invalid(format!("/stores/{index}"), "is not a store of this organization")),
+    }
+}
+
+impl KeyRow {
+    /// Whether the key works at a moment.
+    pub fn is_live(&self, now: Time) -> bool {
+        self.state == "active" && self.expires_at > now
+    }
+
+    pub fn store_ids(&self) -> Option<impl Iterator<Item = ConnectionId>> {
+        self.stores.as_ref().map(|stores| stores.iter().copied().map(ConnectionId::from))
+    }
+}

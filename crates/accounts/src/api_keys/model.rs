@@ -1,0 +1,144 @@
+//! The text of a key: `api_shopcall_` + 8 characters to find it by, 18 of secret (107 bits), 6 of checksum.
+//!
+//! The checksum lets secret scanners, and our own door, tell a key from noise without asking a database.
+
+use kernel::{PermissionSet, Secret, Time, permission::{Action, Resource}, random};
+use kit::Problem;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The installation's prefix (seed document 002).
+pub const PREFIX: &str = "api_shopcall_";
+const LOOKUP: usize = 8;
+const SECRET: usize = 18;
+const CHECKSUM: usize = 6;
+
+/// bcrypt's cost (seed document 002): 200 ms of one core.
+const COST: u32 = 12;
+
+pub struct KeyText {
+    pub full: Secret,
+    pub lookup: String,
+}
+
+/// A new key and its bcrypt hash.
+pub(super) async fn generate() -> Result<(KeyText, String), Problem> {
+    let lookup = random::base62(LOOKUP);
+    let body = format!("{PREFIX}{lookup}{}", random::base62(SECRET));
+    let full = Secret::new(format!("{body}{}", checksum(&body)));
+    let hash = hash(full.clone()).await?;
+    Ok((KeyText { full, lookup }, hash))
+}
+
+async fn hash(key: Secret) -> Result<String, Problem> {
+    tokio::task::spawn_blocking(move || bcrypt::non_truncating_hash(key.expose(), COST))
+        .await
+        .map_err(|error| Problem::internal(&error))?
+        .map_err(|error| Problem::internal(&error))
+}
+
+/// Takes as long as bcrypt takes; for the blocking pool.
+pub(super) fn matches(key: &Secret, hash: &str) -> bool {
+    bcrypt::non_truncating_verify(key.expose(), hash).unwrap_or(false)
+}
+
+/// The lookup part of a well-formed key. None for anything else, found out without a database.
+pub fn parse(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix(PREFIX)?;
+    if rest.len() != LOOKUP + SECRET + CHECKSUM || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let (body, given) = text.split_at(text.len() - CHECKSUM);
+    (checksum_bytes(body) == given.as_bytes()).then(|| &rest[..LOOKUP])
+}
+
+fn checksum(body: &str) -> String {
+    checksum_bytes(body).iter().copied().map(char::from).collect()
+}
+
+/// CRC-32 (IEEE) in base62: six digits hold it whole. No secret: it finds typing errors, not forgeries.
+fn checksum_bytes(body: &str) -> [u8; CHECKSUM] {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut rest = crc32fast::hash(body.as_bytes());
+    let mut out = [b'0'; CHECKSUM];
+    for digit in out.iter_mut().rev() {
+        *digit = DIGITS[(rest % 62) as usize];
+        rest /= 62;
+    }
+    out
+}
+
+/// What a key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyPermissions {
+    /// Live customers, orders and products, and the list of stores.
+    pub webshop_data: bool,
+}
+
+impl Default for KeyPermissions {
+    fn default() -> Self {
+        Self { webshop_data: true }
+    }
+}
+
+impl KeyPermissions {
+    /// The most that a key with these may do.
+    pub const fn scopes(self) -> PermissionSet {
+        if !self.webshop_data {
+            return PermissionSet::EMPTY;
+        }
+        PermissionSet::of(&[
+            (Resource::Customers, Action::Read),
+            (Resource::Orders, Action::Read),
+            (Resource::Products, Action::Read),
+            (Resource::Connections, Action::Read),
+        ])
+    }
+}
+
+pub struct NewKey {
+    pub name: String,
+    pub expires_at: Time,
+    pub permissions: KeyPermissions,
+    pub stores: Option<Vec<Uuid>>,
+    pub allowed_origins: Option<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_found_by_its_lookup_and_matches_its_hash() {
+        let (text, hash) = generate().await.unwrap();
+        assert_eq!(text.full.expose().len(), PREFIX.len() + 32);
+        assert_eq!(parse(text.full.expose()), Some(text.lookup.as_str()));
+        assert!(hash.starts_with("$2b$12$"), "bcrypt, cost 12");
+        assert!(matches(&text.full, &hash));
+        let (other, _) = generate().await.unwrap();
+        assert!(!matches(&other.full, &hash));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_refused_by_the_checksum(text in ".{0,80}") {
+            prop_assert_eq!(parse(&text), None);
+        }
+
+        #[test]
+        fn one_changed_letter_is_refused(at in 0usize..32, letter in "[0-9A-Za-z]") {
+            let body = format!("{PREFIX}aB3dE6gHsecretsecretsecre");
+            let key = format!("{body}{}", checksum(&body));
+            prop_assert_eq!(parse(&key), Some("aB3dE6gH"));
+            let mut changed = key.clone().into_bytes();
+            changed[PREFIX.len() + at] = letter.as_bytes()[0];
+            let changed = String::from_utf8(changed).unwrap();
+            prop_assume!(changed != key);
+            prop_assert_eq!(parse(&changed), None);
+        }
+    }
+}

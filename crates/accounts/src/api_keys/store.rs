@@ -1,0 +1,372 @@
+use db::{DbError, SystemTx, TenantTx};
+use kernel::{ApiKeyId, OrganizationId, Time, UserId};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::model::{KeyPermissions, NewKey};
+
+/// A key without its hash.
+pub struct KeyRow {
+    pub id: ApiKeyId,
+    pub user_id: UserId,
+    pub key_name: String,
+    pub lookup: String,
+    pub permissions: KeyPermissions,
+    pub stores: Option<Vec<Uuid>>,
+    pub allowed_origins: Option<Vec<String>>,
+    pub state: String,
+    pub state_reason: Option<String>,
+    pub last_used_at: Option<Time>,
+    pub expires_at: Time,
+    pub rotated_from: Option<Uuid>,
+    pub created_at: Time,
+}
+
+macro_rules! key_row {
+    ($row:expr) => {
+        KeyRow {
+            id: $row.id.into(),
+            user_id: $row.user_id.into(),
+            key_name: $row.key_name,
+            lookup: $row.lookup,
+            permissions: serde_json::from_value($row.permissions).unwrap_or(KeyPermissions { webshop_data: false }),
+            stores: $row.stores,
+            allowed_origins: $row.allowed_origins,
+            state: $row.state,
+            state_reason: $row.state_reason,
+            last_used_at: $row.last_used_at,
+            expires_at: $row.expires_at,
+            rotated_from: $row.rotated_from,
+            created_at: $row.created_at,
+        }
+    };
+}
+
+/// Creations of one user queue up, so that two at once cannot both be the tenth.
+pub(super) async fn lock_user(tx: &mut TenantTx, user: UserId) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- lock_api_keys_of_user
+        select pg_advisory_xact_lock(hashtextextended($1 || $2, 20))
+        ",
+        organization.to_string(),
+        user.to_string()
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Keys of a user that work. One that was rotated is on its way out and does not count.
+pub(super) async fn count_live(tx: &mut TenantTx, user: UserId, now: Time) -> Result<i64, DbError> {
+    let organization = tx.organization();
+    let count = sqlx::query_scalar!(
+        r#"
+        -- count_live_keys
+        select count(*) as "count!"
+        from user_api_keys k
+        where k.organization_id = $1 and k.user_id = $2 and k.state in ('active', 'suspended') and k.expires_at > $3
+          and not exists (
+            select 1 from user_api_keys newer where newer.organization_id = $1 and newer.rotated_from = k.id
+          )
+        "#,
+        organization.uuid(),
+        user.uuid(),
+        now
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(count)
+}
+
+/// The place in the list of the first store that the organization does not have.
+pub(super) async fn unknown_store(tx: &mut TenantTx, stores: &[Uuid]) -> Result<Option<i64>, DbError> {
+    let organization = tx.organization();
+    let index = sqlx::query_scalar!(
+        r#"
+        -- unknown_store
+        select given.place - 1 as "index!"
+        from unnest($2::uuid[]) with ordinality as given (id, place)
+        where not exists (
+            select 1 from connections c where c.organization_id = $1 and c.id = given.id and c.deleted_at is null
+        )
+        order by given.place
+        limit 1
+        "#,
+        organization.uuid(),
+        stores
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(index)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the columns of a new row")]
+pub(super) async fn insert_key(
+    tx: &mut TenantTx,
+    id: ApiKeyId,
+    user: UserId,
+    new: &NewKey,
+    lookup: &str,
+    hash: &str,
+    rotated_from: Option<ApiKeyId>,
+    now: Time,
+) -> Result<KeyRow, DbError> {
+    let organization = tx.organization();
+    let permissions = serde_json::json!({ "webshop_data": new.permissions.webshop_data });
+    let row = sqlx::query!(
+        "
+        -- insert_key
+        insert into user_api_keys (
+            organization_id, id, user_id, key_name, lookup, key_hash, permissions, stores, allowed_origins, expires_at,
+            rotated_from, created_at, updated_at
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+        returning id, user_id, key_name, lookup, permissions, stores, allowed_origins, state, state_reason, last_used_at,
+            expires_at, rotated_from, created_at
+        ",
+        organization.uuid(),
+        id.uuid(),
+        user.uuid(),
+        new.name,
+        lookup,
+        hash,
+        permissions,
+        new.stores.as_deref(),
+        new.allowed_origins.as_deref(),
+        new.expires_at,
+        rotated_from.map(ApiKeyId::uuid),
+        now
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(key_row!(row))
+}
+
+pub(super) async fn insert_prefix(tx: &mut TenantTx, lookup: &str, id: ApiKeyId) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- insert_key_prefix
+        insert into api_key_prefixes (lookup, organization_id, key_id) values ($1, $2, $3)
+        ",
+        lookup,
+        organization.uuid(),
+        id.uuid()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// All keys of the organization; ten per user and a few years bound it.
+pub(super) async fn list(tx: &mut TenantTx) -> Result<Vec<KeyRow>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query!(
+        "
+        -- list_keys
+        select id, user_id, key_name, lookup, permissions, stores, allowed_origins, state, state_reason, last_used_at,
+            expires_at, rotated_from, created_at
+        from user_api_keys
+        where organization_id = $1
+        order by id desc
+        limit 500
+        ",
+        organization.uuid()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| key_row!(row)).collect())
+}
+
+pub(super) async fn find_for_update(tx: &mut TenantTx, id: ApiKeyId) -> Result<Option<KeyRow>, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query!(
+        "
+        -- find_key_for_update
+        select id, user_id, key_name, lookup, permissions, stores, allowed_origins, state, state_reason, last_used_at,
+            expires_at, rotated_from, created_at
+        from user_api_keys
+        where organization_id = $1 and id = $2
+        for update
+        ",
+        organization.uuid(),
+        id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| key_row!(row)))
+}
+
+pub(super) async fn was_rotated(tx: &mut TenantTx, id: ApiKeyId) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let rotated = sqlx::query_scalar!(
+        r#"
+        -- was_key_rotated
+        select exists (select 1 from user_api_keys where organization_id = $1 and rotated_from = $2) as "rotated!"
+        "#,
+        organization.uuid(),
+        id.uuid()
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(rotated)
+}
+
+pub(super) async fn set_state(
+    tx: &mut TenantTx,
+    id: ApiKeyId,
+    state: &str,
+    reason: &str,
+    now: Time,
+) -> Result<KeyRow, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query!(
+        "
+        -- set_key_state
+        update user_api_keys set state = $3, state_reason = $4, state_changed_at = $5, updated_at = $5
+        where organization_id = $1 and id = $2
+        returning id, user_id, key_name, lookup, permissions, stores, allowed_origins, state, state_reason, last_used_at,
+            expires_at, rotated_from, created_at
+        ",
+        organization.uuid(),
+        id.uuid(),
+        state,
+        reason,
+        now
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(key_row!(row))
+}
+
+pub(super) async fn set_expiry(tx: &mut TenantTx, id: ApiKeyId, expires_at: Time, now: Time) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- set_key_expiry
+        update user_api_keys set expires_at = $3, updated_at = $4 where organization_id = $1 and id = $2
+        ",
+        organization.uuid(),
+        id.uuid(),
+        expires_at,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(super) struct ExpiredRow {
+    pub(super) id: ApiKeyId,
+    pub(super) key_name: String,
+}
+
+pub(super) async fn expire_due(tx: &mut TenantTx, now: Time) -> Result<Vec<ExpiredRow>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        ExpiredRow,
+        "
+        -- expired_keys
+        update user_api_keys
+        set state = 'expired', state_reason = 'reached its expiry', state_changed_at = $2, updated_at = $2
+        where organization_id = $1 and state in ('active', 'suspended') and expires_at <= $2
+        returning id, key_name
+        ",
+        organization.uuid(),
+        now
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
+}
+
+pub(crate) async fn revoke_all(tx: &mut TenantTx, reason: &str, now: Time) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- revoke_all_keys
+        update user_api_keys set state = 'revoked', state_reason = $2, state_changed_at = $3, updated_at = $3
+        where organization_id = $1 and state in ('active', 'suspended')
+        ",
+        organization.uuid(),
+        reason,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(super) struct HashRow {
+    pub(super) id: ApiKeyId,
+    pub(super) key_hash: String,
+}
+
+/// The hash of a key, whatever its state: a revoked key is checked like any other before it is refused.
+pub(super) async fn hash_by_lookup(tx: &mut SystemTx, lookup: &str) -> Result<Option<HashRow>, DbError> {
+    let row = sqlx::query_as!(
+        HashRow,
+        "
+        -- key_by_lookup
+        select k.id, k.key_hash
+        from api_key_prefixes p
+        join user_api_keys k on k.organization_id = p.organization_id and k.id = p.key_id
+        where p.lookup = $1
+        ",
+        lookup
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
+pub(super) struct KeyFactsRow {
+    pub(super) organization_id: OrganizationId,
+    pub(super) user_id: UserId,
+    pub(super) key_hash: String,
+    pub(super) permissions: Value,
+    pub(super) stores: Option<Vec<Uuid>>,
+    pub(super) allowed_origins: Option<Vec<String>>,
+    pub(super) state: String,
+    pub(super) expires_at: Time,
+    pub(super) role: String,
+    pub(super) member_status: String,
+    pub(super) organization_deleted: bool,
+}
+
+pub(super) async fn key_with_creator(tx: &mut SystemTx, id: ApiKeyId) -> Result<Option<KeyFactsRow>, DbError> {
+    let row = sqlx::query_as!(
+        KeyFactsRow,
+        r#"
+        -- key_with_creator
+        select k.organization_id, k.user_id, k.key_hash, k.permissions, k.stores, k.allowed_origins, k.state, k.expires_at,
+            m.role, m.status as member_status, (o.deleted_at is not null or u.deleted_at is not null) as "organization_deleted!"
+        from user_api_keys k
+        join organization_members m on m.organization_id = k.organization_id and m.user_id = k.user_id
+        join organizations o on o.id = k.organization_id
+        join users u on u.id = k.user_id
+        where k.id = $1
+        "#,
+        id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
+pub(super) async fn write_uses(tx: &mut SystemTx, ids: &[ApiKeyId], now: Time) -> Result<(), DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    sqlx::query!(
+        "
+        -- update_api_key_last_used
+        update user_api_keys set last_used_at = $2 where id = any($1)
+        ",
+        &ids,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

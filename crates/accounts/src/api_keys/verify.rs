@@ -1,0 +1,309 @@
+//! Checking a key: microseconds when this node knows it, bcrypt when it does not.
+//!
+//! Two memories. `verified` says that a text is the key of a row with that hash, which never becomes untrue; `facts` say
+//! what the row and its creator allow, and are believed only while this node hears what others change
+//! (`db::listener`). A warm check is then one keyed hash and two look-ups.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, header};
+use db::{
+    Db, DbError, SystemTask,
+    listener::{Change, Freshness, Listener},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Role, Secret, Time, UserId};
+use kit::{App, Code, Problem, app::Identity};
+use sha2::Sha256;
+use tokio::sync::Semaphore;
+
+use super::{model, store};
+use crate::authentication::unauthenticated;
+
+/// Keys remembered, of all organizations.
+const REMEMBERED: u64 = 100_000;
+/// bcrypt checks at once: as many as leave the server its other work.
+const COLD_AT_ONCE: usize = 2;
+/// Unknown texts that may wait for a cold check. More is an attack, or a start with everything cold; both may come back.
+const COLD_WAITING: usize = 16;
+/// How long a wrong text is remembered as wrong, so that repeating it costs no bcrypt.
+const WRONG_FOR: Duration = Duration::from_secs(60);
+/// How often uses are written down.
+const USES_EVERY: Duration = Duration::from_secs(15);
+/// A hash that no key has, checked for keys that are not there, so that both take as long.
+const NOBODY: &str = "$2b$12$fn5dHOJXhwMFKbURZNRkh.FdwIpQvMpEA3LkBPEG8cTzGs9r6F3dK";
+
+/// The keys that this node knows. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiKeys(Arc<State>);
+
+struct State {
+    db: Db,
+    clock: Clock,
+    freshness: Freshness,
+    /// Ours alone: what is remembered of a key is of no use to who reads our memory.
+    hash_key: [u8; 32],
+    verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
+    wrong: moka::sync::Cache<[u8; 32], ()>,
+    facts: moka::sync::Cache<ApiKeyId, Arc<Facts>>,
+    /// Grows with every change that facts depend on: what was read before it is not kept.
+    generation: AtomicU64,
+    cold: Semaphore,
+    cold_waiting: Semaphore,
+    used: Mutex<HashSet<ApiKeyId>>,
+}
+
+/// A text that is the key of a row.
+struct Verified {
+    id: ApiKeyId,
+    /// The row's hash when it was verified; another hash is another key.
+    key_hash: String,
+}
+
+/// What a key may do now.
+struct Facts {
+    user: UserId,
+    organization: OrganizationId,
+    principal: Principal,
+    stores: Option<Arc<[ConnectionId]>>,
+    allowed_origins: Option<Vec<String>>,
+    expires_at: Time,
+    /// Why it may not be used; None when it may.
+    refusal: Option<&'static str>,
+    key_hash: String,
+}
+
+impl ApiKeys {
+    pub fn new(db: Db, clock: Clock, listener: &Listener, hash_key: [u8; 32]) -> Self {
+        let keys = Self(Arc::new(State {
+            db,
+            clock,
+            freshness: listener.freshness(),
+            hash_key,
+            verified: moka::sync::Cache::new(REMEMBERED),
+            wrong: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(WRONG_FOR).build(),
+            facts: moka::sync::Cache::new(REMEMBERED),
+            generation: AtomicU64::new(0),
+            cold: Semaphore::new(COLD_AT_ONCE),
+            cold_waiting: Semaphore::new(COLD_WAITING),
+            used: Mutex::default(),
+        }));
+        let state = keys.0.clone();
+        listener.subscribe(Box::new(move |change| state.forget(change)));
+        tokio::spawn(write_uses(Arc::downgrade(&keys.0)));
+        keys
+    }
+
+    pub(crate) async fn identify(&self, app: &App, text: &str, headers: &HeaderMap) -> Result<Identity, Problem> {
+        let (id, facts) = self.check(text).await?;
+        if facts.expires_at <= app.clock.now() {
+            return Err(Problem::new(Code::Unauthenticated, "The API key has expired. Create or rotate one."));
+        }
+        if let Some(refusal) = facts.refusal {
+            return Err(Problem::new(Code::Unauthenticated, refusal));
+        }
+        if let (Some(allowed), Some(origin)) = (&facts.allowed_origins, headers.get(header::ORIGIN)) {
+            if !allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes()) {
+                return Err(Problem::new(Code::Forbidden, "This key may not be used from this web page's origin."));
+            }
+        }
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        Ok(Identity {
+            actor: Actor::Key { key: id, user: facts.user },
+            user: facts.user,
+            organization: Some(facts.organization),
+            stores: facts.stores.clone(),
+            scopes: None,
+        })
+    }
+
+    pub(crate) async fn principal(&self, _app: &App, identity: &Identity, named: Option<OrganizationId>) -> Result<Principal, Problem> {
+        let Actor::Key { key, .. } = identity.actor else { return Err(unauthenticated()) };
+        let facts = self.0.facts(key).await?.ok_or_else(unauthenticated)?;
+        if named.is_some_and(|named| named != facts.organization) {
+            return Err(Problem::not_found());
+        }
+        Ok(facts.principal.clone())
+    }
+
+    /// Whether a text is a key that is known, warm or cold. For the bench of one warm check as well.
+    ///
+    /// # Errors
+    /// The same [`Code::Unauthenticated`] whatever is wrong with the text.
+    pub async fn check_text(&self, text: &str) -> Result<ApiKeyId, Problem> {
+        self.check(text).await.map(|(id, _)| id)
+    }
+
+    async fn check(&self, text: &str) -> Result<(ApiKeyId, Arc<Facts>), Problem> {
+        let state = &self.0;
+        let lookup = model::parse(text).ok_or_else(unauthenticated)?;
+        let digest = state.digest(text);
+        if let Some(verified) = state.verified.get(&digest) {
+            if let Some(facts) = state.facts(verified.id).await?.filter(|facts| facts.key_hash == verified.key_hash) {
+                return Ok((verified.id, facts));
+            }
+            state.verified.invalidate(&digest);
+            return Err(unauthenticated());
+        }
+        if state.wrong.contains_key(&digest) {
+            return Err(unauthenticated());
+        }
+        let verified = state.check_cold(text, lookup).await?;
+        let Some(verified) = verified else {
+            state.wrong.insert(digest, ());
+            return Err(unauthenticated());
+        };
+        let facts = state.facts(verified.id).await?.ok_or_else(unauthenticated)?;
+        let id = verified.id;
+        state.verified.insert(digest, Arc::new(verified));
+        Ok((id, facts))
+    }
+
+    /// Writes down at once which keys were used; otherwise it happens every fifteen seconds.
+    ///
+    /// # Errors
+    /// When the database is gone; the uses are then written the next time.
+    pub async fn flush_uses(&self) -> Result<(), DbError> {
+        self.0.flush_uses().await
+    }
+}
+
+impl State {
+    fn digest(&self, text: &str) -> [u8; 32] {
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.hash_key)
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
+    /// bcrypt, bounded. A key that is not there is checked against a hash of nobody.
+    async fn check_cold(&self, text: &str, lookup: &str) -> Result<Option<Verified>, Problem> {
+        let busy = || {
+            metrics::counter!("entrepot_api_key_cold_checks_refused_total").increment(1);
+            Problem::new(Code::Overloaded, "Too many unknown API keys are being checked. Try again in a second.")
+                .with_retry_after(Duration::from_secs(1))
+        };
+        let _waiting = self.cold_waiting.try_acquire().map_err(|_| busy())?;
+        let _turn = self.cold.acquire().await.map_err(|_| busy())?;
+        let mut tx = self.db.system(SystemTask::Authenticate).await?;
+        let found = store::hash_by_lookup(&mut tx, lookup).await?;
+        tx.rollback().await?;
+        let key = Secret::new(text);
+        let hash = found.as_ref().map_or(NOBODY, |found| found.key_hash.as_str()).to_owned();
+        let matches = tokio::task::spawn_blocking(move || model::matches(&key, &hash))
+            .await
+            .map_err(|error| Problem::internal(&error))?;
+        Ok(found
+            .filter(|_| matches)
+            .map(|found| Verified { id: found.id, key_hash: found.key_hash }))
+    }
+
+    async fn facts(&self, id: ApiKeyId) -> Result<Option<Arc<Facts>>, Problem> {
+        let fresh = self.freshness.holds();
+        if fresh {
+            if let Some(facts) = self.facts.get(&id) {
+                return Ok(Some(facts));
+            }
+        }
+        let generation = self.generation.load(Ordering::Acquire);
+        let mut tx = self.db.system(SystemTask::Authenticate).await?;
+        let row = store::key_with_creator(&mut tx, id).await?;
+        tx.rollback().await?;
+        let Some(row) = row else { return Ok(None) };
+        let facts = Arc::new(facts_of(id, row)?);
+        if fresh && self.generation.load(Ordering::Acquire) == generation {
+            self.facts.insert(id, facts.clone());
+            // A change between the comparison and the insertion has bumped the generation before it forgot.
+            if self.generation.load(Ordering::Acquire) != generation {
+                self.facts.invalidate(&id);
+            }
+        }
+        Ok(Some(facts))
+    }
+
+    fn forget(&self, change: &Change) {
+        match change {
+            Change::Row(row) if row.table == "user_api_keys" => {
+                self.generation.fetch_add(1, Ordering::AcqRel);
+                if let Some(id) = row.id {
+                    self.facts.invalidate(&ApiKeyId::from(id));
+                }
+            }
+            // Rare, and it may concern any number of keys.
+            Change::Row(row) if row.table == "organization_members" || row.table == "organizations" => {
+                self.generation.fetch_add(1, Ordering::AcqRel);
+                self.facts.invalidate_all();
+            }
+            Change::Row(_) => {}
+            Change::Everything => {
+                self.generation.fetch_add(1, Ordering::AcqRel);
+                self.facts.invalidate_all();
+            }
+        }
+    }
+
+    async fn flush_uses(&self) -> Result<(), DbError> {
+        let used: Vec<ApiKeyId> = {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *used).into_iter().collect()
+        };
+        if used.is_empty() {
+            return Ok(());
+        }
+        let written = async {
+            let mut tx = self.db.system(SystemTask::Authenticate).await?;
+            store::write_uses(&mut tx, &used, self.clock.now()).await?;
+            tx.commit().await
+        };
+        let result = written.await;
+        if result.is_err() {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).extend(used);
+        }
+        result
+    }
+}
+
+fn facts_of(id: ApiKeyId, row: store::KeyFactsRow) -> Result<Facts, Problem> {
+    let role: Role = row.role.parse().map_err(|error| Problem::internal(&error))?;
+    let permissions: model::KeyPermissions =
+        serde_json::from_value(row.permissions).map_err(|error| Problem::internal(&error))?;
+    let refusal = match row.state.as_str() {
+        "active" if row.member_status != "active" => Some("The person who made this API key no longer has an active seat."),
+        "active" if row.organization_deleted => Some("The organization of this API key was deleted."),
+        "active" => None,
+        "suspended" => Some("The API key is suspended. Its owner can see why under API keys."),
+        "revoked" => Some("The API key was revoked."),
+        _ => Some("The API key has expired. Create or rotate one."),
+    };
+    let actor = Actor::Key { key: id, user: row.user_id };
+    let permissions = permissions.scopes().intersection(role.permissions());
+    Ok(Facts {
+        user: row.user_id,
+        organization: row.organization_id,
+        principal: Principal::authenticated(actor, row.organization_id, permissions),
+        stores: row.stores.map(|stores| stores.into_iter().map(ConnectionId::from).collect()),
+        allowed_origins: row.allowed_origins,
+        expires_at: row.expires_at,
+        refusal,
+        key_hash: row.key_hash,
+    })
+}
+
+/// Writes down every fifteen seconds which keys were used, until the program forgets its keys.
+async fn write_uses(state: std::sync::Weak<State>) {
+    let mut tick = tokio::time::interval(USES_EVERY);
+    loop {
+        tick.tick().await;
+        let Some(state) = state.upgrade() else { return };
+        if let Err(error) = state.flush_uses().await {
+            tracing::warn!(%error, "uses of API keys are written later");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Who is calling: a session's cookie, the same session as Bearer, or an API key.
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, Method, header, request::Parts};
+use db::SystemTask;
+use kernel::{Actor, OrganizationId, Principal, Role, SessionId};
+use kit::{
+    App, Code, Problem,
+    app::{Authenticate, Identity},
+};
+
+use crate::{
+    api_keys::{self, ApiKeys},
+    sessions::{model, store},
+};
+
+/// The program's authenticator.
+#[derive(Clone)]
+pub struct Authentication {
+    keys: ApiKeys,
+}
+
+impl Authentication {
+    pub fn new(keys: ApiKeys) -> Self {
+        Self { keys }
+    }
+}
+
+#[async_trait]
+impl Authenticate for Authentication {
+    async fn identify(&self, app: &App, parts: &Parts) -> Result<Identity, Problem> {
+        if let Some(text) = bearer(&parts.headers)? {
+            if api_keys::is_key(text) {
+                return self.keys.identify(app, text, &parts.headers).await;
+            }
+            if model::is_session_token(text) {
+                return session(app, text).await;
+            }
+            return Err(unauthenticated());
+        }
+        let Some(token) = cookie(&parts.headers, model::cookie_name(app.config.is_https())) else {
+            return Err(unauthenticated());
+        };
+        let identity = session(app, &token).await?;
+        if let (Actor::Person { session, .. }, false) = (identity.actor, is_safe(&parts.method)) {
+            refuse_foreign_pages(app, parts, session)?;
+        }
+        Ok(identity)
+    }
+
+    async fn principal(&self, app: &App, identity: &Identity, named: Option<OrganizationId>) -> Result<Principal, Problem> {
+        if matches!(identity.actor, Actor::Key { .. }) {
+            return self.keys.principal(app, identity, named).await;
+        }
+        let mut tx = app.db.system(SystemTask::Authenticate).await?;
+        let memberships = store::memberships(&mut tx, identity.user).await?;
+        tx.rollback().await?;
+        let membership = match named {
+            Some(named) => memberships.iter().find(|membership| membership.organization_id == named),
+            None if memberships.len() > 1 => {
+                return Err(Problem::new(
+                    Code::OrganizationRequired,
+                    "You belong to several organizations: name one in the header Entrepot-Organization.",
+                ));
+            }
+            None => memberships.first(),
+        };
+        // The same answer for an organization that is not there and for one that is not theirs.
+        let membership = membership.ok_or_else(Problem::not_found)?;
+        let role: Role = membership.role.parse().map_err(|error| Problem::internal(&error))?;
+        Ok(Principal::authenticated(identity.actor, membership.organization_id, role.permissions()))
+    }
+}
+
+async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
+    let mut tx = app.db.system(SystemTask::Authenticate).await?;
+    let row = store::session_by_token(&mut tx, &model::hash(token), app.clock.now()).await?;
+    tx.rollback().await?;
+    let row = row.ok_or_else(|| Problem::new(Code::Unauthenticated, "The session has ended. Sign in again."))?;
+    Ok(Identity {
+        actor: Actor::Person { user: row.user_id, session: row.id },
+        user: row.user_id,
+        organization: None,
+        stores: None,
+        scopes: None,
+    })
+}
+
+pub(crate) fn unauthenticated() -> Problem {
+    Problem::new(Code::Unauthenticated, "Send a session or an API key as Authorization: Bearer, or sign in.")
+}
+
+/// # Errors
+/// When there is an `Authorization` header of another kind: ignoring it would fall back to a cookie unasked.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| unauthenticated())?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(unauthenticated()),
+    }
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// A cookie travels with requests that other sites make; the origin and a token that they cannot read do not.
+fn refuse_foreign_pages(app: &App, parts: &Parts, session: SessionId) -> Result<(), Problem> {
+    let refuse = |detail: &'static str| Err(Problem::new(Code::CsrfRefused, detail));
+    let origin = parts.headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or("null"));
+    if origin.is_some_and(|origin| origin != app.config.public_url.origin().ascii_serialization()) {
+        return refuse("The request comes from another site.");
+    }
+    let given = parts.headers.get("x-csrf-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !model::csrf_matches(&app.keyring.derive("csrf"), session, given) {
+        return refuse("Send the csrf_token of GET /api/me as X-CSRF-Token, or use the session as Bearer.");
+    }
+    Ok(())
+}

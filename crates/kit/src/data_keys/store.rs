@@ -1,0 +1,68 @@
+use db::{DbError, TenantTx};
+use kernel::{DataKeyId, Time};
+use uuid::Uuid;
+
+use crate::vault::{KeyIdentity, Scope, WrappedKey};
+
+pub(super) async fn insert(tx: &mut TenantTx, row: &WrappedKey, now: Time) -> Result<(), DbError> {
+    let organization = tx.organization();
+    let identity = row.identity;
+    sqlx::query!(
+        "
+        -- insert_data_key
+        insert into data_keys (organization_id, id, scope, scope_id, key_version, wrapped, master_fingerprint, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        ",
+        organization.uuid(),
+        identity.id.uuid(),
+        identity.scope.name(),
+        identity.scope.id(organization),
+        i32::try_from(identity.version).unwrap_or(i32::MAX),
+        row.wrapped,
+        row.master.to_string(),
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A data key that was not destroyed.
+pub(super) async fn find(tx: &mut TenantTx, id: DataKeyId) -> Result<Option<WrappedKey>, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query!(
+        r#"
+        -- find_data_key
+        select scope, scope_id, key_version, wrapped as "wrapped!", master_fingerprint
+        from data_keys
+        where organization_id = $1 and id = $2 and destroyed_at is null
+        "#,
+        organization.uuid(),
+        id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let unknown = |what: &str| DbError::Other { code: format!("data key {id}: {what} of unknown form") };
+    let scope = Scope::from_columns(organization, &row.scope, row.scope_id).map_err(|_| unknown("scope"))?;
+    let version = u32::try_from(row.key_version).map_err(|_| unknown("version"))?;
+    let master = row.master_fingerprint.parse().map_err(|_| unknown("fingerprint"))?;
+    Ok(Some(WrappedKey { identity: KeyIdentity { id, organization, scope, version }, master, wrapped: row.wrapped }))
+}
+
+pub(super) async fn mark_all_destroyed(tx: &mut TenantTx, now: Time) -> Result<Vec<DataKeyId>, DbError> {
+    let organization = tx.organization();
+    let ids: Vec<Uuid> = sqlx::query_scalar!(
+        "
+        -- mark_all_data_keys_destroyed
+        update data_keys set wrapped = null, destroyed_at = $2
+        where organization_id = $1 and destroyed_at is null
+        returning id
+        ",
+        organization.uuid(),
+        now
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(ids.into_iter().map(DataKeyId::from).collect())
+}
