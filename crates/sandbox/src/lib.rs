@@ -71,7 +71,7 @@ pub struct Sandbox {
     authority: Arc<Authority>,
     listeners: Listeners,
     patterns: Vec<String>,
-    woocommerce: Arc<woocommerce::Simulator>,
+    woocommerce: woocommerce::Simulator,
 }
 
 impl Sandbox {
@@ -81,8 +81,9 @@ impl Sandbox {
     /// If a port is taken, or the data directory cannot be used.
     pub async fn start(options: Options) -> anyhow::Result<Sandbox> {
         let authority = Arc::new(Authority::open(options.data_dir.as_deref())?);
-        let woocommerce = Arc::new(woocommerce::Simulator::new(&options));
-        let sites: Vec<Arc<dyn Site>> = vec![woocommerce.clone()];
+        let woocommerce = woocommerce::Simulator::new(&options);
+        let mut sites: Vec<Arc<dyn Site>> = vec![];
+        sites.extend(woocommerce.shops().iter().map(|shop| Arc::new(shop.clone()) as Arc<dyn Site>));
         let listeners = Listeners::start(&sites, authority.clone(), options.tls_port, options.http_port).await?;
         let patterns = sites.iter().flat_map(|site| site.hosts()).collect();
         Ok(Sandbox { authority, listeners, patterns, woocommerce })

@@ -46,18 +46,20 @@ impl Listeners {
         tls_port: Option<u16>,
         http_port: Option<u16>,
     ) -> anyhow::Result<Listeners> {
-        let mut hosts = HostPatterns::default();
+        let (mut hosts, mut secure_hosts) = (HostPatterns::default(), HostPatterns::default());
         for (index, site) in sites.iter().enumerate() {
             for pattern in site.hosts() {
                 hosts.add(&pattern, index);
+                if site.serves_https() {
+                    secure_hosts.add(&pattern, index);
+                }
             }
         }
-        let hosts = Arc::new(hosts);
         let routers = sites.iter().map(|site| site.router()).collect();
-        let dispatch = Dispatch { hosts: hosts.clone(), routers };
+        let dispatch = Dispatch { hosts: Arc::new(hosts), routers };
 
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let resolver = CertificateByName { authority, hosts, minted: Default::default() };
+        let resolver = CertificateByName { authority, hosts: Arc::new(secure_hosts), minted: Default::default() };
         let mut tls = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()

@@ -21,6 +21,11 @@ pub trait Site: Send + Sync + 'static {
 
     /// The routes; the request's [`Origin`] is among its extensions.
     fn router(&self) -> Router;
+
+    /// Whether its hosts speak TLS at all. Where not, the handshake fails, as if nothing listened.
+    fn serves_https(&self) -> bool {
+        true
+    }
 }
 
 /// Whether a request came through TLS.
@@ -63,6 +68,7 @@ pub(crate) struct HostPatterns {
 }
 
 impl HostPatterns {
+    /// Adds a pattern, in any letter case.
     pub(crate) fn add(&mut self, pattern: &str, site: usize) {
         let pattern = pattern.to_ascii_lowercase();
         match pattern.strip_prefix('*') {
