@@ -11,6 +11,7 @@
 mod clock;
 pub mod faults;
 pub mod server;
+pub mod shopify;
 pub mod woocommerce;
 pub mod world;
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub clock: Clock,
     /// The simulated WooCommerce shops.
     pub woocommerce: Vec<woocommerce::ShopSpec>,
+    /// The simulated Shopify: shops and apps.
+    pub shopify: shopify::ShopifyOptions,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             size: world::Size::small(),
             clock: Clock::default(),
             woocommerce: woocommerce::ShopSpec::standard(),
+            shopify: shopify::ShopifyOptions::default(),
         }
     }
 }
@@ -72,6 +76,7 @@ pub struct Sandbox {
     listeners: Listeners,
     patterns: Vec<String>,
     woocommerce: woocommerce::Simulator,
+    shopify: Arc<shopify::Simulator>,
 }
 
 impl Sandbox {
@@ -82,11 +87,12 @@ impl Sandbox {
     pub async fn start(options: Options) -> anyhow::Result<Sandbox> {
         let authority = Arc::new(Authority::open(options.data_dir.as_deref())?);
         let woocommerce = woocommerce::Simulator::new(&options);
-        let mut sites: Vec<Arc<dyn Site>> = vec![];
+        let shopify = Arc::new(shopify::Simulator::new(&options));
+        let mut sites: Vec<Arc<dyn Site>> = vec![shopify.clone()];
         sites.extend(woocommerce.shops().iter().map(|shop| Arc::new(shop.clone()) as Arc<dyn Site>));
         let listeners = Listeners::start(&sites, authority.clone(), options.tls_port, options.http_port).await?;
         let patterns = sites.iter().flat_map(|site| site.hosts()).collect();
-        Ok(Sandbox { authority, listeners, patterns, woocommerce })
+        Ok(Sandbox { authority, listeners, patterns, woocommerce, shopify })
     }
 
     /// The certificate (DER) of the private authority that signs every simulated host's certificate.
@@ -119,6 +125,11 @@ impl Sandbox {
     /// The WooCommerce shops: data, faults, what they were asked.
     pub fn woocommerce(&self) -> &woocommerce::Simulator {
         &self.woocommerce
+    }
+
+    /// The simulated Shopify: apps, shops, tokens, faults, what was asked.
+    pub fn shopify(&self) -> &shopify::Simulator {
+        &self.shopify
     }
 
     /// Stops all simulators; open connections are closed.
