@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 pub(super) use error::Failure;
 pub(super) use read::{list, one};
+#[cfg(test)]
+pub(super) use resource::Resource;
 pub(super) use resource::{Customers, Orders, Products};
 pub(super) use session::Session;
 

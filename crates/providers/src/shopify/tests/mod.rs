@@ -1,0 +1,16 @@
+//! What is peculiar to Shopify. `contract` runs the connector against the simulator.
+
+
+
+mod documents;
+
+mod fixtures;
+
+
+
+use kernel::{Exit, Personal, personal::{Door, Wipe}};
+
+/// Tests look at what an authorised caller would be answered.
+fn shown<T: Wipe + Clone>(value: &Personal<T>) -> T {
+    value.reveal(&Exit::open(Door::Answer)).clone()
+}
