@@ -12,8 +12,8 @@ mod tests;
 
 use async_trait::async_trait;
 use connector::{
-    Answer, AuthorizationCode, Call, Customer, Filter, Manifest, Order, Page, Product, Provider, ProviderError, Query, Read,
-    Selection,
+    Answer, AuthorizationCode, Call, Customer, Filter, Manifest, Order, Page, Product, Provider, ProviderError, Query,
+    Read, Selection,
     provider::{AuthType, Capability, Category, Paging},
 };
 
@@ -96,7 +96,16 @@ impl Read<Order> for Shopify {
             UpdatedBefore,
         };
         &[
-            Ids, Email, Search, Status, PaymentStatus, CustomerId, Number, CreatedAfter, CreatedBefore, UpdatedAfter,
+            Ids,
+            Email,
+            Search,
+            Status,
+            PaymentStatus,
+            CustomerId,
+            Number,
+            CreatedAfter,
+            CreatedBefore,
+            UpdatedAfter,
             UpdatedBefore,
         ]
     }

@@ -14,7 +14,9 @@ use super::Operation;
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The bucket does not hold the points that the query asks for; it will after this long.
-    Throttled { wait: Duration },
+    Throttled {
+        wait: Duration,
+    },
     /// The query asks for more points than a query may (1000), or than the bucket ever holds.
     TooExpensive,
     Provider(ProviderError),
@@ -149,7 +151,7 @@ pub(crate) fn read(response: &Response, operation: &Operation, now: Time) -> Res
     if errors.iter().any(|error| error.is("THROTTLED") || error.message == "Throttled") {
         return Err(throttled(cost.as_ref()));
     }
-    for error in errors.iter().filter(|error| !error.is("ACCESS_DENIED")) {
+    if let Some(error) = errors.iter().find(|error| !error.is("ACCESS_DENIED")) {
         return Err(failure(error));
     }
     let denied = errors.iter().map(|error| denied(error, operation)).collect();
@@ -228,7 +230,8 @@ fn field(error: &GraphQlError, operation: &Operation) -> Option<&'static str> {
     match &error.path {
         Some(path) => {
             // The first segment is our own name for the root (`records`), the next ones may be `nodes` and an index.
-            let mut inner = path.iter().skip(1).filter_map(Value::as_str).filter(|segment| *segment != "nodes").peekable();
+            let mut inner =
+                path.iter().skip(1).filter_map(Value::as_str).filter(|segment| *segment != "nodes").peekable();
             inner.peek()?;
             Some(inner.find_map(named).unwrap_or("platform_specific"))
         }

@@ -1,9 +1,9 @@
 //! The calls: which documents, how many records at a time, how pages and their children are followed.
 
-mod error;
+pub(super) mod error;
 mod read;
 mod resource;
-mod search;
+pub(super) mod search;
 mod session;
 
 use serde_json::{Map, Value};
@@ -28,7 +28,11 @@ impl Operation {
     /// Of all variables those that the document declares.
     fn declared(&self, variables: &Map<String, Value>) -> Map<String, Value> {
         let is_declared = |name: &String| self.document.contains(&format!("${name}:"));
-        variables.iter().filter(|(name, _)| is_declared(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+        variables
+            .iter()
+            .filter(|(name, _)| is_declared(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     }
 }
 

@@ -87,7 +87,9 @@ pub(crate) async fn list<R: Resource>(call: &Call<'_>, query: &Query) -> Result<
 
     let start = match &query.position {
         Position::After(cursor) => Some(Some(cursor.clone())),
-        Position::Page(page) => walk::<R>(&mut session, &switches, page.saturating_sub(1) * u32::from(query.limit)).await?,
+        Position::Page(page) => {
+            walk::<R>(&mut session, &switches, page.saturating_sub(1) * u32::from(query.limit)).await?
+        }
     };
     let Some(start) = start else {
         return Ok(Page { items: vec![], next: None, total: None, notes: session.notes });
@@ -98,7 +100,7 @@ pub(crate) async fn list<R: Resource>(call: &Call<'_>, query: &Query) -> Result<
     let is_whole = match wanted.children_of_many::<R>(&mut gathered.wires).await {
         Ok(is_whole) => is_whole,
         // The records are there; for the rest of them the shop has no time now.
-        Err(ProviderError::RateLimited { .. }) => false,
+        Err(error) if error.is_transient() => false,
         Err(error) => return Err(error),
     };
     if !is_whole || gathered.wires.iter().any(R::is_abridged) {
@@ -205,16 +207,12 @@ async fn gather<R: Resource>(
         let left = limit - gathered.wires.len() as u32;
         let affordable = (f64::from(POINTS_MAX) / points_each) as u32;
         let first = left.min(affordable.max(1)).min(first_max);
-        let page = [("first", first.into()), ("after", after.into()), ("count", count.into())];
-        let answered = match session.ask::<ListData<R::Wire>>(&R::LIST, &with(switches, page.clone())).await {
+        let variables =
+            with(switches, [("first", first.into()), ("after", after.clone().into()), ("count", count.into())]);
+        let answered = match session.ask::<ListData<R::Wire>>(&R::LIST, &variables).await {
             Ok(answered) => answered,
             Err(failure) => {
                 first_max = halved(first, failure)?;
-                let [_, (_, Value::String(cursor)), _] = page else {
-                    after = None;
-                    continue;
-                };
-                after = Some(cursor);
                 continue;
             }
         };
@@ -230,8 +228,10 @@ async fn gather<R: Resource>(
         gathered.total = gathered.total.or(total.and_then(|total| total.exact()));
         gathered.currency = gathered.currency.or(shop.and_then(|shop| shop.currency_code));
         gathered.next = records.page_info.next().map(str::to_owned);
+        // A page without records that promises more would be asked for for ever.
+        let is_over = gathered.next.is_none() || records.nodes.is_empty();
         gathered.wires.extend(records.nodes);
-        if gathered.next.is_none() || gathered.wires.len() as u32 >= limit {
+        if is_over || gathered.wires.len() as u32 >= limit {
             return Ok(gathered);
         }
         after = gathered.next.clone();
@@ -317,7 +317,8 @@ impl Followed<'_, '_> {
             let Some(after) = place.page_info.next().map(str::to_owned) else { return Ok(true) };
             let variables = with(self.switches, [("id", id.into()), ("first", first.into()), ("after", after.into())]);
             self.left -= 1;
-            let answered = match self.session.ask::<OneData<Children<R::Child>>>(&R::CHILDREN_OF_ONE, &variables).await {
+            let answered = match self.session.ask::<OneData<Children<R::Child>>>(&R::CHILDREN_OF_ONE, &variables).await
+            {
                 Ok(answered) => answered,
                 Err(failure) => {
                     first = halved(first, failure)?;

@@ -198,8 +198,11 @@ impl Resource for Customers {
     type Model = model::Customer;
 
     const KIND: &'static str = "Customer";
-    const LIST: Operation =
-        Operation { name: "Customers", document: include_str!("../graphql/customers.graphql"), fields: CUSTOMER_FIELDS };
+    const LIST: Operation = Operation {
+        name: "Customers",
+        document: include_str!("../graphql/customers.graphql"),
+        fields: CUSTOMER_FIELDS,
+    };
     const POSITION: Operation = Operation {
         name: "CustomersPosition",
         document: include_str!("../graphql/customers_position.graphql"),
@@ -315,7 +318,8 @@ impl Resource for Products {
     }
 
     fn points(switches: &Map<String, Value>) -> Points {
-        let media = if switches.get("mediaFirst") == Some(&MEDIA_FIRST.1.into()) { MEDIA_FIRST.1 } else { MEDIA_FIRST.0 };
+        let media =
+            if switches.get("mediaFirst") == Some(&MEDIA_FIRST.1.into()) { MEDIA_FIRST.1 } else { MEDIA_FIRST.0 };
         let optional = [("images", 2 + 3 * media), ("options", 3), ("variants", 2), ("platformSpecific", 3)];
         Points { record: 1 + points(switches, &optional), child: 7 }
     }

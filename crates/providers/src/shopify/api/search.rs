@@ -98,7 +98,8 @@ impl Terms {
 /// A value as one quoted string. Within quotation marks only the mark itself and the backslash mean anything, and how the
 /// latter is read differs between Shopify's resources; both become blanks, which the index does not tell from them.
 pub(crate) fn quoted(value: &str) -> String {
-    let plain: String = value.chars().map(|c| if matches!(c, '"' | '\\') || c.is_control() { ' ' } else { c }).collect();
+    let plain: String =
+        value.chars().map(|c| if matches!(c, '"' | '\\') || c.is_control() { ' ' } else { c }).collect();
     format!("\"{}\"", plain.trim())
 }
 

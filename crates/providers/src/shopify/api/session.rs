@@ -21,7 +21,9 @@ use crate::shopify::auth;
 
 /// <https://shopify.dev/docs/api/usage/versioning>: supported until 2027-10-16.
 const VERSION: &str = "2026-10";
-/// How long a session goes on asking when it is throttled, the answers' own time included.
+/// How long a session may take, waits included.
+const TIME: Duration = Duration::from_secs(28);
+/// How much of it may be spent on waits when Shopify throttles.
 const PATIENCE: Duration = Duration::from_secs(10);
 const ATTEMPTS_MAX: u32 = 5;
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-shopify-access-token");
@@ -30,6 +32,9 @@ pub(crate) struct Session<'a> {
     call: &'a Call<'a>,
     token: &'a Secret,
     url: Url,
+    /// What is left of [`TIME`].
+    time: Duration,
+    /// What is left of [`PATIENCE`].
     patience: Duration,
     pub(super) notes: Notes,
 }
@@ -55,7 +60,7 @@ impl<'a> Session<'a> {
             return Err(ProviderError::Unauthorized { detail: "a shop is called with a token" });
         };
         let url = auth::shop_url(&call.account.external_account, &format!("admin/api/{VERSION}/graphql.json"))?;
-        Ok(Self { call, token: &token.access, url, patience: PATIENCE, notes: Notes::default() })
+        Ok(Self { call, token: &token.access, url, time: TIME, patience: PATIENCE, notes: Notes::default() })
     }
 
     /// Asks once, and again as long as Shopify only wants us to wait.
@@ -76,7 +81,6 @@ impl<'a> Session<'a> {
         let mut attempt = 1;
         loop {
             let response = self.send(body.clone()).await?;
-            self.patience = self.patience.saturating_sub(response.took);
             match error::read(&response, operation, self.call.clock.now()) {
                 Ok(reading) => {
                     if let Some(cost) = reading.cost {
@@ -87,11 +91,12 @@ impl<'a> Session<'a> {
                 }
                 Err(Failure::Throttled { wait }) => {
                     let pause = wait + jitter();
-                    if attempt == ATTEMPTS_MAX || pause > self.patience {
+                    if attempt == ATTEMPTS_MAX || pause > self.patience.min(self.time) {
                         return Err(ProviderError::RateLimited { retry_after: wait }.into());
                     }
                     tokio::time::sleep(pause).await;
                     self.patience -= pause;
+                    self.time -= pause;
                     attempt += 1;
                 }
                 Err(failure) => return Err(failure),
@@ -99,9 +104,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn send(&self, body: Bytes) -> Result<Response, ProviderError> {
+    async fn send(&mut self, body: Bytes) -> Result<Response, ProviderError> {
+        if self.time.is_zero() {
+            return Err(ProviderError::TimedOut { after: TIME });
+        }
         let request = Request::post_json(self.url.clone(), body).secret_header(ACCESS_TOKEN, self.token)?;
-        let response = self.call.http.send(request).await?;
+        let response = self.call.http.send_within(request, self.time).await?;
+        self.time = self.time.saturating_sub(response.took);
         // Shopify answers a version that is gone with the oldest one it still has.
         if let Some(version) = response.header("x-shopify-api-version").filter(|version| *version != VERSION) {
             tracing::warn!(version, wanted = VERSION, "Shopify answers with another version of its API");

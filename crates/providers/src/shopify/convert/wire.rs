@@ -114,7 +114,8 @@ impl<'de> Deserialize<'de> for Exact {
             Form::Text(text) => text,
             Form::Number(number) => number.to_string(),
         };
-        let parsed = if text.contains(['e', 'E']) { Decimal::from_scientific(&text) } else { Decimal::from_str_exact(&text) };
+        let parsed =
+            if text.contains(['e', 'E']) { Decimal::from_scientific(&text) } else { Decimal::from_str_exact(&text) };
         parsed.map(Self).map_err(|_| D::Error::custom("not a decimal number"))
     }
 }
