@@ -2,6 +2,7 @@
 
 mod auth;
 mod convert;
+mod cost;
 mod documents;
 mod errors;
 mod fixtures;
