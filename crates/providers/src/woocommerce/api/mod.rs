@@ -21,6 +21,9 @@ use super::{
 };
 use refusal::Refusal;
 
+#[cfg(test)]
+pub(super) use query::{customers as customer_params, orders as order_params, products as product_params};
+
 /// Apart from the shop's clock, OAuth's only clue to why a signature was refused. The shop forgives 15 minutes.
 const CLOCK_DIFFERENCE_MAX: Duration = Duration::minutes(10);
 

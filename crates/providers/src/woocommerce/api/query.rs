@@ -9,7 +9,7 @@ use kernel::{Exit, Personal, personal::Door};
 
 use super::super::convert;
 
-pub(super) type Params = Vec<(&'static str, String)>;
+pub(in super::super) type Params = Vec<(&'static str, String)>;
 
 pub(super) const CUSTOMER_FILTERS: &[Filter] = &[Filter::Ids, Filter::Email, Filter::Search];
 pub(super) const ORDER_FILTERS: &[Filter] = &[
@@ -43,7 +43,7 @@ pub(super) fn page_number(position: &Position) -> Result<u32, ProviderError> {
 }
 
 /// None: no record can satisfy the filters, and without them everybody would come back.
-pub(super) fn customers(query: &Query) -> Result<Option<Params>, ProviderError> {
+pub(in super::super) fn customers(query: &Query) -> Result<Option<Params>, ProviderError> {
     let filters = &query.filters;
     let Some(mut params) = common(query, CUSTOMER_FILTERS, "registered_date")? else { return Ok(None) };
     push_personal(&mut params, "email", filters.email.as_ref());
@@ -56,7 +56,7 @@ pub(super) fn customers(query: &Query) -> Result<Option<Params>, ProviderError> 
     Ok(Some(params))
 }
 
-pub(super) fn orders(query: &Query) -> Result<Option<Params>, ProviderError> {
+pub(in super::super) fn orders(query: &Query) -> Result<Option<Params>, ProviderError> {
     let filters = &query.filters;
     let Some(mut params) = common(query, ORDER_FILTERS, "date")? else { return Ok(None) };
     if let Some(status) = &filters.status {
@@ -71,7 +71,7 @@ pub(super) fn orders(query: &Query) -> Result<Option<Params>, ProviderError> {
     Ok(Some(params))
 }
 
-pub(super) fn products(query: &Query) -> Result<Option<Params>, ProviderError> {
+pub(in super::super) fn products(query: &Query) -> Result<Option<Params>, ProviderError> {
     let filters = &query.filters;
     let Some(mut params) = common(query, PRODUCT_FILTERS, "date")? else { return Ok(None) };
     if let Some(status) = &filters.status {

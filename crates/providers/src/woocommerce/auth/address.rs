@@ -10,7 +10,7 @@ const NOT_HOME: &[&str] = &["/wp-admin", "/wp-login.php", "/wp-json"];
 
 /// The address of the shop's home page, with a slash at its end. Without a scheme it is https; host names beyond ASCII
 /// become punycode; a sub-directory stays; query and fragment go, and so does the tail of an admin page's address.
-pub(super) fn clean(typed: &str, http: &Http) -> Result<Url, ConnectError> {
+pub(in super::super) fn clean(typed: &str, http: &Http) -> Result<Url, ConnectError> {
     let typed = typed.trim();
     let unreadable =
         || invalid(SHOP_URL, "This is not a web address. Type the shop's home page, such as https://shop.example.");
@@ -40,7 +40,7 @@ pub(super) fn as_folder(path: &str) -> String {
 /// The name of an account: its home URL without scheme, `www.` and the slash at its end (`shop.example`,
 /// `example.com/shop`). A shop that moves to https, or between the two forms of its host that WordPress itself redirects
 /// to one another, stays the same account; one in another folder is another.
-pub(super) fn canonical(home: &Url) -> String {
+pub(in super::super) fn canonical(home: &Url) -> String {
     let port = home.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}{}", bare_host(home), home.path().trim_end_matches('/'))
 }

@@ -1,6 +1,6 @@
 //! Connecting with keys that the owner made in the shop's admin, and proving them on every call (dossier, sections 2 to 4).
 
-mod address;
+pub(super) mod address;
 mod discovery;
 mod facts;
 
@@ -26,6 +26,8 @@ use super::{
     },
 };
 use discovery::Site;
+#[cfg(test)]
+pub(super) use facts::facts;
 
 pub(super) const SHOP_URL: &str = "shop_url";
 pub(super) const CONSUMER_KEY: &str = "consumer_key";

@@ -124,10 +124,6 @@ impl Sent {
 
     /// Takes what `read` takes out of a nested object.
     pub(super) fn within<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        if self.0.get(name)?.is_null() {
-            self.forget(name);
-            return None;
-        }
         let Value::Object(fields) = self.0.get_mut(name)? else { return None };
         let mut nested = Self(std::mem::take(fields));
         let was_empty = nested.0.is_empty();
@@ -156,13 +152,14 @@ impl Sent {
                 };
                 let mut nested = Self(fields);
                 let id = nested.get("id").cloned();
-                taken.extend(read(&mut nested));
-                if !nested.0.is_empty() {
+                let entry = read(&mut nested);
+                if entry.is_none() || !nested.0.is_empty() {
                     nothing_left = false;
                     if let Some(id) = id {
                         nested.insert("id", id);
                     }
                 }
+                taken.extend(entry);
                 nested.into_value()
             })
             .collect();
