@@ -138,6 +138,14 @@ impl Connection {
             .map_err(|error| ProviderError::Malformed { path: format!("config.{}", error.path()) })
     }
 
+    /// Whether the shop knows `modified_after`, `modified_before` and `dates_are_gmt`: since 5.8. A shop that does not say its
+    /// version is taken for one of the last years.
+    fn filters_in_utc(&self) -> bool {
+        let mut numbers =
+            self.version.as_deref().unwrap_or("9").split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+        (numbers.next().unwrap_or(9), numbers.next().unwrap_or(0)) >= (5, 8)
+    }
+
     /// The offset of the shop's local times, where it is the same all year round.
     fn fixed_offset(&self) -> Option<FixedOffset> {
         match self.timezone.as_str() {

@@ -1,13 +1,14 @@
 //! Our filters and selections as WooCommerce's parameters (dossier, section 5). WooCommerce ignores a parameter that it does
 //! not know and returns everything, so only documented ones are sent.
 
+use chrono::Duration;
 use connector::{
     Filter, Filters, Position, ProviderError, Query, Selection,
     model::{OrderStatus, ProductStatus},
 };
 use kernel::{Exit, Personal, personal::Door};
 
-use super::super::convert;
+use super::super::{Connection, convert};
 
 pub(in super::super) type Params = Vec<(&'static str, String)>;
 
@@ -43,9 +44,9 @@ pub(super) fn page_number(position: &Position) -> Result<u32, ProviderError> {
 }
 
 /// None: no record can satisfy the filters, and without them everybody would come back.
-pub(in super::super) fn customers(query: &Query) -> Result<Option<Params>, ProviderError> {
+pub(in super::super) fn customers(query: &Query, connection: &Connection) -> Result<Option<Params>, ProviderError> {
     let filters = &query.filters;
-    let Some(mut params) = common(query, CUSTOMER_FILTERS, "registered_date")? else { return Ok(None) };
+    let Some(mut params) = common(query, connection, CUSTOMER_FILTERS, "registered_date")? else { return Ok(None) };
     push_personal(&mut params, "email", filters.email.as_ref());
     // The default shows the role `customer` only, `all` shows staff too. Who is looked up by id or e-mail is found whatever
     // their role (a shop manager who bought, a role of a wholesale plugin); who browses does not see staff.
@@ -56,9 +57,9 @@ pub(in super::super) fn customers(query: &Query) -> Result<Option<Params>, Provi
     Ok(Some(params))
 }
 
-pub(in super::super) fn orders(query: &Query) -> Result<Option<Params>, ProviderError> {
+pub(in super::super) fn orders(query: &Query, connection: &Connection) -> Result<Option<Params>, ProviderError> {
     let filters = &query.filters;
-    let Some(mut params) = common(query, ORDER_FILTERS, "date")? else { return Ok(None) };
+    let Some(mut params) = common(query, connection, ORDER_FILTERS, "date")? else { return Ok(None) };
     if let Some(status) = &filters.status {
         let status = OrderStatus::parse(status).ok_or_else(|| rejected("status"))?;
         params.push(("status", convert::order_status_slug(status).to_owned()));
@@ -71,9 +72,9 @@ pub(in super::super) fn orders(query: &Query) -> Result<Option<Params>, Provider
     Ok(Some(params))
 }
 
-pub(in super::super) fn products(query: &Query) -> Result<Option<Params>, ProviderError> {
+pub(in super::super) fn products(query: &Query, connection: &Connection) -> Result<Option<Params>, ProviderError> {
     let filters = &query.filters;
-    let Some(mut params) = common(query, PRODUCT_FILTERS, "date")? else { return Ok(None) };
+    let Some(mut params) = common(query, connection, PRODUCT_FILTERS, "date")? else { return Ok(None) };
     if let Some(status) = &filters.status {
         // One status at a time can be asked for, and our draft and unlisted are several of WooCommerce's.
         let word = match ProductStatus::parse(status) {
@@ -95,7 +96,12 @@ pub(in super::super) fn products(query: &Query) -> Result<Option<Params>, Provid
 }
 
 /// Pages, order, ids, search and dates, which all three resources have (customers without dates).
-fn common(query: &Query, supported: &[Filter], newest_by: &str) -> Result<Option<Params>, ProviderError> {
+fn common(
+    query: &Query,
+    connection: &Connection,
+    supported: &[Filter],
+    newest_by: &str,
+) -> Result<Option<Params>, ProviderError> {
     let filters = &query.filters;
     if let Some(filter) = filters.used().iter().find(|filter| !supported.contains(filter)) {
         return Err(rejected(filter.as_str()));
@@ -115,18 +121,30 @@ fn common(query: &Query, supported: &[Filter], newest_by: &str) -> Result<Option
         params.push(("include", ids.join(",")));
     }
     push_personal(&mut params, "search", filters.search.as_ref());
+    push_dates(&mut params, filters, connection)?;
+    Ok(Some(params))
+}
+
+/// Bounds that let nothing be missed; what they let in too much is left out when the answer is checked again.
+fn push_dates(params: &mut Params, filters: &Filters, connection: &Connection) -> Result<(), ProviderError> {
+    let modern = connection.filters_in_utc();
+    if !modern && (filters.updated_after.is_some() || filters.updated_before.is_some()) {
+        return Err(rejected("the date of the last change before version 5.8"));
+    }
+    // Older shops compare with their local time, which is up to 14 hours away from UTC.
+    let slack = if modern { Duration::zero() } else { Duration::hours(14) };
     let dates = [
-        ("after", filters.created_after.map(convert::after)),
-        ("before", filters.created_before.map(convert::before)),
-        ("modified_after", filters.updated_after.map(convert::after)),
-        ("modified_before", filters.updated_before.map(convert::before)),
+        ("after", filters.created_after.map(|time| convert::after(time, slack))),
+        ("before", filters.created_before.map(|time| convert::before(time, slack))),
+        ("modified_after", filters.updated_after.map(|time| convert::after(time, slack))),
+        ("modified_before", filters.updated_before.map(|time| convert::before(time, slack))),
     ];
     let dates: Params = dates.into_iter().filter_map(|(name, date)| Some((name, date?))).collect();
     if !dates.is_empty() {
         params.push(("dates_are_gmt", "true".to_owned()));
         params.extend(dates);
     }
-    Ok(Some(params))
+    Ok(())
 }
 
 /// WordPress' ids are positive integers; any other text is nobody's.

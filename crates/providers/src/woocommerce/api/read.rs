@@ -32,7 +32,8 @@ impl Read<Customer> for Woocommerce {
 
     async fn list(&self, call: &Call<'_>, query: &Query) -> Result<Page<Customer>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
-        let page = page(&Shop::of(call, &connection)?, "customers", query::customers(query)?, query).await?;
+        let page =
+            page(&Shop::of(call, &connection)?, "customers", query::customers(query, &connection)?, query).await?;
         let items = convert_each(page.items, "customers", |value, path| {
             convert::customer(value, &connection, &query.selection, path)
         })?;
@@ -59,7 +60,7 @@ impl Read<Order> for Woocommerce {
 
     async fn list(&self, call: &Call<'_>, query: &Query) -> Result<Page<Order>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
-        let page = page(&Shop::of(call, &connection)?, "orders", query::orders(query)?, query).await?;
+        let page = page(&Shop::of(call, &connection)?, "orders", query::orders(query, &connection)?, query).await?;
         let items = convert_each(page.items, "orders", |value, path| {
             convert::order(value, &connection, &query.selection, path)
         })?;
@@ -87,7 +88,7 @@ impl Read<Product> for Woocommerce {
     async fn list(&self, call: &Call<'_>, query: &Query) -> Result<Page<Product>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
         let shop = Shop::of(call, &connection)?;
-        let page = page(&shop, "products", query::products(query)?, query).await?;
+        let page = page(&shop, "products", query::products(query, &connection)?, query).await?;
         let variations = if query::wants_variants(&query.selection, &query.filters) {
             let tasks = page.items.iter().map(|product| variations(&shop, product, &query.selection)).collect();
             two_at_a_time(tasks).await?

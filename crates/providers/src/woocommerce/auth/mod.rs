@@ -108,7 +108,7 @@ impl PastedKeys for Woocommerce {
         let address = address::clean(typed, http)?;
         let keys =
             KeyPair { key: pasted(secrets, CONSUMER_KEY, "ck_")?, secret: pasted(secrets, CONSUMER_SECRET, "cs_")? };
-        let site = discovery::find(http, clock, &address).await?;
+        let site = discovery::find(http, clock, &address).await.map_err(|error| without_https(error, typed))?;
         let shop = prove(http, clock, &keys, &site).await?;
         let facts = facts::read(&shop).await;
         let connection = Connection {
@@ -133,6 +133,21 @@ impl PastedKeys for Woocommerce {
             credential: Credential::Keys(keys),
             scopes: vec![],
         })
+    }
+}
+
+/// Nobody said https, so the shop may have none.
+fn without_https(error: ConnectError, typed: &str) -> ConnectError {
+    match error {
+        ConnectError::Provider(error @ (ProviderError::Unavailable { .. } | ProviderError::TimedOut { .. }))
+            if !typed.contains("://") =>
+        {
+            invalid(
+                SHOP_URL,
+                format!("By https, {error}. If the shop has no https, type its address with http:// in front."),
+            )
+        }
+        error => error,
     }
 }
 

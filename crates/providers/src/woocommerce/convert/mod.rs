@@ -14,6 +14,7 @@ pub(super) use entities::decode as decode_entities;
 pub(super) use order::{IMPERSONAL as ORDER_IMPERSONAL, order, order_status_slug};
 pub(super) use product::{VariationsOf, product, variations_of};
 
+use chrono::Duration;
 use connector::Address;
 use kernel::{Personal, Time};
 use sent::Sent;
@@ -41,13 +42,13 @@ fn known(address: Address) -> Option<Personal<Address>> {
 
 /// The lower bound to ask for when records from `time` on are wanted: the shop compares whole seconds and leaves the bound
 /// itself out (dossier, section 20, item 6).
-pub(super) fn after(time: Time) -> String {
-    filter_time(time.timestamp() - 1)
+pub(super) fn after(time: Time, slack: Duration) -> String {
+    filter_time(time.timestamp() - 1 - slack.num_seconds())
 }
 
 /// The upper bound to ask for when records up to `time` are wanted, by the same reasoning.
-pub(super) fn before(time: Time) -> String {
-    filter_time(time.timestamp() + 1)
+pub(super) fn before(time: Time, slack: Duration) -> String {
+    filter_time(time.timestamp() + 1 + slack.num_seconds())
 }
 
 /// A time in the one form that every WooCommerce reads rightly: whole seconds with `Z`. Fractions make shops with HPOS drop

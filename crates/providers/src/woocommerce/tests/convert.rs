@@ -4,10 +4,11 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::{
-    connection, customer_fixture, nothing_lost, order_fixture, product_fixtures, variation_fixtures,
+    connection, customer_fixture, customer_params, nothing_lost, order_fixture, order_params, product_fixtures,
+    product_params, variation_fixtures,
     view::{self, everything, without_persons},
 };
-use crate::woocommerce::{Connection, api, convert};
+use crate::woocommerce::{Connection, convert};
 
 fn order_view(sent: Value) -> Value {
     view::order(&convert::order(sent, &connection(), &Selection::standard(), "order").unwrap())
@@ -236,19 +237,19 @@ fn slim_answers_make_the_same_objects() {
     };
     let query =
         Query { filters: Filters::default(), selection: Selection::standard(), limit: 25, position: Position::Page(1) };
-    let slim = cut(&order_fixture(), &api::order_params(&query).unwrap().unwrap());
+    let slim = cut(&order_fixture(), &order_params(&query).unwrap().unwrap());
     assert!(slim.as_object().unwrap().len() < order_fixture().as_object().unwrap().len() / 2);
     assert_eq!(order_view(slim), order_view(order_fixture()));
 
     let customer =
         |sent| view::customer(&convert::customer(sent, &connection(), &query.selection, "customer").unwrap());
-    let slim = cut(&customer_fixture(), &api::customer_params(&query).unwrap().unwrap());
+    let slim = cut(&customer_fixture(), &customer_params(&query).unwrap().unwrap());
     assert_eq!(customer(slim), customer(customer_fixture()));
 
     for sent in product_fixtures() {
         let product =
             |sent| view::product(&convert::product(sent, vec![], &connection(), &query.selection, "product").unwrap());
-        assert_eq!(product(cut(&sent, &api::product_params(&query).unwrap().unwrap())), product(sent));
+        assert_eq!(product(cut(&sent, &product_params(&query).unwrap().unwrap())), product(sent));
     }
 }
 
@@ -258,7 +259,7 @@ fn without_persons_nothing_personal_is_asked_for_or_kept() {
     let query =
         |selection: Selection| Query { filters: Filters::default(), selection, limit: 25, position: Position::Page(1) };
     for selection in [without_persons(), Selection { persons: false, fields: None }] {
-        let params = api::order_params(&query(selection.clone())).unwrap().unwrap();
+        let params = order_params(&query(selection.clone())).unwrap().unwrap();
         let fields = &params.iter().find(|(name, _)| *name == "_fields").unwrap().1;
         for personal in ["billing", "shipping", "customer_id", "customer_note", "meta_data", "customer_ip_address"] {
             assert!(!fields.split(',').any(|field| field == personal), "{personal} is asked for");
@@ -269,7 +270,7 @@ fn without_persons_nothing_personal_is_asked_for_or_kept() {
         assert!(!text.contains("canary"), "{text}");
         assert!(order.line_items.len() == 2 && order.total.is_some(), "what is about nobody stays");
 
-        let params = api::customer_params(&query(selection.clone())).unwrap().unwrap();
+        let params = customer_params(&query(selection.clone())).unwrap().unwrap();
         assert!(!params.iter().any(|(name, fields)| *name == "_fields" && fields.contains("mail")));
         let customer = convert::customer(customer_fixture(), &connection(), &selection, "customer").unwrap();
         let text = view::customer(&customer).to_string().to_lowercase();
@@ -334,7 +335,7 @@ proptest! {
     #[test]
     fn dates_are_asked_for_in_whole_seconds_with_a_zone(seconds in -1_000_000..253_402_300_790i64, nanos in 0..1_000_000_000u32) {
         let time = chrono::DateTime::from_timestamp(seconds, nanos).unwrap();
-        let asked = [(Filter::UpdatedAfter, convert::after(time)), (Filter::UpdatedBefore, convert::before(time))];
+        let asked = [(Filter::UpdatedAfter, convert::after(time, chrono::Duration::zero())), (Filter::UpdatedBefore, convert::before(time, chrono::Duration::zero()))];
         for (filter, text) in asked {
             prop_assert_eq!(text.len(), "2026-01-02T03:04:05Z".len());
             let bound = chrono::NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%SZ").unwrap().and_utc().timestamp();

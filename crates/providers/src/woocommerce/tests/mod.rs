@@ -10,7 +10,9 @@ mod view;
 
 use serde_json::{Value, json};
 
-use super::Connection;
+use connector::{ProviderError, Query};
+
+use super::{Connection, api};
 
 /// A connection as establishing leaves it.
 fn connection() -> Connection {
@@ -45,4 +47,18 @@ fn product_fixtures() -> Vec<Value> {
 
 fn variation_fixtures() -> Vec<Value> {
     serde_json::from_value(fixture(include_str!("../fixtures/variations.json"))).unwrap()
+}
+
+type Params = Result<Option<Vec<(&'static str, String)>>, ProviderError>;
+
+fn customer_params(query: &Query) -> Params {
+    api::customer_params(query, &connection())
+}
+
+fn order_params(query: &Query) -> Params {
+    api::order_params(query, &connection())
+}
+
+fn product_params(query: &Query) -> Params {
+    api::product_params(query, &connection())
 }

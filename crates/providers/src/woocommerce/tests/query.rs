@@ -2,7 +2,8 @@ use chrono::{DateTime, Utc};
 use connector::{Filters, Position, ProviderError, Query, Read, Selection};
 use kernel::Personal;
 
-use crate::woocommerce::{Woocommerce, api};
+use super::{connection, customer_params, order_params, product_params};
+use crate::woocommerce::{Connection, Woocommerce, api};
 
 fn query(filters: Filters) -> Query {
     Query { filters, selection: Selection::standard(), limit: 25, position: Position::Page(1) }
@@ -32,7 +33,7 @@ fn orders_are_filtered_with_the_shops_own_parameters() {
         ..Filters::default()
     };
     assert_eq!(
-        plain(api::order_params(&query(filters)).unwrap()),
+        plain(order_params(&query(filters)).unwrap()),
         [
             "page=1",
             "per_page=25",
@@ -56,16 +57,16 @@ fn who_is_looked_up_is_found_whatever_their_role_and_who_browses_sees_no_staff()
     let email = Filters { email: Some(Personal::new("a@shop.example".to_owned())), ..Filters::default() };
     let ids = Filters { ids: vec!["5".to_owned()], ..Filters::default() };
     for filters in [email, ids] {
-        assert!(plain(api::customer_params(&query(filters)).unwrap()).contains(&"role=all".to_owned()));
+        assert!(plain(customer_params(&query(filters)).unwrap()).contains(&"role=all".to_owned()));
     }
-    let browse = plain(api::customer_params(&query(Filters::default())).unwrap());
+    let browse = plain(customer_params(&query(Filters::default())).unwrap());
     assert_eq!(browse, ["page=1", "per_page=25", "orderby=registered_date", "order=desc"]);
 }
 
 #[test]
 fn products_are_filtered_by_sku_and_status() {
     let filters = Filters { sku: Some("MUG".to_owned()), status: Some("active".to_owned()), ..Filters::default() };
-    let params = plain(api::product_params(&query(filters)).unwrap());
+    let params = plain(product_params(&query(filters)).unwrap());
     assert!(params.contains(&"sku=MUG".to_owned()) && params.contains(&"status=publish".to_owned()), "{params:?}");
 }
 
@@ -73,7 +74,7 @@ fn products_are_filtered_by_sku_and_status() {
 fn what_filters_are_checked_with_is_asked_for_too() {
     let slim = Selection { persons: true, fields: Some(["total".to_owned()].into()) };
     let filters = Filters { updated_after: Some(at("2026-01-01T00:00:00Z")), ..Filters::default() };
-    let params = api::order_params(&Query { selection: slim, ..query(filters) }).unwrap().unwrap();
+    let params = order_params(&Query { selection: slim, ..query(filters) }).unwrap().unwrap();
     let fields = &params.iter().find(|(name, _)| *name == "_fields").unwrap().1;
     assert_eq!(fields, "id,total,date_modified,date_modified_gmt");
 }
@@ -83,9 +84,9 @@ fn what_filters_are_checked_with_is_asked_for_too() {
 fn ids_that_can_be_nobodys_do_not_reach_the_shop() {
     for id in ["", "0", "-1", "+5", "gid://5", "1e3", "99999999999999999999", "١٢", " 5"] {
         let filters = Filters { ids: vec![id.to_owned()], ..Filters::default() };
-        assert!(api::customer_params(&query(filters)).unwrap().is_none(), "{id}");
+        assert!(customer_params(&query(filters)).unwrap().is_none(), "{id}");
         let filters = Filters { customer_id: Some(id.to_owned()), ..Filters::default() };
-        assert!(api::order_params(&query(filters)).unwrap().is_none(), "{id}");
+        assert!(order_params(&query(filters)).unwrap().is_none(), "{id}");
     }
 }
 
@@ -102,7 +103,7 @@ fn a_filter_that_the_shop_would_ignore_is_refused() {
         Filters { updated_after: time, ..Filters::default() },
         Filters { created_after: time, ..Filters::default() },
     ] {
-        is_rejected(api::customer_params(&query(filters)), "customers");
+        is_rejected(customer_params(&query(filters)), "customers");
     }
     for filters in [
         Filters { email: personal(), ..Filters::default() },
@@ -110,14 +111,14 @@ fn a_filter_that_the_shop_would_ignore_is_refused() {
         Filters { payment_status: Some("paid".to_owned()), ..Filters::default() },
         Filters { status: Some("shipped".to_owned()), ..Filters::default() },
     ] {
-        is_rejected(api::order_params(&query(filters)), "orders");
+        is_rejected(order_params(&query(filters)), "orders");
     }
     for filters in [
         Filters { sku: Some("A,B".to_owned()), ..Filters::default() },
         Filters { status: Some("draft".to_owned()), ..Filters::default() },
         Filters { customer_id: Some("1".to_owned()), ..Filters::default() },
     ] {
-        is_rejected(api::product_params(&query(filters)), "products");
+        is_rejected(product_params(&query(filters)), "products");
     }
 }
 
@@ -158,26 +159,40 @@ fn every_filter_that_is_promised_is_applied() {
             updated_before: all.updated_before.filter(|_| keeps(F::UpdatedBefore)),
         }
     };
-    let base = plain(api::order_params(&query(Filters::default())).unwrap()).len();
+    let base = plain(order_params(&query(Filters::default())).unwrap()).len();
     let customers = Read::<connector::Customer>::filters(&Woocommerce);
     let orders = Read::<connector::Order>::filters(&Woocommerce);
     let products = Read::<connector::Product>::filters(&Woocommerce);
     // Each filter adds a parameter; a lookup also widens the role, dates also say that they are UTC.
-    let asked = plain(api::customer_params(&query(only(customers, ""))).unwrap());
+    let asked = plain(customer_params(&query(only(customers, ""))).unwrap());
     assert_eq!(asked.len(), base + customers.len() + 1, "{asked:?}");
-    let asked = plain(api::order_params(&query(only(orders, "completed"))).unwrap());
+    let asked = plain(order_params(&query(only(orders, "completed"))).unwrap());
     assert_eq!(asked.len(), base + orders.len() + 1, "{asked:?}");
-    let asked = plain(api::product_params(&query(only(products, "active"))).unwrap());
+    let asked = plain(product_params(&query(only(products, "active"))).unwrap());
     assert_eq!(asked.len(), base + products.len() + 1, "{asked:?}");
 }
 
 #[test]
 fn pages_are_numbers_from_one() {
     for (position, page) in [(Position::Page(3), "page=3"), (Position::After("4".to_owned()), "page=4")] {
-        let params = api::order_params(&Query { position, ..query(Filters::default()) }).unwrap();
+        let params = order_params(&Query { position, ..query(Filters::default()) }).unwrap();
         assert_eq!(plain(params)[0], page);
     }
     for position in [Position::Page(0), Position::After("0".to_owned()), Position::After("abc".to_owned())] {
-        assert!(api::order_params(&Query { position, ..query(Filters::default()) }).is_err());
+        assert!(order_params(&Query { position, ..query(Filters::default()) }).is_err());
+    }
+}
+
+#[test]
+fn a_shop_before_5_8_is_asked_for_a_day_more_and_not_for_changes() {
+    let old = Connection { version: Some("4.9.2".to_owned()), ..connection() };
+    let created = Filters { created_after: Some(at("2026-01-02T00:00:00Z")), ..Filters::default() };
+    let params = plain(api::order_params(&query(created), &old).unwrap());
+    assert!(params.contains(&"after=2026-01-01T09:59:59Z".to_owned()), "{params:?}");
+    let changed = || query(Filters { updated_after: Some(at("2026-01-02T00:00:00Z")), ..Filters::default() });
+    assert!(matches!(api::order_params(&changed(), &old), Err(ProviderError::Rejected { .. })));
+    for version in [None, Some("5.8.0"), Some("10.0.0-rc.1"), Some("unknown")] {
+        let modern = Connection { version: version.map(str::to_owned), ..connection() };
+        assert!(api::order_params(&changed(), &modern).is_ok(), "{version:?}");
     }
 }
