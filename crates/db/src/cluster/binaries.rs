@@ -1,0 +1,265 @@
+//! Finding PostgreSQL's programs.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fmt, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::error::{At, ClusterError};
+
+/// The oldest major version that the schema and the settings are written for.
+pub(super) const MINIMUM: u32 = 15;
+
+/// Where Debian's packages and those of apt.postgresql.org put each major version: `<here>/<major>/bin`.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// `15.18`, or `19beta1`, as `postgres --version` says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub major: u32,
+    text: String,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A directory with `postgres` and `initdb` of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Binaries {
+    pub(super) dir: PathBuf,
+    pub(super) version: Version,
+}
+
+impl Binaries {
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Reads what is in `dir`, which must hold both programs themselves: a directory of links says nothing about where
+    /// `initdb` will look for `postgres`.
+    fn read(dir: &Path) -> Result<Self, ClusterError> {
+        for missing in ["postgres", "initdb"] {
+            if !is_executable(&dir.join(missing)) {
+                return Err(ClusterError::NotABinDir { dir: dir.into(), missing });
+            }
+        }
+        let program = dir.join("postgres");
+        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().at(&program)?;
+        let answer = String::from_utf8_lossy(&output.stdout);
+        let version = parse_version(&answer).ok_or_else(|| ClusterError::UnknownVersion {
+            program,
+            detail: format!("{} {}", answer.trim(), String::from_utf8_lossy(&output.stderr).trim()),
+        })?;
+        Ok(Self { dir: dir.into(), version })
+    }
+}
+
+/// Where to look, in this order. The fields exist so that tests can lay out a machine of their own.
+pub(super) struct Search {
+    /// The operator's word; nothing else is looked at.
+    pub(super) named: Option<PathBuf>,
+    pub(super) debian: PathBuf,
+    pub(super) path: Option<OsString>,
+}
+
+impl Search {
+    pub(super) fn on_this_machine(named: Option<PathBuf>) -> Self {
+        Self { named, debian: DEBIAN.into(), path: env::var_os("PATH") }
+    }
+
+    /// The programs for the data in `pgdata`: those of its major version, or the newest when there is no data yet.
+    pub(super) fn find(&self, pgdata: &Path) -> Result<Binaries, ClusterError> {
+        let wanted = data_version(pgdata)?;
+        if let Some(dir) = &self.named {
+            let found = Binaries::read(dir)?;
+            if wanted.is_some_and(|major| major != found.version.major) {
+                return Err(mismatch(pgdata, wanted, &[found]));
+            }
+            return supported(found);
+        }
+        let mut seen = self.debian_packages()?;
+        seen.extend(self.on_path());
+        let chosen = seen.iter().find(|found| match wanted {
+            Some(major) => found.version.major == major,
+            None => found.version.major >= MINIMUM,
+        });
+        match chosen {
+            Some(found) => supported(found.clone()),
+            None if wanted.is_some() && !seen.is_empty() => Err(mismatch(pgdata, wanted, &seen)),
+            None => match seen.into_iter().next() {
+                Some(old) => supported(old),
+                None => Err(ClusterError::NoBinaries),
+            },
+        }
+    }
+
+    /// Newest first.
+    fn debian_packages(&self) -> Result<Vec<Binaries>, ClusterError> {
+        let Ok(entries) = fs::read_dir(&self.debian) else { return Ok(vec![]) };
+        let mut majors = BTreeMap::new();
+        for entry in entries {
+            let path = entry.at(&self.debian)?.path();
+            let major = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok());
+            // A package with the client programs only has the directory too.
+            if let Some(major) = major
+                && let Ok(found) = Binaries::read(&path.join("bin"))
+            {
+                majors.insert(major, found);
+            }
+        }
+        Ok(majors.into_values().rev().collect())
+    }
+
+    /// A directory of PATH may hold links to the programs, and not all of them: what counts is where a link leads.
+    fn on_path(&self) -> Vec<Binaries> {
+        let directories = self.path.iter().flat_map(|path| env::split_paths(path));
+        directories
+            .filter_map(|dir| dir.join("postgres").canonicalize().ok())
+            .filter_map(|program| Binaries::read(program.parent()?).ok())
+            .collect()
+    }
+}
+
+fn supported(found: Binaries) -> Result<Binaries, ClusterError> {
+    if found.version.major < MINIMUM {
+        return Err(ClusterError::TooOld { dir: found.dir, version: found.version.to_string() });
+    }
+    Ok(found)
+}
+
+fn mismatch(pgdata: &Path, wanted: Option<u32>, seen: &[Binaries]) -> ClusterError {
+    let found = seen.iter().map(|found| format!("{} in {}", found.version, found.dir.display())).collect::<Vec<_>>();
+    ClusterError::VersionMismatch { pgdata: pgdata.into(), data: wanted.unwrap_or_default(), found: found.join(", ") }
+}
+
+/// The major version that made the data; `None` where there is none.
+pub(super) fn data_version(pgdata: &Path) -> Result<Option<u32>, ClusterError> {
+    let file = pgdata.join("PG_VERSION");
+    match fs::read_to_string(&file) {
+        Ok(text) => match text.trim().parse() {
+            Ok(major) => Ok(Some(major)),
+            Err(_) => Err(ClusterError::NotACluster { pgdata: pgdata.into() }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).at(file),
+    }
+}
+
+fn is_executable(program: &Path) -> bool {
+    fs::metadata(program).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
+fn parse_version(answer: &str) -> Option<Version> {
+    let text = answer.strip_prefix("postgres (PostgreSQL) ")?.split_whitespace().next()?;
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some(Version { major: text[..digits].parse().ok()?, text: text.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A machine with PostgreSQL of these versions as Debian installs it, and nothing on PATH.
+    fn machine(versions: &[&str]) -> (tempfile::TempDir, Search) {
+        let root = tempfile::tempdir().unwrap();
+        let debian = root.path().join("postgresql");
+        fs::create_dir(&debian).unwrap();
+        for version in versions {
+            let major = version.split('.').next().unwrap();
+            install(&debian.join(major).join("bin"), version);
+        }
+        let search = Search { named: None, debian, path: None };
+        (root, search)
+    }
+
+    fn install(bin: &Path, version: &str) {
+        fs::create_dir_all(bin).unwrap();
+        for program in ["postgres", "initdb"] {
+            let file = bin.join(program);
+            fs::write(&file, format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version} (Fake)'\n")).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    fn data_of(root: &tempfile::TempDir, major: &str) -> PathBuf {
+        let pgdata = root.path().join("pgdata");
+        fs::create_dir_all(&pgdata).unwrap();
+        fs::write(pgdata.join("PG_VERSION"), format!("{major}\n")).unwrap();
+        pgdata
+    }
+
+    #[test]
+    fn new_data_gets_the_newest_version_and_old_data_its_own() {
+        let (root, search) = machine(&["9.6", "15.18", "17.2"]);
+        assert_eq!(search.find(&root.path().join("none")).unwrap().version.to_string(), "17.2");
+        assert_eq!(search.find(&data_of(&root, "15")).unwrap().version.to_string(), "15.18");
+    }
+
+    #[test]
+    fn data_of_a_version_that_is_not_installed_is_named_with_what_is() {
+        let (root, search) = machine(&["15.18"]);
+        let message = search.find(&data_of(&root, "16")).unwrap_err().to_string();
+        assert!(message.contains("is of PostgreSQL 16") && message.contains("15.18 in"), "{message}");
+        let (other, _) = machine(&["17.2"]);
+        let named = Search { named: Some(other.path().join("postgresql/17/bin")), ..search };
+        assert!(matches!(named.find(&data_of(&root, "16")), Err(ClusterError::VersionMismatch { data: 16, .. })));
+    }
+
+    #[test]
+    fn versions_that_are_too_old_are_not_used_and_said_to_be() {
+        let (root, search) = machine(&["14.9"]);
+        assert!(matches!(search.find(&root.path().join("none")), Err(ClusterError::TooOld { .. })));
+        assert!(matches!(search.find(&data_of(&root, "14")), Err(ClusterError::TooOld { .. })));
+    }
+
+    #[test]
+    fn an_empty_machine_is_told_the_three_ways_out() {
+        let (root, search) = machine(&[]);
+        let message = search.find(&root.path().join("none")).unwrap_err().to_string();
+        for way in ["apt-get install postgresql", "ENTREPOT_PG_BIN", "DATABASE_URL"] {
+            assert!(message.contains(way), "{message}");
+        }
+    }
+
+    #[test]
+    fn links_on_path_lead_to_the_programs() {
+        let (root, search) = machine(&[]);
+        let real = root.path().join("opt/pg/bin");
+        install(&real, "18.4");
+        let links = root.path().join("links");
+        fs::create_dir(&links).unwrap();
+        symlink(real.join("postgres"), links.join("postgres")).unwrap();
+        let search = Search { path: Some(links.into()), ..search };
+        let found = search.find(&root.path().join("none")).unwrap();
+        assert_eq!(found.dir, real.canonicalize().unwrap());
+        assert_eq!(found.version.major, 18);
+    }
+
+    #[test]
+    fn a_named_directory_without_the_programs_is_refused_and_nothing_else_tried() {
+        let (root, search) = machine(&["15.18"]);
+        let search = Search { named: Some(root.path().into()), ..search };
+        let found = search.find(&root.path().join("none"));
+        assert!(matches!(found, Err(ClusterError::NotABinDir { missing: "postgres", .. })));
+    }
+
+    #[test]
+    fn versions_are_read_from_the_programs_own_words() {
+        let major = |text| parse_version(text).map(|version| version.major);
+        assert_eq!(major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
+        assert_eq!(major("postgres (PostgreSQL) 19beta1\n"), Some(19));
+        assert_eq!(major("pg_ctl (PostgreSQL) 15.18"), None);
+        assert_eq!(major("postgres (PostgreSQL) devel"), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! What an earlier run left behind: a server that outlived its supervisor, backends that outlived their server, a lock
+//! file that outlived both.
+
+use std::{
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{
+    area::remove_file,
+    error::ClusterError,
+    server::{MARK, PidFile},
+};
+
+/// How long a fast shutdown may take before it is made an immediate one (whose work the next start does again).
+const FAST: Duration = Duration::from_secs(20);
+const IMMEDIATE: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Waits until no server is left on this data, asking one that is ours to stop. The caller holds the lock of the area, so
+/// that no supervisor is left that could want it.
+pub(super) fn remove(pgdata: &Path) -> Result<(), ClusterError> {
+    let Some(file) = PidFile::read(pgdata) else { return Ok(()) };
+    let Some(pid) = i32::try_from(file.pid.abs()).ok().and_then(Pid::from_raw) else { return Ok(()) };
+    match what_is(pid, pgdata) {
+        Process::Gone => return Ok(()),
+        Process::Another => {
+            // The number was given to another process, or is still a zombie's whose new parent does not look after it.
+            // PostgreSQL only asks whether the number is in use, and would refuse to start.
+            tracing::warn!(pid = pid.as_raw_pid(), "removing the lock file of a PostgreSQL that is gone");
+            return remove_file(&pgdata.join("postmaster.pid"));
+        }
+        Process::Foreign => {
+            return Err(ClusterError::ForeignServer { pgdata: pgdata.into(), pid: pid.as_raw_pid() });
+        }
+        Process::Ours => {}
+    }
+    tracing::warn!(pid = pid.as_raw_pid(), "stopping a PostgreSQL that an earlier run left behind");
+    for (signal, patience) in [(Signal::INT, FAST), (Signal::QUIT, IMMEDIATE)] {
+        // It may be gone by now, which is what we want.
+        let _ = kill_process(pid, signal);
+        let began = Instant::now();
+        while began.elapsed() < patience {
+            match what_is(pid, pgdata) {
+                Process::Ours => thread::sleep(LOOK_AGAIN),
+                Process::Gone => return Ok(()),
+                Process::Another | Process::Foreign => return remove_file(&pgdata.join("postmaster.pid")),
+            }
+        }
+    }
+    let seconds = (FAST + IMMEDIATE).as_secs();
+    Err(ClusterError::OrphanStays { pgdata: pgdata.into(), pid: pid.as_raw_pid(), seconds })
+}
+
+enum Process {
+    Gone,
+    /// A server on this data that was started from here.
+    Ours,
+    /// A server on this data that somebody else started.
+    Foreign,
+    Another,
+}
+
+/// The arguments are there to be read for every user, also where the working directory is not.
+fn what_is(pid: Pid, pgdata: &Path) -> Process {
+    let Ok(arguments) = fs::read(format!("/proc/{}/cmdline", pid.as_raw_pid())) else { return Process::Gone };
+    let mut arguments = arguments.split(|byte| *byte == 0);
+    let program = arguments.next().unwrap_or_default();
+    let is_postgres = program.ends_with(b"/postgres") || program == b"postgres" || program.ends_with(b"/postmaster");
+    let arguments = arguments.collect::<Vec<_>>();
+    let names_data = arguments.iter().any(|argument| {
+        // `pg_ctl start` passes the path as it was given to it, `-D path` in one argument or two.
+        let path = argument.strip_prefix(b"-D").unwrap_or(argument);
+        Path::new(std::ffi::OsStr::from_bytes(path)).canonicalize().is_ok_and(|path| path == pgdata)
+    });
+    match is_postgres && names_data {
+        false => Process::Another,
+        true if arguments.contains(&format!("cluster_name={MARK}").as_bytes()) => Process::Ours,
+        true => Process::Foreign,
+    }
+}
+
+/// Ends backends whose server was killed and who have not noticed, because they compute without ever waiting: while
+/// they live their shared memory does, and no server starts. Their working directory tells them; where it cannot be
+/// read (root without `CAP_SYS_PTRACE`, in some containers) they end when their statement does.
+pub(super) fn end_backends(pgdata: &Path) {
+    let Ok(processes) = fs::read_dir("/proc") else { return };
+    for process in processes.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
+        if fs::read_link(process.path().join("cwd")).is_ok_and(|dir| dir == pgdata) {
+            tracing::warn!(pid = pid.as_raw_pid(), "ending a backend whose PostgreSQL is gone");
+            // It may have noticed by now.
+            let _ = kill_process(pid, Signal::QUIT);
+        }
+    }
+}
