@@ -21,7 +21,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-pub use logins::{Login, UnsafeLogin};
+pub use cluster::Login;
+pub use logins::UnsafeLogin;
 pub use sqlx::PgConnection;
 pub use transaction::{IngestTx, SystemTask, SystemTx, TenantTx};
 
@@ -32,6 +33,18 @@ pub struct Logins {
     pub app: PgConnectOptions,
     pub system: PgConnectOptions,
     pub ingest: PgConnectOptions,
+}
+
+impl Logins {
+    /// Those of the embedded cluster.
+    pub fn of_cluster(cluster: &cluster::Cluster, database: &str) -> Self {
+        Self {
+            owner: cluster.url(Login::Owner, database),
+            app: cluster.url(Login::App, database),
+            system: cluster.url(Login::System, database),
+            ingest: cluster.url(Login::Ingest, database),
+        }
+    }
 }
 
 /// How many connections each login may hold, and how long a caller waits for one.
@@ -112,7 +125,7 @@ impl Db {
             app: pool(&logins.app, Login::App, sizes.app, sizes.acquire_timeout),
             system: pool(&logins.system, Login::System, sizes.system, sizes.acquire_timeout),
             ingest: pool(&logins.ingest, Login::Ingest, sizes.ingest, sizes.acquire_timeout),
-            listener: logins.system.clone().application_name("entrepot listener"),
+            listener: logins.system.clone().application_name("entrepot_listener"),
         };
         logins::refuse_unsafe(&db.app, Login::App).await?;
         logins::refuse_unsafe(&db.system, Login::System).await?;
@@ -182,5 +195,5 @@ fn pool(options: &PgConnectOptions, login: Login, size: u32, acquire_timeout: Du
         .acquire_timeout(acquire_timeout)
         .idle_timeout(Duration::from_secs(300))
         // A lazy pool: the server can start while the database is still coming up.
-        .connect_lazy_with(options.clone().application_name(&format!("entrepot {}", login.as_str())))
+        .connect_lazy_with(options.clone().application_name(login.as_str()))
 }

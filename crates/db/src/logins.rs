@@ -2,45 +2,13 @@
 
 use sqlx::PgPool;
 
-use crate::DbError;
-
-/// The four logins; `docs/TENANCY.md` says what each may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Login {
-    Owner,
-    App,
-    System,
-    Ingest,
-}
-
-impl Login {
-    pub const ALL: [Self; 4] = [Self::Owner, Self::App, Self::System, Self::Ingest];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::App => "app",
-            Self::System => "system",
-            Self::Ingest => "ingest",
-        }
-    }
-
-    /// The role whose grants and policies the login must have: itself, or one that it is a member of.
-    pub const fn role(self) -> &'static str {
-        match self {
-            Self::Owner => "entrepot_owner",
-            Self::App => "entrepot_app",
-            Self::System => "entrepot_system",
-            Self::Ingest => "entrepot_ingest",
-        }
-    }
-}
+use crate::{DbError, Login};
 
 /// A login with more power than serving needs.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the {} login \"{user}\" {problem}. Row level security could not hold it, so Entrepot does not start. \
-     Use four plain logins as docs/TENANCY.md describes.", login.as_str()
+    "the login \"{user}\" for {login} {problem}. Row level security could not hold it, so Entrepot does not start. \
+     Use four plain logins as docs/TENANCY.md describes."
 )]
 pub struct UnsafeLogin {
     pub login: Login,
@@ -69,8 +37,8 @@ pub(crate) async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbE
         from pg_roles r
         where pg_has_role(current_user, r.oid, 'member')
         "#,
-        login.role(),
-        &Login::ALL.iter().filter(|other| **other != login).map(|other| other.role().to_owned()).collect::<Vec<_>>()
+        login.as_str(),
+        &Login::ALL.iter().filter(|other| **other != login).map(|other| other.as_str().to_owned()).collect::<Vec<_>>()
     )
     .fetch_one(pool)
     .await?;

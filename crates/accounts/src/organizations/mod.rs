@@ -1,1 +1,2 @@
 //! Organizations: the tenants.
+pub mod api;

@@ -1,0 +1,5 @@
+use kit::Router;
+
+pub fn routes() -> Router {
+    Router::new()
+}

@@ -1,0 +1,167 @@
+//! From settings to a running program: the keys, the database, the outside, the app.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use connector::http::{Hosts, Http, HttpOptions};
+use db::{
+    Db, Logins, PoolSizes,
+    cluster::{Cluster, ClusterOptions},
+    listener::Listener,
+};
+use kernel::Clock;
+use kit::{
+    App, Config,
+    vault::{DirectoryKeyStore, Keyring, MasterKey},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{
+    assembly::{self, Ingredients},
+    server,
+};
+
+/// What the program needs to start.
+pub struct Settings {
+    /// The embedded cluster and the key store live here.
+    pub data_dir: PathBuf,
+    pub master_key: MasterKey,
+    /// None runs PostgreSQL itself.
+    pub logins: Option<Logins>,
+    pub pools: PoolSizes,
+    pub config: Config,
+    pub hosts: Hosts,
+    pub clock: Clock,
+}
+
+/// The program without its HTTP server. Stop it with [`Program::stop`].
+pub struct Program {
+    pub app: App,
+    pub keys: accounts::api_keys::ApiKeys,
+    listener: Listener,
+    cluster: Option<Cluster>,
+    housekeeping: JoinHandle<()>,
+}
+
+impl Program {
+    /// Starts everything but the HTTP server.
+    ///
+    /// # Errors
+    /// With what is wrong and what to do about it.
+    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let Settings { data_dir, master_key, logins, pools, config, hosts, clock } = settings;
+        let (logins, cluster) = match logins {
+            Some(logins) => (logins, None),
+            None => {
+                let cluster = Cluster::start(ClusterOptions::new(data_dir.join("postgres"))).await?;
+                (Logins::of_cluster(&cluster, cluster.database()), Some(cluster))
+            }
+        };
+        Db::migrate(&logins.owner).await.context("the database could not be brought up to date")?;
+        let db = Db::connect(&logins, &pools).await?;
+        db.maintain_partitions(clock.now()).await?;
+        let store = DirectoryKeyStore::open(data_dir.join("keys")).await?;
+        let keyring = Arc::new(Keyring::new(master_key, Arc::new(store), clock.clone()));
+        refuse_foreign_keys(&db, &keyring).await?;
+        let http = Http::new(hosts, HttpOptions::default())?;
+        let listener = db.listen();
+        let ingredients = Ingredients { db: db.clone(), clock: clock.clone(), keyring, http, config };
+        let (app, keys) = assembly::app(ingredients, &listener);
+        let housekeeping = tokio::spawn(keep_partitions(db, clock));
+        Ok(Self { app, keys, listener, cluster, housekeeping })
+    }
+
+    pub fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+
+    /// Ends in the order that loses nothing: uses of keys, pools, database.
+    ///
+    /// # Errors
+    /// When the embedded database cannot be stopped.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let Self { app, keys, listener, cluster, housekeeping } = self;
+        housekeeping.abort();
+        if let Err(error) = keys.flush_uses().await {
+            tracing::warn!(%error, "the last uses of API keys were not written");
+        }
+        drop(listener);
+        app.db.close().await;
+        if let Some(cluster) = cluster {
+            cluster.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The master key and the key store must be those that the database was filled with: anything else would fail later, one
+/// credential at a time.
+async fn refuse_foreign_keys(db: &Db, keyring: &Keyring) -> anyhow::Result<()> {
+    let present = keyring.fingerprints();
+    let mut tx = db.system(db::SystemTask::Installation).await?;
+    for (name, present, what) in [
+        ("master_key", present.master.to_string(), "master key"),
+        ("key_store", present.store.to_string(), "key store"),
+    ] {
+        let stored = tx.installation_fact(name, &present).await?;
+        if stored != present {
+            bail!(
+                "this database was filled with {what} {stored}, but the program runs with {what} {present}. \
+                 Give it the one that belongs to it; with another nothing sealed could be opened."
+            );
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Makes the next partitions, and drops those past their retention, twice a day.
+async fn keep_partitions(db: Db, clock: Clock) {
+    let mut tick = tokio::time::interval(Duration::from_secs(12 * 60 * 60));
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        if let Err(error) = db.maintain_partitions(clock.now()).await {
+            tracing::error!(%error, "partitions were not made; the next try is in twelve hours");
+        }
+    }
+}
+
+/// A served program.
+pub struct Served {
+    pub program: Program,
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+impl Served {
+    /// Serves a program on a listener.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn start(
+        program: Program,
+        listener: TcpListener,
+        metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    ) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(server::serve(listener, server::service(&program.app, metrics), stopped));
+        Ok(Self { program, address, stop, server })
+    }
+
+    /// Lets open requests end, then stops the program.
+    ///
+    /// # Errors
+    /// When the embedded database cannot be stopped.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        self.server.await.context("the server ended badly")?;
+        self.program.stop().await
+    }
+}
