@@ -75,7 +75,10 @@ fn problems(errors: &DiagnosticList) -> Vec<GraphQLError> {
         }
         error
     };
-    errors.iter().map(|diagnostic| problem(diagnostic.to_json())).collect()
+    let mut problems: Vec<_> = errors.iter().map(|diagnostic| problem(diagnostic.to_json())).collect();
+    // An unknown field makes its own selections look wrong too: the cause first.
+    problems.sort_by_key(|problem| problem.extensions.is_empty());
+    problems
 }
 
 /// The operation a request means.

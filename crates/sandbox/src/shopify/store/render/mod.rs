@@ -30,6 +30,7 @@ mod base {
     pub(super) const TRANSACTION: u64 = 16_200_000_000_000_001;
     pub(super) const REFUND: u64 = 17_400_000_000_000_001;
     pub(super) const FULFILLMENT: u64 = 18_500_000_000_000_001;
+    pub(super) const FULFILLMENT_LINE: u64 = 19_700_000_000_000_001;
     pub(super) const CHECKOUT: u64 = 29_600_000_000_000_001;
 }
 

@@ -274,7 +274,7 @@ fn fulfillments(
         // Of a partial shipment, one piece is left behind where there are several.
         let pieces = if status == FulfillmentStatus::Fulfilled { line.quantity } else { line.quantity.div_ceil(2) };
         line.fulfilled_quantity = pieces;
-        taken.push((id * 1000 + at as u64, line.id, pieces));
+        taken.push((base::FULFILLMENT_LINE + from.id * 1000 + at as u64, line.id, pieces));
     }
     let parcel = format!("JJD{:016}", from.id);
     let address = format!("https://tracking.example/{parcel}");
