@@ -1,6 +1,7 @@
 //! What is peculiar to Shopify. `contract` runs the connector against the simulator.
 
 mod auth;
+mod contract;
 mod convert;
 mod cost;
 mod documents;
