@@ -1,8 +1,8 @@
 use chrono::Duration;
 use connector::{ProviderError, provider::ConnectError};
-use http::StatusCode;
+use http::{StatusCode, header};
 use sandbox::{
-    faults::{Fault, Rule},
+    faults::{Fault, Rule, headers},
     woocommerce::{Permissions, ShopSpec},
     world::{Market, Role},
 };
@@ -239,6 +239,21 @@ async fn a_shop_cannot_pass_itself_off_as_another() {
     let index = r#"{"name":"x","home":"https://tea.example","url":"https://tea.example","namespaces":["wc/v3"]}"#;
     let lie = Rule::from(Fault::answer(StatusCode::OK, "application/json", index)).on("/wp-json");
     net.shop("kavebolt.example").faults().inject(lie);
+    let (field, message) = blamed(net.connect_reader("kavebolt.example", "kavebolt.example").await);
+    assert_eq!(field, "shop_url");
+    assert!(message.contains("tea.example"), "{message}");
+    assert_eq!(net.shop("tea.example").calls().count(), 0);
+}
+
+#[tokio::test]
+async fn a_page_cannot_send_keys_to_another_host() {
+    let net = Net::start().await;
+    let page = Fault::Answer {
+        status: StatusCode::OK,
+        headers: headers([(header::LINK, r#"<https://tea.example/wp-json/>; rel="https://api.w.org/""#)]),
+        body: "<!DOCTYPE html>".into(),
+    };
+    net.shop("kavebolt.example").faults().inject(page);
     let (field, message) = blamed(net.connect_reader("kavebolt.example", "kavebolt.example").await);
     assert_eq!(field, "shop_url");
     assert!(message.contains("tea.example"), "{message}");

@@ -108,3 +108,28 @@ async fn a_slow_variation_does_not_mix_up_products() {
         assert_eq!(ids, known.variants.iter().map(|variant| variant.id.to_string()).collect());
     }
 }
+
+#[tokio::test]
+async fn many_variations_are_read_page_by_page_up_to_a_bound() {
+    let net = Net::start().await;
+    let shop = net.connected("kavebolt.example", "kavebolt.example").await;
+    let id = shop.shop().read(|world| {
+        world.products.iter().find(|product| product.kind == ProductKind::Variable).map(|product| product.id).unwrap()
+    });
+    let read = async |count: u64| {
+        shop.shop().edit(|world| {
+            let product = world.products.iter_mut().find(|product| product.id == id).unwrap();
+            let first = product.variants[0].clone();
+            product.variants =
+                (0..count).map(|index| world::Variant { id: 1_000_000 + index, ..first.clone() }).collect();
+        });
+        Read::<Product>::one(&Woocommerce, &shop.call(), &id.to_string(), &Selection::standard()).await
+    };
+    for count in [100, 150, 200] {
+        let found = read(count).await.unwrap().item.unwrap();
+        let ids: BTreeSet<String> = found.variants.into_iter().map(|variant| variant.id).collect();
+        assert_eq!(ids.len() as u64, count);
+    }
+    let error = read(2001).await.err().unwrap();
+    assert!(error.to_string().contains("ask without variants"), "{error}");
+}
