@@ -108,7 +108,8 @@ impl PastedKeys for Woocommerce {
         let address = address::clean(typed, http)?;
         let keys =
             KeyPair { key: pasted(secrets, CONSUMER_KEY, "ck_")?, secret: pasted(secrets, CONSUMER_SECRET, "cs_")? };
-        let site = discovery::find(http, clock, &address).await.map_err(|error| without_https(error, typed))?;
+        let page = discovery::home_page(http, &address).await.map_err(|error| without_https(error, typed))?;
+        let site = discovery::find(http, clock, &address, page).await?;
         let shop = prove(http, clock, &keys, &site).await?;
         let facts = facts::read(&shop).await;
         let connection = Connection {
