@@ -140,6 +140,8 @@ create table oauth_states (
     -- What the way back must match: `pairing` until the provider names the account, then `authorize`.
     step text not null check (step in ('pairing', 'authorize')),
     external_account text,
+    -- What the owner chose while connecting.
+    data_access_permissions jsonb not null,
     created_at timestamptz not null,
     expires_at timestamptz not null
 );

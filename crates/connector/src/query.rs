@@ -157,6 +157,9 @@ pub enum Coverage {
     Last60Days,
     /// The shop has no customers of its own; these were found in its orders.
     DerivedFromOrders,
+    /// Some records carry only the first of their line items, variants, addresses or images, because a list may not cost
+    /// more of the shop's budget; reading one record gives them all.
+    Abridged,
 }
 
 impl Coverage {
@@ -165,6 +168,7 @@ impl Coverage {
             Self::RegisteredOnly => "registered_only",
             Self::Last60Days => "last_60_days",
             Self::DerivedFromOrders => "derived_from_orders",
+            Self::Abridged => "abridged",
         }
     }
 }

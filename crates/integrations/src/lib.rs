@@ -1,1 +1,7 @@
+//! Layer 5: the outside of an organization. Its connections, what may be read of them, and reading it live.
 
+pub mod connections;
+pub mod data_access;
+pub mod events;
+pub mod live;
+pub mod oauth;

@@ -6,16 +6,16 @@ use axum::{
     response::Response,
 };
 use kernel::{Exit, personal::Door};
-use serde::Serialize;
 
-/// Serialises what `view` makes of the revealed values. The answer must not be kept by anyone on the way.
+/// The answer that `write` makes of the revealed values. It must not be kept by anyone on the way.
 ///
 /// # Errors
-/// When the view cannot be serialised, which is a bug in the view.
-pub fn reveal<V: Serialize>(view: impl FnOnce(&Exit) -> V) -> Result<Response, serde_json::Error> {
+/// When the answer cannot be serialised, which is a bug in its view.
+pub fn reveal(write: impl FnOnce(&Exit, &mut Vec<u8>) -> serde_json::Result<()>) -> serde_json::Result<Response> {
     #[expect(clippy::disallowed_methods, reason = "the exit into an authorised caller's answer")]
     let exit = Exit::open(Door::Answer);
-    let body = serde_json::to_vec(&view(&exit))?;
+    let mut body = Vec::with_capacity(32 * 1024);
+    write(&exit, &mut body)?;
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -86,3 +86,27 @@ fn named_organization(parts: &Parts) -> Result<Option<OrganizationId>, Problem> 
         .map(Some)
         .ok_or_else(|| Problem::invalid("Entrepot-Organization", "must be the id of an organization"))
 }
+
+/// A caller who asks for `P`, whether or not they may: for handlers that write down refusals too.
+pub enum Attempted<P: Permission> {
+    Authorized(Authorized<P>),
+    Refused { actor: Actor, organization: OrganizationId, problem: Problem },
+}
+
+impl<P: Permission> FromRequestParts<App> for Attempted<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let identity = app.authenticate.identify(app, parts).await?;
+        let organization = named_organization(parts)?;
+        let principal = app.authenticate.principal(app, &identity, organization).await?;
+        Ok(match principal.allow::<P>() {
+            Ok(scope) => Self::Authorized(Authorized { scope, stores: identity.stores, permission: PhantomData }),
+            Err(denied) => Self::Refused {
+                actor: principal.actor(),
+                organization: principal.organization(),
+                problem: denied.into(),
+            },
+        })
+    }
+}

@@ -5,12 +5,14 @@
 //! - [`route`]: a handler with its place in the OpenAPI document
 //! - [`answer`]: the one writer that may put personal data into an answer
 //! - [`trail`]: the activity log and the audit log, [`rate_limit`]: a caller's minute, shared by all nodes
+//! - [`decision_cache`]: memory that is believed only while this node hears of changes
 //! - [`vault`]: sealing, [`data_keys`]: the rows of its keys, [`single_flight`]: one of a kind at a time
 
 pub mod answer;
 pub mod app;
 pub mod caller;
 pub mod data_keys;
+pub mod decision_cache;
 pub mod input;
 pub mod page;
 pub mod problem;

@@ -14,7 +14,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use crate::{App, Authorized, Public, SignedIn};
+use crate::{App, Authorized, Public, SignedIn, caller::Attempted};
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub trait FirstArgument {
 }
 
 impl<P: Permission> FirstArgument for Authorized<P> {
+    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+}
+impl<P: Permission> FirstArgument for Attempted<P> {
     const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
 }
 impl FirstArgument for SignedIn {

@@ -6,21 +6,18 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use axum::http::{HeaderMap, header};
 use db::{
     Db, DbError, SystemTask,
-    listener::{Change, Freshness, Listener},
+    listener::{Change, Listener},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Role, Secret, Time, UserId};
-use kit::{App, Code, Problem, app::Identity};
+use kit::{App, Code, Problem, app::Identity, decision_cache::DecisionCache};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
@@ -47,14 +44,11 @@ pub struct ApiKeys(Arc<State>);
 struct State {
     db: Db,
     clock: Clock,
-    freshness: Freshness,
     /// Ours alone: what is remembered of a key is of no use to who reads our memory.
     hash_key: [u8; 32],
     verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
     wrong: moka::sync::Cache<[u8; 32], ()>,
-    facts: moka::sync::Cache<ApiKeyId, Arc<Facts>>,
-    /// Grows with every change that facts depend on: what was read before it is not kept.
-    generation: AtomicU64,
+    facts: DecisionCache<ApiKeyId, Arc<Facts>>,
     cold: Semaphore,
     cold_waiting: Semaphore,
     used: Mutex<HashSet<ApiKeyId>>,
@@ -85,12 +79,10 @@ impl ApiKeys {
         let keys = Self(Arc::new(State {
             db,
             clock,
-            freshness: listener.freshness(),
             hash_key,
             verified: moka::sync::Cache::new(REMEMBERED),
             wrong: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(WRONG_FOR).build(),
-            facts: moka::sync::Cache::new(REMEMBERED),
-            generation: AtomicU64::new(0),
+            facts: DecisionCache::new(listener.freshness(), REMEMBERED),
             cold: Semaphore::new(COLD_AT_ONCE),
             cold_waiting: Semaphore::new(COLD_WAITING),
             used: Mutex::default(),
@@ -206,46 +198,25 @@ impl State {
     }
 
     async fn facts(&self, id: ApiKeyId) -> Result<Option<Arc<Facts>>, Problem> {
-        let fresh = self.freshness.holds();
-        if fresh {
-            if let Some(facts) = self.facts.get(&id) {
-                return Ok(Some(facts));
-            }
-        }
-        let generation = self.generation.load(Ordering::Acquire);
-        let mut tx = self.db.system(SystemTask::Authenticate).await?;
-        let row = store::key_with_creator(&mut tx, id).await?;
-        tx.rollback().await?;
-        let Some(row) = row else { return Ok(None) };
-        let facts = Arc::new(facts_of(id, row)?);
-        if fresh && self.generation.load(Ordering::Acquire) == generation {
-            self.facts.insert(id, facts.clone());
-            // A change between the comparison and the insertion has bumped the generation before it forgot.
-            if self.generation.load(Ordering::Acquire) != generation {
-                self.facts.invalidate(&id);
-            }
-        }
-        Ok(Some(facts))
+        let load = async {
+            let mut tx = self.db.system(SystemTask::Authenticate).await?;
+            let row = store::key_with_creator(&mut tx, id).await?;
+            tx.rollback().await?;
+            row.map(|row| facts_of(id, row).map(Arc::new)).transpose()
+        };
+        self.facts.get_or_load(&id, load).await
     }
 
     fn forget(&self, change: &Change) {
         match change {
-            Change::Row(row) if row.table == "user_api_keys" => {
-                self.generation.fetch_add(1, Ordering::AcqRel);
-                if let Some(id) = row.id {
-                    self.facts.invalidate(&ApiKeyId::from(id));
-                }
-            }
+            Change::Row(row) if row.table == "user_api_keys" => match row.id {
+                Some(id) => self.facts.forget(&id.into()),
+                None => self.facts.forget_all(),
+            },
             // Rare, and it may concern any number of keys.
-            Change::Row(row) if row.table == "organization_members" || row.table == "organizations" => {
-                self.generation.fetch_add(1, Ordering::AcqRel);
-                self.facts.invalidate_all();
-            }
+            Change::Row(row) if row.table == "organization_members" || row.table == "organizations" => self.facts.forget_all(),
             Change::Row(_) => {}
-            Change::Everything => {
-                self.generation.fetch_add(1, Ordering::AcqRel);
-                self.facts.invalidate_all();
-            }
+            Change::Everything => self.facts.forget_all(),
         }
     }
 

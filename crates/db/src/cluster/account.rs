@@ -193,4 +193,30 @@ mod tests {
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("chown -R") && message.contains("/data/pgdata"), "{message}");
     }
+
+    #[test]
+    fn a_program_whose_parent_is_gone_before_the_signal_was_set_does_not_start() {
+        let account = Account::resolve(&RunAs::Auto, Path::new("/nowhere"), None).unwrap();
+        let ours = account.command(Path::new("/bin/echo")).arg("started").output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&ours.stdout), "started\n");
+        // The same command as another process's child.
+        let command = account.command(Path::new("/bin/echo"));
+        let mut between = Command::new("/bin/sh");
+        between.args(["-c", "\"$@\"; exit $?", "sh"]).arg(command.get_program()).args(command.get_args());
+        let strangers = between.output().unwrap();
+        assert!(!strangers.status.success());
+        assert!(String::from_utf8_lossy(&strangers.stderr).contains("the parent process is gone"));
+    }
+
+    #[test]
+    fn the_server_gets_nothing_of_our_environment() {
+        let account = Account::resolve(&RunAs::Auto, Path::new("/nowhere"), None).unwrap();
+        let output = account.command(Path::new("/usr/bin/env")).output().unwrap();
+        let output = String::from_utf8_lossy(&output.stdout);
+        let mut names =
+            output.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect::<Vec<_>>();
+        names.sort_unstable();
+        // The shell adds PWD.
+        assert_eq!(names, ["LC_ALL", "PATH", "PWD", "TZ"]);
+    }
 }

@@ -2,9 +2,10 @@
 //! file that outlived both.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt,
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -66,23 +67,35 @@ enum Process {
     Another,
 }
 
-/// The arguments are there to be read for every user, also where the working directory is not.
+/// A server works in its data directory. Where that cannot be seen (root without `CAP_SYS_PTRACE`, in some containers)
+/// its arguments tell, which everybody may read; where they do not either, it counts as a server on this data.
 fn what_is(pid: Pid, pgdata: &Path) -> Process {
-    let Ok(arguments) = fs::read(format!("/proc/{}/cmdline", pid.as_raw_pid())) else { return Process::Gone };
+    let process = PathBuf::from(format!("/proc/{}", pid.as_raw_pid()));
+    let Ok(arguments) = fs::read(process.join("cmdline")) else { return Process::Gone };
     let mut arguments = arguments.split(|byte| *byte == 0);
-    let program = arguments.next().unwrap_or_default();
-    let is_postgres = program.ends_with(b"/postgres") || program == b"postgres" || program.ends_with(b"/postmaster");
+    let program = Path::new(OsStr::from_bytes(arguments.next().unwrap_or_default()));
+    let is_postgres = program.file_name().is_some_and(|name| name == "postgres" || name == "postmaster");
     let arguments = arguments.collect::<Vec<_>>();
-    let names_data = arguments.iter().any(|argument| {
-        // `pg_ctl start` passes the path as it was given to it, `-D path` in one argument or two.
-        let path = argument.strip_prefix(b"-D").unwrap_or(argument);
-        Path::new(std::ffi::OsStr::from_bytes(path)).canonicalize().is_ok_and(|path| path == pgdata)
-    });
-    match is_postgres && names_data {
+    let serves_data = || match fs::read_link(process.join("cwd")) {
+        Ok(dir) => dir == pgdata,
+        Err(_) => argument_data(&arguments).is_none_or(|dir| dir == pgdata),
+    };
+    match is_postgres && serves_data() {
         false => Process::Another,
         true if arguments.contains(&format!("cluster_name={MARK}").as_bytes()) => Process::Ours,
         true => Process::Foreign,
     }
+}
+
+/// `-D path`, in one argument or two, where it is absolute.
+fn argument_data(arguments: &[&[u8]]) -> Option<PathBuf> {
+    let at = arguments.iter().position(|argument| argument.starts_with(b"-D"))?;
+    let path = match &arguments[at][2..] {
+        b"" => arguments.get(at + 1)?,
+        path => path,
+    };
+    let path = Path::new(OsStr::from_bytes(path));
+    path.is_absolute().then(|| path.canonicalize().ok())?
 }
 
 /// Ends backends whose server was killed and who have not noticed, because they compute without ever waiting: while
@@ -99,5 +112,19 @@ pub(super) fn end_backends(pgdata: &Path) {
             // It may have noticed by now.
             let _ = kill_process(pid, Signal::QUIT);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_read_from_a_servers_arguments() {
+        let here = Path::new("/proc").canonicalize().unwrap();
+        assert_eq!(argument_data(&[b"-D", b"/proc", b"-c", b"port=1"]), Some(here.clone()));
+        assert_eq!(argument_data(&[b"-c", b"port=1", b"-D/proc/../proc"]), Some(here));
+        assert_eq!(argument_data(&[b"-D", b"data"]), None);
+        assert_eq!(argument_data(&[b"-c", b"port=1"]), None);
     }
 }

@@ -11,7 +11,7 @@ use kernel::{
     id::{DataKeyId, OrganizationId},
 };
 
-use super::{DataKey, Scope};
+use super::{DataKey, Scope, WrappedKey};
 
 pub(super) struct Cache {
     capacity: usize,
@@ -26,6 +26,7 @@ struct Entries {
 }
 
 struct Entry {
+    row: WrappedKey,
     key: Arc<DataKey>,
     checked_at: Time,
     used: u64,
@@ -36,24 +37,25 @@ impl Cache {
         Self { capacity, entries: Mutex::default() }
     }
 
-    /// The key, and when its shard was last seen to exist.
-    pub(super) fn get(&self, id: DataKeyId) -> Option<(Arc<DataKey>, Time)> {
+    /// The key of exactly this row, and when its shard was last seen to exist. A row that was changed, or moved to another
+    /// organization, does not get what was unwrapped from the original.
+    pub(super) fn get(&self, row: &WrappedKey) -> Option<(Arc<DataKey>, Time)> {
         let mut entries = self.lock();
         entries.uses += 1;
         let used = entries.uses;
-        let entry = entries.by_id.get_mut(&id)?;
+        let entry = entries.by_id.get_mut(&row.identity.id).filter(|entry| entry.row == *row)?;
         entry.used = used;
         Some((entry.key.clone(), entry.checked_at))
     }
 
-    pub(super) fn insert(&self, key: Arc<DataKey>, checked_at: Time) {
+    pub(super) fn insert(&self, row: WrappedKey, key: Arc<DataKey>, checked_at: Time) {
         let mut entries = self.lock();
         if entries.by_id.len() >= self.capacity {
             entries.drop_unused_quarter();
         }
         entries.uses += 1;
         let used = entries.uses;
-        entries.by_id.insert(key.identity().id, Entry { key, checked_at, used });
+        entries.by_id.insert(row.identity.id, Entry { row, key, checked_at, used });
     }
 
     /// Notes that the shard still exists. Does not bring back a key that was forgotten meanwhile.
@@ -69,7 +71,7 @@ impl Cache {
 
     pub(super) fn forget_scope(&self, organization: OrganizationId, scope: Scope) {
         self.lock().by_id.retain(|_, entry| {
-            let identity = entry.key.identity();
+            let identity = entry.row.identity;
             (identity.organization, identity.scope) != (organization, scope)
         });
     }

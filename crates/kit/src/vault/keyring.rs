@@ -139,8 +139,7 @@ impl Keyring {
         }
         let id = row.identity.id;
         let now = self.clock.now();
-        // A row that claims a cached id for another organization gets no key that was opened for the first.
-        let cached = self.cache.get(id).filter(|(key, _)| *key.identity() == row.identity);
+        let cached = self.cache.get(row);
         if let Some((key, checked_at)) = &cached
             && is_recent(*checked_at, now)
         {
@@ -155,7 +154,7 @@ impl Keyring {
             return Ok(key);
         }
         let key = Arc::new(row.unwrap(&self.master, &shard)?);
-        self.cache.insert(key.clone(), now);
+        self.cache.insert(row.clone(), key.clone(), now);
         Ok(key)
     }
 

@@ -49,7 +49,7 @@ fn marketing(wire: &wire::Customer) -> Marketing {
 fn consented(state: &str) -> Option<bool> {
     match state {
         "SUBSCRIBED" => Some(true),
-        "NOT_SUBSCRIBED" | "UNSUBSCRIBED" | "PENDING" | "INVALID" => Some(false),
+        "NOT_SUBSCRIBED" | "NEVER_SUBSCRIBED" | "UNSUBSCRIBED" | "PENDING" | "INVALID" => Some(false),
         _ => None,
     }
 }

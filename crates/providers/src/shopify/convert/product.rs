@@ -57,7 +57,8 @@ fn variant(wire: wire::Variant) -> Variant {
         compare_at_price: wire.compare_at_price.map(|price| price.0),
         // Shopify keeps a number for what it does not count, too.
         inventory_quantity: wire.inventory_quantity.filter(|_| tracked != Some(false)),
-        weight: weight.map(|weight| Weight { value: weight.value.0, unit: weight_unit(&weight.unit).map(str::to_owned) }),
+        weight: weight
+            .map(|weight| Weight { value: weight.value.0, unit: weight_unit(&weight.unit).map(str::to_owned) }),
         options: wire.selected_options.into_iter().map(selected_option).collect(),
     }
 }

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::{io::AsyncWriteExt, net::TcpListener};
+use tokio_rustls::TlsAcceptor;
+
+use super::super::{Hosts, Http, HttpOptions, Request};
+use super::{Server, ok, read_head, route, url};
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A server with a certificate for `name`, valid until the first day of `until`.
+async fn serve(authority: &CertifiedIssuer<'static, KeyPair>, name: &str, until: i32) -> std::net::SocketAddr {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.not_before = date_time_ymd(1990, 1, 1);
+    params.not_after = date_time_ymd(until, 1, 1);
+    let certificate: CertificateDer = params.signed_by(&key, authority).unwrap().into();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // A client that does not trust the certificate hangs up during the handshake.
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                read_head(&mut stream).await.unwrap();
+                stream.write_all(&ok("", "by tls")).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        }
+    });
+    address
+}
+
+/// By https what the test gives, by http a server of its own.
+async fn send(
+    trusted: &CertifiedIssuer<'static, KeyPair>,
+    https: std::net::SocketAddr,
+    target: &str,
+) -> Result<String, String> {
+    let plain = Server::saying(ok("", "in the clear")).await;
+    let routes = vec![route("shop.example", https, plain.address)];
+    let hosts = Hosts::sandbox(Some(trusted.der().to_vec()), routes, vec![]).unwrap();
+    let http = Http::new(hosts, HttpOptions::default()).unwrap();
+    let response = http.send(Request::get(url(target))).await.map_err(|error| error.to_string())?;
+    Ok(String::from_utf8(response.body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn each_scheme_of_a_simulated_host_has_its_own_server() {
+    let authority = authority("ours");
+    let server = serve(&authority, "shop.example", 4000).await;
+    assert_eq!(send(&authority, server, "https://shop.example/").await.unwrap(), "by tls");
+    assert_eq!(send(&authority, server, "http://shop.example/").await.unwrap(), "in the clear");
+}
+
+#[tokio::test]
+async fn each_way_in_which_a_certificate_is_wrong_is_named() {
+    let ours = authority("ours");
+    for (server, reason) in [
+        (
+            serve(&authority("theirs"), "shop.example", 4000).await,
+            "its certificate is self-signed, or the chain to a known authority is incomplete",
+        ),
+        (serve(&ours, "other.example", 4000).await, "its certificate is for another host name"),
+        (serve(&ours, "shop.example", 2000).await, "its certificate has expired"),
+    ] {
+        let error = send(&ours, server, "https://shop.example/").await.unwrap_err();
+        assert_eq!(error, format!("the shop is not available ({reason})"));
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told_apart_from_one_with_a_wrong_certificate() {
+    // Our own server would read the handshake as a head without end; this one speaks at once.
+    let talkative = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = talkative.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = talkative.accept().await {
+            stream.write_all(&ok("", "in the clear")).await.unwrap();
+        }
+    });
+    let error = send(&authority("ours"), address, "https://shop.example/").await.unwrap_err();
+    assert_eq!(error, "the shop is not available (no secure connection could be agreed on)");
+}
+
+#[test]
+fn an_authority_that_is_none_is_refused() {
+    let hosts = Hosts::sandbox(Some(b"no certificate".to_vec()), vec![], vec![]).unwrap();
+    assert!(Http::new(hosts, HttpOptions::default()).is_err());
+}

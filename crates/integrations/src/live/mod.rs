@@ -1,0 +1,253 @@
+//! Customers, orders and products, read live from the shop that owns them. Nothing personal is kept.
+//!
+//! A read walks: the caller's minute → the store (from memory) → its switches → the filters → the shop, with no
+//! transaction open and shared with identical reads that are under way → the answer checked again on our side → one line
+//! in the access log, durable → the answer.
+
+pub mod api;
+pub mod model;
+pub mod problem;
+mod resource;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use connector::{Answer, Call, Page, ProviderError, Query, Read, Selection};
+use kernel::{ConnectionId, TenantScope};
+use kit::{App, Code, Problem, single_flight::SingleFlight, vault::Keyring};
+
+use crate::{
+    connections::{Store, Stores, credential},
+    data_access::access_log::Access,
+};
+
+pub(crate) use resource::LiveResource;
+
+/// The longest that a shop may take for one read, with all its pages and waits.
+const UPSTREAM: Duration = Duration::from_secs(30);
+
+/// What a read found, with how long the shop took.
+pub struct Found<T> {
+    pub value: T,
+    pub took: Duration,
+}
+
+/// The outcome of an upstream read, shared by those who asked for the same.
+pub(crate) type Shared<T> = Arc<Result<Found<T>, Failure>>;
+
+/// Why a read failed, so that each of those who share it gets a problem of their own.
+pub enum Failure {
+    Provider(ProviderError),
+    Ours(Code, String),
+}
+
+impl Failure {
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Provider(error) => problem::of_provider(error),
+            Self::Ours(code, detail) => Problem::new(*code, detail.clone()),
+        }
+    }
+
+    fn ours(problem: &Problem) -> Self {
+        Self::Ours(problem.code(), problem.detail().to_owned())
+    }
+}
+
+/// Which upstream reads are the same: the store with its credential, and a digest of everything asked for.
+pub(crate) type FlightKey = (ConnectionId, kernel::CredentialId, [u8; 32]);
+
+/// Reads under way. Cheap to clone.
+pub struct Flights<T> {
+    pages: SingleFlight<FlightKey, Shared<Page<T>>>,
+    ones: SingleFlight<FlightKey, Shared<Answer<T>>>,
+}
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self { pages: SingleFlight::default(), ones: SingleFlight::default() }
+    }
+}
+
+/// The state of this slice.
+#[derive(Clone)]
+pub struct Live(Arc<State>);
+
+pub(crate) struct State {
+    pub(crate) customers: Flights<connector::Customer>,
+    pub(crate) orders: Flights<connector::Order>,
+    pub(crate) products: Flights<connector::Product>,
+    pub(crate) cursors: kit::vault::TokenSealer,
+    /// For digests of what was asked for, which may name persons.
+    pub(crate) digest_key: zeroize::Zeroizing<[u8; 32]>,
+}
+
+impl Live {
+    pub fn new(keyring: &Keyring) -> Self {
+        Self(Arc::new(State {
+            customers: Flights::default(),
+            orders: Flights::default(),
+            products: Flights::default(),
+            cursors: kit::vault::TokenSealer::new(keyring, "live cursor", kit::vault::TokenSealer::DAY),
+            digest_key: keyring.derive("live digest"),
+        }))
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.0
+    }
+}
+
+/// The store that a caller means, if the shop may be asked for this kind of data. Fills in the access-log line as it goes.
+pub(crate) async fn open_store<R: LiveResource>(
+    app: &App,
+    scope: &TenantScope,
+    id: ConnectionId,
+    access: &mut Access,
+) -> Result<(Arc<Store>, &'static dyn Read<R::Model>), Problem> {
+    let stores = app.slice::<Stores>();
+    let store = stores.get(app, scope, id).await?.ok_or_else(Problem::not_found)?;
+    access.connection_id = Some(id);
+    if !R::allowed(store.data_access) {
+        return Err(Problem::new(
+            Code::DataAccessDisabled,
+            format!("The store's owner has switched {} off for this store. The shop was not asked.", R::NAME),
+        ));
+    }
+    if !store.enabled_capabilities.iter().any(|capability| capability == R::CAPABILITY) {
+        return Err(Problem::new(
+            Code::DataAccessDisabled,
+            format!("The capability {} is switched off for this store. The shop was not asked.", R::CAPABILITY),
+        ));
+    }
+    store.status.allow_live_reads()?;
+    let reader = R::reader(store.provider).ok_or_else(|| {
+        let platform = store.provider.manifest().label;
+        Problem::new(Code::NotSupportedByPlatform, format!("{platform} gives no access to {}.", R::NAME))
+    })?;
+    Ok((credential::fresh(app, stores, store).await?, reader))
+}
+
+/// Reads a page, or shares the read of somebody who asks for the same.
+pub(crate) async fn page<R: LiveResource>(
+    app: &App,
+    store: Arc<Store>,
+    reader: &'static dyn Read<R::Model>,
+    key: [u8; 32],
+    query: Query,
+) -> Result<Shared<Page<R::Model>>, Problem> {
+    let flights = &R::flights(app.slice::<Live>().state()).pages;
+    share(app, flights, store, key, PageRequest { reader, query }).await
+}
+
+/// Reads one record, or shares the read of somebody who asks for the same.
+pub(crate) async fn one<R: LiveResource>(
+    app: &App,
+    store: Arc<Store>,
+    reader: &'static dyn Read<R::Model>,
+    key: [u8; 32],
+    record: String,
+    selection: Selection,
+) -> Result<Shared<Answer<R::Model>>, Problem> {
+    let flights = &R::flights(app.slice::<Live>().state()).ones;
+    share(app, flights, store, key, OneRequest { reader, record, selection }).await
+}
+
+async fn share<Q>(
+    app: &App,
+    flights: &SingleFlight<FlightKey, Shared<Q::Found>>,
+    store: Arc<Store>,
+    key: [u8; 32],
+    request: Q,
+) -> Result<Shared<Q::Found>, Problem>
+where
+    Q: Request,
+{
+    let app = app.clone();
+    let key = (store.id, store.credential_id, key);
+    flights
+        .run(key, move || async move { Arc::new(ask(&app, store, &request).await) })
+        .await
+        .ok_or_else(|| Problem::internal(&"a live read panicked"))
+}
+
+/// One upstream request, which can be sent again with another token.
+#[async_trait]
+trait Request: Send + Sync + 'static {
+    type Found: Send + Sync + 'static;
+    async fn send(&self, call: Call<'_>) -> Result<Self::Found, ProviderError>;
+}
+
+struct PageRequest<T: 'static> {
+    reader: &'static dyn Read<T>,
+    query: Query,
+}
+
+#[async_trait]
+impl<T: Send + Sync + 'static> Request for PageRequest<T> {
+    type Found = Page<T>;
+    async fn send(&self, call: Call<'_>) -> Result<Page<T>, ProviderError> {
+        self.reader.list(&call, &self.query).await
+    }
+}
+
+struct OneRequest<T: 'static> {
+    reader: &'static dyn Read<T>,
+    record: String,
+    selection: Selection,
+}
+
+#[async_trait]
+impl<T: Send + Sync + 'static> Request for OneRequest<T> {
+    type Found = Answer<T>;
+    async fn send(&self, call: Call<'_>) -> Result<Answer<T>, ProviderError> {
+        self.reader.one(&call, &self.record, &self.selection).await
+    }
+}
+
+/// Asks the shop, once more with a renewed token when it refuses the one we have, and writes down what that taught.
+async fn ask<Q: Request>(app: &App, store: Arc<Store>, request: &Q) -> Result<Found<Q::Found>, Failure> {
+    let stores = app.slice::<Stores>();
+    let started = Instant::now();
+    let mut store = store;
+    let mut renewed = false;
+    loop {
+        let call = Call { http: &app.http, account: &store.account, credential: &store.credential, clock: &app.clock };
+        let outcome = match tokio::time::timeout(UPSTREAM.saturating_sub(started.elapsed()), request.send(call)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ProviderError::TimedOut { after: UPSTREAM }),
+        };
+        match outcome {
+            Ok(value) => {
+                stores.report_success(app, &store).await.map_err(|problem| Failure::ours(&problem))?;
+                return Ok(Found { value, took: started.elapsed() });
+            }
+            Err(ProviderError::Unauthorized { detail }) if !renewed => {
+                renewed = true;
+                match credential::after_refusal(app, stores, &store).await {
+                    Ok(Some(with_new_token)) => store = with_new_token,
+                    Ok(None) => return Err(reported(app, stores, &store, ProviderError::Unauthorized { detail }).await),
+                    Err(problem) => return Err(Failure::ours(&problem)),
+                }
+            }
+            Err(error) => return Err(reported(app, stores, &store, error).await),
+        }
+    }
+}
+
+async fn reported(app: &App, stores: &Stores, store: &Store, error: ProviderError) -> Failure {
+    metrics::counter!(
+        "entrepot_upstream_failures_total",
+        "provider" => store.provider.manifest().key,
+        "kind" => error.kind()
+    )
+    .increment(1);
+    // The caller is told of the shop's failure; that we could not write it down is for our own log.
+    if let Err(problem) = stores.report(app, store, &error).await {
+        tracing::error!(connection = %store.id, code = problem.code().as_str(), "the state of a connection was not written");
+    }
+    Failure::Provider(error)
+}

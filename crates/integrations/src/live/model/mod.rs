@@ -1,0 +1,5 @@
+//! What is asked for ([`ask`]), how an answer is checked again ([`check`]), and the unified objects ([`unified`]).
+
+pub mod ask;
+pub(super) mod check;
+pub mod unified;

@@ -1,0 +1,212 @@
+//! What the shop sent, taken apart field by field. What is taken is carried by a unified field; what stays is
+//! `platform_specific`. So nothing can be lost: a value is in one of the two.
+
+use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeZone, Utc};
+use connector::ProviderError;
+use kernel::{Personal, Time, personal::Wipe};
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+use super::entities;
+
+/// One JSON object of an answer. Plugins add fields and change types: a value that is not of the expected type is left
+/// where it is and the unified field stays empty. What is left at the end is wiped, since it may be about a person.
+pub(super) struct Sent(Map<String, Value>);
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(Wipe::wipe);
+    }
+}
+
+impl Sent {
+    /// # Errors
+    /// [`ProviderError::Malformed`] when the value is no object; `path` says which one it was.
+    pub(super) fn object(value: Value, path: &str) -> Result<Self, ProviderError> {
+        match value {
+            Value::Object(fields) => Ok(Self(fields)),
+            _ => Err(ProviderError::Malformed { path: path.to_owned() }),
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// Drops a field that must not go further.
+    pub(super) fn forget(&mut self, name: &str) {
+        if let Some(mut value) = self.0.remove(name) {
+            value.wipe();
+        }
+    }
+
+    /// Drops every field that is not named.
+    pub(super) fn keep_only(&mut self, names: &[&str]) {
+        let others: Vec<String> = self.0.keys().filter(|name| !names.contains(&name.as_str())).cloned().collect();
+        others.iter().for_each(|name| self.forget(name));
+    }
+
+    /// Takes a text; `""` and null are no text. A number is written out: plugins send numeric texts as numbers.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        let text = match self.0.get(name)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => return None,
+        };
+        self.forget(name);
+        text
+    }
+
+    pub(super) fn personal(&mut self, name: &str) -> Option<Personal<String>> {
+        self.text(name).map(Personal::new)
+    }
+
+    /// Takes a name that WordPress keeps as markup, with its entities resolved (dossier, section 20, item 11).
+    pub(super) fn name(&mut self, name: &str) -> Option<String> {
+        self.text(name).map(|text| entities::decode(&text))
+    }
+
+    /// Reads an id without taking it: number or text; `0` and `""` stand for none (dossier, section 20, items 8 to 10).
+    pub(super) fn peek_id(&self, name: &str) -> Option<String> {
+        match self.0.get(name)? {
+            Value::Number(number) => Some(number.to_string()).filter(|id| id != "0"),
+            Value::String(text) => Some(text.clone()).filter(|id| !id.is_empty() && id != "0"),
+            _ => None,
+        }
+    }
+
+    pub(super) fn id(&mut self, name: &str) -> Option<String> {
+        let id = self.peek_id(name);
+        if id.is_some() || self.0.get(name).is_some_and(stands_for_none) {
+            self.forget(name);
+        }
+        id
+    }
+
+    /// Reads an amount without taking it.
+    pub(super) fn peek_amount(&self, name: &str) -> Option<Decimal> {
+        decimal(self.0.get(name)?)
+    }
+
+    /// Takes an amount, as exact as the shop wrote it; `""` and null are none.
+    pub(super) fn amount(&mut self, name: &str) -> Option<Decimal> {
+        let value = self.0.get(name)?;
+        let amount = decimal(value);
+        if amount.is_some() || matches!(value, Value::Null) || value.as_str() == Some("") {
+            self.forget(name);
+        }
+        amount
+    }
+
+    pub(super) fn integer(&mut self, name: &str) -> Option<i64> {
+        let value = self.0.get(name)?;
+        let number = decimal(value).filter(Decimal::is_integer).and_then(|number| i64::try_from(number).ok());
+        if number.is_some() || value.is_null() {
+            self.forget(name);
+        }
+        number
+    }
+
+    /// Takes the UTC twin of a date (`date_created_gmt` for `date_created`). Shapes without it are read as local time
+    /// where the shop's offset is fixed; the local date itself is no unified field and is not taken.
+    pub(super) fn time(&mut self, name: &str, offset: Option<FixedOffset>) -> Option<Time> {
+        let twin = format!("{name}_gmt");
+        if let Some(value) = self.0.get(&twin) {
+            let time = value.as_str().and_then(|text| parse_time(text, None));
+            if time.is_some() || value.is_null() {
+                self.forget(&twin);
+            }
+            return time;
+        }
+        parse_time(self.0.get(name)?.as_str()?, Some(offset?))
+    }
+
+    /// Takes what `read` takes out of a nested object.
+    pub(super) fn within<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let Value::Object(fields) = self.0.get_mut(name)? else { return None };
+        let mut nested = Self(std::mem::take(fields));
+        let was_empty = nested.0.is_empty();
+        let taken = read(&mut nested);
+        if nested.0.is_empty() && !was_empty {
+            self.forget(name);
+        } else {
+            self.0.insert(name.to_owned(), nested.into_value());
+        }
+        Some(taken)
+    }
+
+    /// Takes what `read` takes out of each object of a list; what `read` refuses must be whole. The rests keep their places,
+    /// and their `id` even where it was taken, so that they can be laid beside the unified entries. A list without any rest
+    /// is dropped.
+    pub(super) fn each<T>(&mut self, name: &str, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let Value::Array(items) = self.0.get_mut(name)? else { return None };
+        let mut taken = Vec::with_capacity(items.len());
+        let mut nothing_left = true;
+        let rests: Vec<Value> = std::mem::take(items)
+            .into_iter()
+            .map(|item| {
+                let Value::Object(fields) = item else {
+                    nothing_left = false;
+                    return item;
+                };
+                let mut nested = Self(fields);
+                let id = nested.get("id").cloned();
+                let entry = read(&mut nested);
+                if entry.is_none() || !nested.0.is_empty() {
+                    nothing_left = false;
+                    if let Some(id) = id {
+                        nested.insert("id", id);
+                    }
+                }
+                taken.extend(entry);
+                nested.into_value()
+            })
+            .collect();
+        if nothing_left {
+            self.forget(name);
+        } else {
+            self.0.insert(name.to_owned(), Value::Array(rests));
+        }
+        Some(taken)
+    }
+
+    pub(super) fn insert(&mut self, name: &str, value: Value) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// What no unified field carries.
+    pub(super) fn into_value(mut self) -> Value {
+        Value::Object(std::mem::take(&mut self.0))
+    }
+}
+
+fn stands_for_none(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::String(text) => text.is_empty() || text == "0",
+        _ => false,
+    }
+}
+
+/// Money and measures: texts, and in places numbers (`line_items[].price`). Nothing is rounded.
+pub(super) fn decimal(value: &Value) -> Option<Decimal> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    Decimal::from_str_exact(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
+}
+
+/// WooCommerce's dates carry no zone: `2017-03-22T19:28:02` (dossier, section 20, item 6). One with a zone is believed.
+pub(super) fn parse_time(text: &str, offset: Option<FixedOffset>) -> Option<Time> {
+    match NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f") {
+        Ok(naive) => match offset {
+            Some(offset) => offset.from_local_datetime(&naive).single().map(|time| time.with_timezone(&Utc)),
+            None => Some(naive.and_utc()),
+        },
+        Err(_) => DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc)),
+    }
+}

@@ -1,0 +1,3 @@
+//! The simulated schema against the real one, where an introspection result of it is at hand.
+
+use super::engine::SCHEMA;
