@@ -332,37 +332,52 @@ grant insert on events to entrepot_system;
 create policy system_insert on events for insert to entrepot_system with check (true);
 insert into app.partitioned_tables values ('events', interval '90 days');
 
--- Durable work of the machine, of one organization each.
+-- Durable work of the machine, of one organization each. Removed when it is done.
 create table jobs (
     organization_id uuid not null,
     id uuid not null,
     name text not null,
-    payload jsonb not null,
-    -- Jobs with the same key run one after the other.
-    ordering_key text,
-    -- At most one waiting job with the same key.
-    dedupe_key text,
+    -- What to do, by ids: never data about people.
+    payload jsonb not null check (pg_column_size(payload) <= 65536),
+    -- The order of enqueueing, which the ids of one millisecond do not tell.
+    sequence bigint generated always as identity,
+    -- Jobs of the organization with the same key run one after the other, in the order of `sequence`.
+    ordering_key text check (length(ordering_key) <= 200),
+    -- At most one waiting job of a name with the same key.
+    dedupe_key text check (length(dedupe_key) <= 200),
+    -- When it was asked to run. Kept through retries, so that it tells how old the work is.
     run_at timestamptz not null,
-    attempts integer not null default 0,
-    state text not null default 'ready' check (state in ('ready', 'running', 'dead')),
-    -- Grows with every claim; a completion with an older token changes nothing.
+    -- When a job that waits for a time becomes ready; when a running job's lease ends.
+    due_at timestamptz not null,
+    attempts integer not null default 0 check (attempts >= 0),
+    -- Waiting for a time (`scheduled` for its first attempt, `retrying` for its next, `throttled` for a limit or a person),
+    -- `ready` to be claimed, `running` under a lease, `dead` after its last attempt.
+    state text not null check (state in ('scheduled', 'retrying', 'throttled', 'ready', 'running', 'dead')),
+    -- Grows with every claim; what is written with an older token changes nothing.
     lease_token bigint not null default 0,
-    lease_until timestamptz,
+    -- In our own words: never a provider's text or a value.
     last_error text,
     created_at timestamptz not null,
     primary key (organization_id, id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
--- claim_jobs
-create index jobs_ready on jobs (run_at, organization_id) where state = 'ready';
--- reclaim_jobs
-create index jobs_running on jobs (lease_until) where state = 'running';
--- enqueue_job
-create unique index jobs_dedupe on jobs (organization_id, name, dedupe_key) where state = 'ready' and dedupe_key is not null;
+-- claim_jobs: the organizations that have something ready, and the next of each
+create index jobs_ready on jobs (organization_id, sequence) where state = 'ready';
+-- wake_jobs
+create index jobs_due on jobs (due_at) where state in ('scheduled', 'retrying', 'throttled', 'running');
+-- enqueue_job, enqueue_scheduled_jobs
+create unique index jobs_dedupe on jobs (organization_id, name, dedupe_key)
+    where dedupe_key is not null and state in ('scheduled', 'retrying', 'throttled', 'ready');
 -- claim_jobs: the head of each ordering key
-create index jobs_ordering on jobs (organization_id, ordering_key, id) where ordering_key is not null and state <> 'dead';
+create index jobs_ordering on jobs (organization_id, ordering_key, sequence)
+    where ordering_key is not null and state <> 'dead';
+-- claim_jobs: whoever claims two jobs of one ordering key at the same moment, on any node, is refused here
+create unique index jobs_ordering_running on jobs (organization_id, ordering_key)
+    where ordering_key is not null and state = 'running';
 alter table jobs enable row level security;
 alter table jobs force row level security;
-grant select, insert, update, delete on jobs to entrepot_app;
+-- The lease's token is the system's alone.
+grant select, insert, delete on jobs to entrepot_app;
+grant update (run_at, due_at, attempts, state, last_error) on jobs to entrepot_app;
 create policy app_select on jobs for select to entrepot_app
     using (organization_id = (select current_setting('app.organization_id')::uuid));
 create policy app_insert on jobs for insert to entrepot_app
@@ -372,7 +387,8 @@ create policy app_update on jobs for update to entrepot_app
     with check (organization_id = (select current_setting('app.organization_id')::uuid));
 create policy app_delete on jobs for delete to entrepot_app
     using (organization_id = (select current_setting('app.organization_id')::uuid));
-grant select, insert, update on jobs to entrepot_system;
+grant select, insert on jobs to entrepot_system;
+grant update (dedupe_key, due_at, attempts, state, lease_token) on jobs to entrepot_system;
 create policy system_select on jobs for select to entrepot_system using (true);
 create policy system_insert on jobs for insert to entrepot_system with check (true);
 create policy system_update on jobs for update to entrepot_system using (true) with check (true);

@@ -1,4 +1,4 @@
-//! What other nodes changed, as it commits: the ear of every cache that decides.
+//! What other nodes changed, as it commits: the ear of every cache that decides, and the bell of the job runner.
 //!
 //! Notifications are lost while a listener reconnects, so hearing nothing proves nothing. The listener therefore sends
 //! itself a heartbeat through the database; notifications arrive in commit order, so a heartbeat that came back proves
@@ -14,12 +14,14 @@ use std::{
 };
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::Notify, time::MissedTickBehavior};
 use uuid::Uuid;
 
 use crate::{Db, DbError};
 
 const CHANNEL: &str = "entrepot_invalidate";
+/// Where `jobs` says that something was enqueued. The payload is empty.
+pub const JOBS_CHANNEL: &str = "entrepot_jobs";
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(125);
 /// How long a heard heartbeat vouches for the caches.
 pub const FRESH_FOR: Duration = Duration::from_millis(500);
@@ -76,10 +78,12 @@ pub enum Change {
 pub struct Listener {
     freshness: Freshness,
     caches: Caches,
+    runners: Runners,
     task: tokio::task::JoinHandle<()>,
 }
 
 type Caches = Arc<RwLock<Vec<Forget>>>;
+type Runners = Arc<RwLock<Vec<Arc<Notify>>>>;
 
 impl Listener {
     pub fn freshness(&self) -> Freshness {
@@ -89,6 +93,11 @@ impl Listener {
     /// Tells `forget` of every change from now on.
     pub fn subscribe(&self, forget: Forget) {
         self.caches.write().unwrap_or_else(PoisonError::into_inner).push(forget);
+    }
+
+    /// Rings `wake` whenever jobs were enqueued, and whenever that may have been missed.
+    pub fn subscribe_jobs(&self, wake: Arc<Notify>) {
+        self.runners.write().unwrap_or_else(PoisonError::into_inner).push(wake);
     }
 }
 
@@ -103,29 +112,37 @@ impl Db {
     pub fn listen(&self) -> Listener {
         let freshness = Freshness { heard: Arc::new(AtomicU64::new(0)), epoch: Instant::now() };
         let caches = Caches::default();
-        let task = tokio::spawn(keep_listening(self.listener.clone(), freshness.clone(), caches.clone()));
-        Listener { freshness, caches, task }
+        let runners = Runners::default();
+        let task =
+            tokio::spawn(keep_listening(self.listener.clone(), freshness.clone(), caches.clone(), runners.clone()));
+        Listener { freshness, caches, runners, task }
     }
 }
 
-async fn keep_listening(options: PgConnectOptions, freshness: Freshness, caches: Caches) {
+async fn keep_listening(options: PgConnectOptions, freshness: Freshness, caches: Caches, runners: Runners) {
     loop {
-        if let Err(error) = listen_once(&options, &freshness, &caches).await {
+        if let Err(error) = listen_once(&options, &freshness, &caches, &runners).await {
             tracing::warn!(%error, "not hearing changes of other nodes; caches ask the database until it is back");
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
-async fn listen_once(options: &PgConnectOptions, freshness: &Freshness, caches: &Caches) -> Result<(), DbError> {
+async fn listen_once(
+    options: &PgConnectOptions,
+    freshness: &Freshness,
+    caches: &Caches,
+    runners: &Runners,
+) -> Result<(), DbError> {
     #[expect(clippy::disallowed_methods, reason = "a listener holds connections of its own, outside the pools")]
     let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
     let mut listener = PgListener::connect_with(&pool).await?;
     // Reconnecting is ours: what was notified meanwhile is lost, and the caches must know.
     listener.eager_reconnect(false);
     let heartbeat = format!("entrepot_heartbeat_{}", Uuid::new_v4());
-    listener.listen_all([CHANNEL, &heartbeat]).await?;
+    listener.listen_all([CHANNEL, JOBS_CHANNEL, &heartbeat]).await?;
     tell(caches, &Change::Everything);
+    ring(runners);
     let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -138,6 +155,8 @@ async fn listen_once(options: &PgConnectOptions, freshness: &Freshness, caches: 
                 let Some(notification) = notification? else { return Err(DbError::Unavailable) };
                 if notification.channel() == CHANNEL {
                     tell(caches, &Invalidation::parse(notification.payload()).map_or(Change::Everything, Change::Row));
+                } else if notification.channel() == JOBS_CHANNEL {
+                    ring(runners);
                 } else if let Ok(sent) = notification.payload().parse() {
                     freshness.heard.store(sent, Ordering::Release);
                 }
@@ -149,5 +168,11 @@ async fn listen_once(options: &PgConnectOptions, freshness: &Freshness, caches: 
 fn tell(caches: &Caches, change: &Change) {
     for forget in caches.read().unwrap_or_else(PoisonError::into_inner).iter() {
         forget(change);
+    }
+}
+
+fn ring(runners: &Runners) {
+    for wake in runners.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        wake.notify_one();
     }
 }

@@ -61,8 +61,10 @@ pub enum SystemTask {
     SignUp,
     /// Consumes a single-use state of an OAuth flow.
     OauthState,
-    /// Claims jobs of all organizations.
+    /// Claims jobs of all organizations, and counts them.
     ClaimJobs,
+    /// Enqueues the jobs of the house for all organizations.
+    EnqueueSchedules,
     MaintainPartitions,
     /// Reads and writes facts of the installation.
     Installation,
