@@ -6,6 +6,7 @@ use accounts::{Authentication, api_keys::ApiKeys};
 use connector::{Provider, Registry, http::Http};
 use db::{Db, listener::Listener};
 use integrations::{connections::Stores, data_access::access_log::AccessLog, live::Live};
+use jobs::{Runner, Schedule};
 use kernel::Clock;
 use kit::{App, Config, Router, rate_limit::RateLimit, vault::Keyring};
 use utoipa::{
@@ -31,6 +32,15 @@ pub const SLICES: &[fn() -> Router] = &[
     integrations::live::api::routes,
     integrations::events::api::routes,
 ];
+
+/// The jobs that the program works off, and when the house asks for them.
+pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
+    Runner::new(app.db.clone(), app.clock.clone(), app.clone())
+        .register::<accounts::api_keys::jobs::ExpireKeys>()
+        .register::<accounts::organizations::jobs::DestroyShards>()
+        .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
+        .listen(listener)
+}
 
 /// What the program is made of.
 pub struct Ingredients {

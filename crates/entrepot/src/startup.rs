@@ -21,6 +21,9 @@ use crate::{
     server,
 };
 
+/// How long running jobs may go on when the program stops; others take over what is left.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// What the program needs to start.
 pub struct Settings {
     /// The embedded cluster and the key store live here.
@@ -41,6 +44,7 @@ pub struct Program {
     listener: Listener,
     cluster: Option<Cluster>,
     housekeeping: JoinHandle<()>,
+    jobs: jobs::RunnerHandle,
 }
 
 impl Program {
@@ -68,7 +72,8 @@ impl Program {
         let ingredients = Ingredients { db: db.clone(), clock: clock.clone(), keyring, http, config };
         let (app, keys) = assembly::app(ingredients, &listener);
         let housekeeping = tokio::spawn(keep_partitions(db, clock));
-        Ok(Self { app, keys, listener, cluster, housekeeping })
+        let jobs = assembly::runner(&app, &listener).start();
+        Ok(Self { app, keys, listener, cluster, housekeeping, jobs })
     }
 
     pub fn listener(&self) -> &Listener {
@@ -79,13 +84,14 @@ impl Program {
         self.cluster.as_ref()
     }
 
-    /// Ends in the order that loses nothing: uses of keys, pools, database.
+    /// Ends in the order that loses nothing: jobs, uses of keys, pools, database.
     ///
     /// # Errors
     /// When the embedded database cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Self { app, keys, listener, cluster, housekeeping } = self;
+        let Self { app, keys, listener, cluster, housekeeping, jobs } = self;
         housekeeping.abort();
+        jobs.stop(GRACE).await;
         if let Err(error) = keys.flush_uses().await {
             tracing::warn!(%error, "the last uses of API keys were not written");
         }

@@ -153,6 +153,14 @@ pub async fn rotate(app: &App, scope: &TenantScope, id: ApiKeyId, overlap: Durat
     Ok(CreatedKey { row, text: text.full })
 }
 
+/// Ends all keys of an organization that is going.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(crate) async fn end_all(tx: &mut TenantTx, reason: &str, now: Time) -> Result<(), Problem> {
+    Ok(store::revoke_all(tx, reason, now).await?)
+}
+
 /// Keys cannot manage keys: a stolen one could otherwise outlive its revocation.
 fn person(scope: &TenantScope) -> Result<UserId, Problem> {
     match scope.actor() {
