@@ -1,0 +1,3 @@
+//! Live reads, end to end.
+
+mod reading;

@@ -1,0 +1,5 @@
+//! What the product promises, proven on the whole program: a real PostgreSQL, simulated shops, two nodes where it matters.
+//!
+//! - [`live`]: reading shops, from key to answer, and every way that a shop can fail
+
+mod live;
