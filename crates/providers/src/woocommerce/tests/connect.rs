@@ -261,6 +261,37 @@ async fn a_page_cannot_send_keys_to_another_host() {
 }
 
 #[tokio::test]
+async fn a_site_that_believes_itself_on_http_is_called_by_https_all_the_same() {
+    let net = Net::start().await;
+    let page = Fault::Answer {
+        status: StatusCode::OK,
+        headers: headers([(header::LINK, r#"<http://kavebolt.example/wp-json/>; rel="https://api.w.org/""#)]),
+        body: "<!DOCTYPE html>".into(),
+    };
+    let shop = net.shop("kavebolt.example");
+    shop.faults().inject(Rule::from(page).times(1));
+    let established = net.connect_reader("https://kavebolt.example", "kavebolt.example").await.unwrap();
+    assert_eq!(established.config["rest_root"], "https://kavebolt.example/wp-json/");
+    let asked = shop.calls().last().into_iter().filter(|call| call.path == "/wp-json/").count();
+    assert_eq!(asked, 1, "by https at once, not by http and its redirect");
+}
+
+#[tokio::test]
+async fn keys_must_read_all_three_resources() {
+    let net = Net::start().await;
+    let refused = r#"{"code":"woocommerce_rest_cannot_view","message":"","data":{"status":403}}"#;
+    for resource in ["orders", "products", "customers"] {
+        let faults = net.shop("kavebolt.example").faults();
+        faults.clear();
+        let refusal = Fault::answer(StatusCode::FORBIDDEN, "application/json", refused);
+        faults.inject(Rule::from(refusal).on(&format!("/wc/v3/{resource}")));
+        let (field, message) = blamed(net.connect_reader("kavebolt.example", "kavebolt.example").await);
+        assert_eq!(field, "consumer_key");
+        assert!(message.contains(resource), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn settings_that_keys_may_not_read_are_left_open() {
     let net = Net::start().await;
     let shop = net.shop("kavebolt.example");
