@@ -1,14 +1,20 @@
 use chrono::Duration;
 use connector::{ProviderError, provider::ConnectError};
-use http::{StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sandbox::{
-    faults::{Fault, Rule, headers},
+    faults::{Fault, Rule},
     woocommerce::{Permissions, ShopSpec},
     world::{Market, Role},
 };
 use serde_json::{Value, json};
 
 use super::shop::{Net, blamed, key};
+
+/// A home page that announces this.
+fn page_with_link(link: &'static str) -> Fault {
+    let headers = HeaderMap::from_iter([(header::LINK, HeaderValue::from_static(link))]);
+    Fault::Answer { status: StatusCode::OK, headers, body: "<!DOCTYPE html>".into() }
+}
 
 #[tokio::test]
 async fn an_ordinary_shop_is_connected_with_basic() {
@@ -248,11 +254,7 @@ async fn a_shop_cannot_pass_itself_off_as_another() {
 #[tokio::test]
 async fn a_page_cannot_send_keys_to_another_host() {
     let net = Net::start().await;
-    let page = Fault::Answer {
-        status: StatusCode::OK,
-        headers: headers([(header::LINK, r#"<https://tea.example/wp-json/>; rel="https://api.w.org/""#)]),
-        body: "<!DOCTYPE html>".into(),
-    };
+    let page = page_with_link("<https://tea.example/wp-json/>; rel=\"https://api.w.org/\"");
     net.shop("kavebolt.example").faults().inject(page);
     let (field, message) = blamed(net.connect_reader("kavebolt.example", "kavebolt.example").await);
     assert_eq!(field, "shop_url");
@@ -263,11 +265,7 @@ async fn a_page_cannot_send_keys_to_another_host() {
 #[tokio::test]
 async fn a_site_that_believes_itself_on_http_is_called_by_https_all_the_same() {
     let net = Net::start().await;
-    let page = Fault::Answer {
-        status: StatusCode::OK,
-        headers: headers([(header::LINK, r#"<http://kavebolt.example/wp-json/>; rel="https://api.w.org/""#)]),
-        body: "<!DOCTYPE html>".into(),
-    };
+    let page = page_with_link("<http://kavebolt.example/wp-json/>; rel=\"https://api.w.org/\"");
     let shop = net.shop("kavebolt.example");
     shop.faults().inject(Rule::from(page).times(1));
     let established = net.connect_reader("https://kavebolt.example", "kavebolt.example").await.unwrap();
