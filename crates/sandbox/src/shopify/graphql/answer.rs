@@ -67,7 +67,7 @@ pub(in crate::shopify) fn answer(request: &Request, endpoint: &Endpoint<'_>) -> 
     });
     let (operation, variables) = match prepared {
         Ok(prepared) => prepared,
-        Err(problem) => return json!({"errors": values(&[problem])}).into(),
+        Err(problem) => return json!({"errors": values(&[*problem])}).into(),
     };
     (endpoint.count)(name_of(operation));
     let requested = cost::requested(document, operation, &variables) as f64;

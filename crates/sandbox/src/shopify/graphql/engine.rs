@@ -85,8 +85,12 @@ fn problems(errors: &DiagnosticList) -> Vec<GraphQLError> {
 pub(super) fn operation<'d>(
     document: &'d Valid<ExecutableDocument>,
     name: Option<&str>,
-) -> Result<&'d Operation, GraphQLError> {
-    document.operations.get(name).map(AsRef::as_ref).map_err(|error| error.to_graphql_error(&document.sources))
+) -> Result<&'d Operation, Box<GraphQLError>> {
+    document
+        .operations
+        .get(name)
+        .map(AsRef::as_ref)
+        .map_err(|error| Box::new(error.to_graphql_error(&document.sources)))
 }
 
 /// Variables with the operation's defaults, each of its declared type.
@@ -94,11 +98,11 @@ pub(super) fn variables(
     document: &Valid<ExecutableDocument>,
     operation: &Operation,
     given: &JsonMap,
-) -> Result<Valid<JsonMap>, GraphQLError> {
+) -> Result<Valid<JsonMap>, Box<GraphQLError>> {
     coerce_variable_values(&SCHEMA, operation, given).map_err(|error| {
         let mut error = error.to_graphql_error(&document.sources);
         error.extensions.insert("code", "INVALID_VARIABLE".into());
-        error
+        Box::new(error)
     })
 }
 

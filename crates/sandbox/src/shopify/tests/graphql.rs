@@ -388,6 +388,7 @@ async fn a_page_of_25_orders_takes_milliseconds() {
         times.push(start.elapsed());
     }
     times.sort();
-    println!("OrdersPage of 25: median {:?}, worst {:?}", times[10], times[19]);
-    assert!(times[10] < std::time::Duration::from_millis(250), "{times:?}");
+    println!("OrdersPage of 25: best {:?}, median {:?}", times[0], times[10]);
+    // The best of many: the machine may be busy with other tests. Unoptimized, and with the client's own work in it.
+    assert!(times[0] < std::time::Duration::from_millis(100), "{times:?}");
 }
