@@ -93,7 +93,7 @@ impl Http {
     /// # Errors
     /// [`SetupError`] when the machine has no certificate authorities, or the options cannot be used.
     pub fn new(hosts: Hosts, options: HttpOptions) -> Result<Self, SetupError> {
-        Self::with_lookup(hosts, options, Arc::new(System))
+        Self::with_lookup(hosts, options, Arc::new(System::default()))
     }
 
     fn with_lookup(hosts: Hosts, options: HttpOptions, lookup: Arc<dyn Lookup>) -> Result<Self, SetupError> {
