@@ -25,11 +25,11 @@ pub(super) trait Lookup: Send + Sync + 'static {
 /// many at once, that others find free threads.
 pub(super) struct System(Arc<Semaphore>);
 
-const LOOKUPS_AT_ONCE_MAX: usize = 64;
+pub(super) const LOOKUPS_AT_ONCE_MAX: usize = 64;
 
-impl Default for System {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LOOKUPS_AT_ONCE_MAX)))
+impl System {
+    pub(super) fn new(lookups_at_once_max: usize) -> Self {
+        Self(Arc::new(Semaphore::new(lookups_at_once_max)))
     }
 }
 

@@ -26,7 +26,7 @@ async fn message(request: Request, bytes: Vec<u8>) -> String {
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(body).unwrap();
     encoder.finish().unwrap()
 }
@@ -91,9 +91,10 @@ async fn a_body_without_end_is_cut() {
 
 #[tokio::test]
 async fn compressed_answers_are_read_and_no_longer_say_that_they_are_compressed() {
-    let body = orders(3 * MIB);
+    let body = orders(MIB);
+    let zipped = gzip(&body);
     for name in ["gzip", "GZIP", "x-gzip"] {
-        let response = answer_to(Request::get(shop()), ok(&format!("Content-Encoding: {name}\r\n"), gzip(&body))).await;
+        let response = answer_to(Request::get(shop()), ok(&format!("Content-Encoding: {name}\r\n"), &zipped)).await;
         let response = response.unwrap();
         assert_eq!(response.body, body);
         assert!(response.header(CONTENT_ENCODING).is_none() && response.header("content-length").is_none());

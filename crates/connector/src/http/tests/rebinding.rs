@@ -90,11 +90,22 @@ async fn the_connection_is_told_the_vetted_addresses_and_no_port() {
 /// `localhost` is in every machine's table of hosts, so this needs no network.
 #[tokio::test]
 async fn the_systems_resolver_is_asked_and_believed_only_when_public() {
-    let found = System::default().lookup("localhost".to_owned()).await.unwrap();
+    let found = System::new(1).lookup("localhost".to_owned()).await.unwrap();
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
-    let resolver = Guarded(Arc::new(System::default()));
+    let resolver = Guarded(Arc::new(System::new(1)));
     let refused = resolver.resolve("localhost".parse().unwrap()).await.err().unwrap();
     assert_eq!(refused.downcast_ref(), Some(&Refusal::Internal));
+}
+
+#[tokio::test]
+async fn no_more_lookups_run_than_are_allowed() {
+    let (busy, free) = (System::new(0), System::new(1));
+    let lookup = |system: &System| tokio::time::timeout(Duration::from_secs(2), system.lookup("localhost".to_owned()));
+    assert!(lookup(&busy).await.is_err());
+    // The place is free again after each.
+    for _ in 0..3 {
+        lookup(&free).await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
