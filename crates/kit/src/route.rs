@@ -89,7 +89,8 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
             Caller::Holder(resource, action) => format!("{resource}:{action}"),
         };
         operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", extension).build());
-        let mut answers = vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
+        let mut answers =
+            vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
         if caller == Caller::Anybody {
             operation.security = Some(vec![SecurityRequirement::default()]);
         } else {

@@ -12,19 +12,66 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub const CUSTOMER_FIELDS: &[&str] = &[
-    "id", "email", "first_name", "last_name", "phone", "company", "addresses", "default_address", "orders_count",
-    "total_spent", "currency", "tags", "marketing", "locale", "created_at", "updated_at", "platform_specific",
+    "id",
+    "email",
+    "first_name",
+    "last_name",
+    "phone",
+    "company",
+    "addresses",
+    "default_address",
+    "orders_count",
+    "total_spent",
+    "currency",
+    "tags",
+    "marketing",
+    "locale",
+    "created_at",
+    "updated_at",
+    "platform_specific",
 ];
 
 pub const ORDER_FIELDS: &[&str] = &[
-    "id", "number", "status", "payment_status", "fulfillment_status", "customer", "line_items", "subtotal",
-    "discount_total", "shipping_total", "tax_total", "total", "refunded_total", "currency", "billing_address",
-    "shipping_address", "note", "tags", "placed_at", "updated_at", "platform_specific",
+    "id",
+    "number",
+    "status",
+    "payment_status",
+    "fulfillment_status",
+    "customer",
+    "line_items",
+    "subtotal",
+    "discount_total",
+    "shipping_total",
+    "tax_total",
+    "total",
+    "refunded_total",
+    "currency",
+    "billing_address",
+    "shipping_address",
+    "note",
+    "tags",
+    "placed_at",
+    "updated_at",
+    "platform_specific",
 ];
 
 pub const PRODUCT_FIELDS: &[&str] = &[
-    "id", "title", "handle", "description_html", "status", "vendor", "type", "tags", "images", "options", "variants",
-    "currency", "url", "created_at", "updated_at", "platform_specific",
+    "id",
+    "title",
+    "handle",
+    "description_html",
+    "status",
+    "vendor",
+    "type",
+    "tags",
+    "images",
+    "options",
+    "variants",
+    "currency",
+    "url",
+    "created_at",
+    "updated_at",
+    "platform_specific",
 ];
 
 #[derive(Serialize, ToSchema)]
@@ -206,7 +253,11 @@ pub(in crate::live) fn customer<'a>(customer: &'a Customer, exit: &'a Exit) -> U
         total_spent: customer.total_spent,
         currency: customer.currency.as_deref(),
         tags: customer.tags.iter().map(|tag| tag.reveal(exit).as_str()).collect(),
-        marketing: UnifiedMarketing { email: customer.marketing.email, sms: customer.marketing.sms, at: customer.marketing.at },
+        marketing: UnifiedMarketing {
+            email: customer.marketing.email,
+            sms: customer.marketing.sms,
+            at: customer.marketing.at,
+        },
         locale: customer.locale.as_deref(),
         created_at: customer.created_at,
         updated_at: customer.updated_at,
@@ -263,7 +314,11 @@ pub(in crate::live) fn product(product: &Product) -> UnifiedProduct<'_> {
             .iter()
             .map(|image| UnifiedImage { id: image.id.as_deref(), url: &image.url, alt: image.alt.as_deref() })
             .collect(),
-        options: product.options.iter().map(|option| UnifiedOption { name: &option.name, values: &option.values }).collect(),
+        options: product
+            .options
+            .iter()
+            .map(|option| UnifiedOption { name: &option.name, values: &option.values })
+            .collect(),
         variants: product.variants.iter().map(variant).collect(),
         currency: product.currency.as_deref(),
         url: product.url.as_deref(),
@@ -315,7 +370,10 @@ fn variant(variant: &model::Variant) -> UnifiedVariant<'_> {
         price: variant.price,
         compare_at_price: variant.compare_at_price,
         inventory_quantity: variant.inventory_quantity,
-        weight: variant.weight.as_ref().map(|weight| UnifiedWeight { value: weight.value, unit: weight.unit.as_deref() }),
+        weight: variant
+            .weight
+            .as_ref()
+            .map(|weight| UnifiedWeight { value: weight.value, unit: weight.unit.as_deref() }),
         options: variant
             .options
             .iter()
