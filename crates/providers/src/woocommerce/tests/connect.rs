@@ -1,14 +1,20 @@
 use chrono::Duration;
 use connector::{ProviderError, provider::ConnectError};
-use http::{StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sandbox::{
-    faults::{Fault, Rule, headers},
+    faults::{Fault, Rule},
     woocommerce::{Permissions, ShopSpec},
     world::{Market, Role},
 };
 use serde_json::{Value, json};
 
 use super::shop::{Net, blamed, key};
+
+/// A home page that announces this.
+fn page_with_link(link: &'static str) -> Fault {
+    let headers = HeaderMap::from_iter([(header::LINK, HeaderValue::from_static(link))]);
+    Fault::Answer { status: StatusCode::OK, headers, body: "<!DOCTYPE html>".into() }
+}
 
 #[tokio::test]
 async fn an_ordinary_shop_is_connected_with_basic() {
@@ -248,16 +254,39 @@ async fn a_shop_cannot_pass_itself_off_as_another() {
 #[tokio::test]
 async fn a_page_cannot_send_keys_to_another_host() {
     let net = Net::start().await;
-    let page = Fault::Answer {
-        status: StatusCode::OK,
-        headers: headers([(header::LINK, r#"<https://tea.example/wp-json/>; rel="https://api.w.org/""#)]),
-        body: "<!DOCTYPE html>".into(),
-    };
+    let page = page_with_link("<https://tea.example/wp-json/>; rel=\"https://api.w.org/\"");
     net.shop("kavebolt.example").faults().inject(page);
     let (field, message) = blamed(net.connect_reader("kavebolt.example", "kavebolt.example").await);
     assert_eq!(field, "shop_url");
     assert!(message.contains("tea.example"), "{message}");
     assert_eq!(net.shop("tea.example").calls().count(), 0);
+}
+
+#[tokio::test]
+async fn a_site_that_believes_itself_on_http_is_called_by_https_all_the_same() {
+    let net = Net::start().await;
+    let page = page_with_link("<http://kavebolt.example/wp-json/>; rel=\"https://api.w.org/\"");
+    let shop = net.shop("kavebolt.example");
+    shop.faults().inject(Rule::from(page).times(1));
+    let established = net.connect_reader("https://kavebolt.example", "kavebolt.example").await.unwrap();
+    assert_eq!(established.config["rest_root"], "https://kavebolt.example/wp-json/");
+    let asked = shop.calls().last().into_iter().filter(|call| call.path == "/wp-json/").count();
+    assert_eq!(asked, 1, "by https at once, not by http and its redirect");
+}
+
+#[tokio::test]
+async fn keys_must_read_all_three_resources() {
+    let net = Net::start().await;
+    let refused = r#"{"code":"woocommerce_rest_cannot_view","message":"","data":{"status":403}}"#;
+    for resource in ["orders", "products", "customers"] {
+        let faults = net.shop("kavebolt.example").faults();
+        faults.clear();
+        let refusal = Fault::answer(StatusCode::FORBIDDEN, "application/json", refused);
+        faults.inject(Rule::from(refusal).on(&format!("/wc/v3/{resource}")));
+        let (field, message) = blamed(net.connect_reader("kavebolt.example", "kavebolt.example").await);
+        assert_eq!(field, "consumer_key");
+        assert!(message.contains(resource), "{message}");
+    }
 }
 
 #[tokio::test]
