@@ -1,0 +1,5 @@
+//! What holds for the repository as a whole.
+
+mod documents;
+mod repository;
+mod tidy;
