@@ -1,6 +1,10 @@
 use axum::{Json as Body, extract::State, http::StatusCode};
 use chrono::{DateTime, Duration, Utc};
-use kit::{App, Authorized, Problem, Router, input::Json, route};
+use kit::{
+    App, Authorized, Problem, Router,
+    input::{self, Json},
+    route,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -101,10 +105,7 @@ async fn create(
     State(app): State<App>,
     Json(form): Json<CreateKey>,
 ) -> Result<(StatusCode, Body<CreatedKeyView>), Problem> {
-    let name = form.name.trim().to_owned();
-    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-        return Err(Problem::invalid("/name", "must have 1 to 100 characters"));
-    }
+    let name = input::text("/name", &form.name, 100)?;
     let days = form.expires_in_days.unwrap_or(DEFAULT_DAYS);
     if !(1..=DEFAULT_DAYS).contains(&days) {
         return Err(Problem::invalid("/expires_in_days", "must be 1 to 365"));
