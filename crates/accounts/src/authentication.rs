@@ -55,7 +55,7 @@ impl Authenticate for Authentication {
         named: Option<OrganizationId>,
     ) -> Result<Principal, Problem> {
         if matches!(identity.actor, Actor::Key { .. }) {
-            return self.keys.principal(app, identity, named).await;
+            return self.keys.principal(identity, named).await;
         }
         let mut tx = app.db.system(SystemTask::Authenticate).await?;
         let memberships = store::memberships(&mut tx, identity.user).await?;
