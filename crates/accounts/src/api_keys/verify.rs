@@ -17,7 +17,9 @@ use db::{
 };
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Role, Secret, Time, UserId};
-use kit::{App, Code, Problem, app::Identity, decision_cache::DecisionCache, single_flight::SingleFlight};
+use kit::{
+    ApiKeyPrefix, App, Code, Problem, app::Identity, decision_cache::DecisionCache, single_flight::SingleFlight,
+};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
@@ -45,6 +47,7 @@ pub struct ApiKeys(Arc<State>);
 struct State {
     db: Db,
     clock: Clock,
+    prefix: ApiKeyPrefix,
     /// Ours alone: what is remembered of a key is of no use to who reads our memory.
     hash_key: [u8; 32],
     verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
@@ -81,10 +84,11 @@ struct Facts {
 }
 
 impl ApiKeys {
-    pub fn new(db: Db, clock: Clock, listener: &Listener, hash_key: [u8; 32]) -> Self {
+    pub fn new(db: Db, clock: Clock, listener: &Listener, hash_key: [u8; 32], prefix: ApiKeyPrefix) -> Self {
         let keys = Self(Arc::new(State {
             db,
             clock,
+            prefix,
             hash_key,
             verified: moka::sync::Cache::new(REMEMBERED),
             wrong: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(WRONG_FOR).build(),
@@ -98,6 +102,11 @@ impl ApiKeys {
         listener.subscribe(Box::new(move |change| state.forget(change)));
         tokio::spawn(write_uses(Arc::downgrade(&keys.0)));
         keys
+    }
+
+    /// Whether a Bearer text claims to be an API key.
+    pub(crate) fn are_claimed_by(&self, text: &str) -> bool {
+        text.starts_with(self.0.prefix.as_str())
     }
 
     pub(crate) async fn identify(&self, app: &App, text: &str, headers: &HeaderMap) -> Result<Identity, Problem> {
@@ -145,7 +154,7 @@ impl ApiKeys {
 
     async fn check(&self, text: &str) -> Result<(ApiKeyId, Arc<Facts>), Problem> {
         let state = &self.0;
-        let lookup = model::parse(text).ok_or_else(unauthenticated)?;
+        let lookup = model::parse(&state.prefix, text).ok_or_else(unauthenticated)?;
         let digest = state.digest(text);
         if let Some(known) = state.check_warm(&digest).await? {
             return Ok(known);

@@ -60,6 +60,7 @@ const LISTS: &[(&str, &str)] = &[
     ("/api/integrations/connections/", ""),
     ("/api/integrations/events/", "connection_id={store}"),
     ("/api/audit", ""),
+    ("/api-key-management/list", ""),
     ("/api/access-log", "store_id={store}"),
     ("/api/stores/{store}/permissions/history", ""),
 ];
@@ -70,6 +71,7 @@ async fn a_cursor_of_our_own_lists_is_refused_for_anything_but_its_own_list() {
     let scene = Scene::set().await;
     let (ours, theirs) = (&scene.ours, &scene.theirs);
     ours.owner.connect_shopify("kis-bolt").await;
+    ours.owner.create_key("another").await;
     for open in [false, true, false] {
         let switches =
             json!({ "allow_customer_access": open, "allow_order_access": true, "allow_product_access": true });
