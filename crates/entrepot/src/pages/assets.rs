@@ -38,11 +38,15 @@ pub(super) async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Respo
     };
     // Weak, since compression changes the bytes and not what they say (RFC 9110, section 8.8.1).
     let tag = format!("W/\"{}\"", hex::encode(&Sha256::digest(content.as_bytes())[..12]));
-    let is_known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        value == "*" || value.split(',').any(|known| known.trim() == tag)
-    });
-    let mut response =
-        if is_known { StatusCode::NOT_MODIFIED.into_response() } else { ([(header::CONTENT_TYPE, *kind)], *content).into_response() };
+    let is_known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value == "*" || value.split(',').any(|known| known.trim() == tag));
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, *kind)], *content).into_response()
+    };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {

@@ -1,9 +1,17 @@
 //! `/docs/errors`: a page for every way a request can fail, written in `docs/errors/`.
 
-use axum::{extract::Path, http::StatusCode, response::{IntoResponse, Response}};
+use axum::{
+    extract::Path,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use kit::{Code, Problem};
 
-use super::{Shell, html::{escape, markdown}, page};
+use super::{
+    Shell,
+    html::{escape, markdown},
+    page,
+};
 
 macro_rules! pages {
     ($($variant:ident: $code:literal),+ $(,)?) => {
@@ -55,7 +63,10 @@ pages! {
 /// Who has to do something, as the pages' section "Whose side" begins: the word, and what it means for a reader.
 pub(super) const SIDES: [(&str, &str); 4] = [
     ("Yours", "Change the request, or how it is sent. The same request fails again."),
-    ("The store owner's", "Only the owner of the store or of the organization can change this. Tell them what the detail says."),
+    (
+        "The store owner's",
+        "Only the owner of the store or of the organization can change this. Tell them what the detail says.",
+    ),
     ("The shop's", "The shop or its platform failed. The request was right; try again as the page says."),
     ("Ours", "Entrepot is at fault or too busy. Try again; if it stays, tell the operator the request id."),
 ];
@@ -77,7 +88,8 @@ pub(super) async fn one(Path(name): Path<String>) -> Response {
             &Shell { title: code.title(), section: "errors", script: Some("reference.js") },
             &render(*code),
         ),
-        None => Problem::new(Code::NotFound, "There is no error by this name. All of them are at /docs/errors.").into_response(),
+        None => Problem::new(Code::NotFound, "There is no error by this name. All of them are at /docs/errors.")
+            .into_response(),
     }
 }
 

@@ -8,7 +8,11 @@ use axum::{
 use kernel::Actor;
 use kit::App;
 
-use super::{Shell, html::{escape, fill}, page};
+use super::{
+    Shell,
+    html::{escape, fill},
+    page,
+};
 
 pub(super) async fn show(State(app): State<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();

@@ -51,7 +51,8 @@ pub(super) fn markdown(text: &str) -> String {
 /// Markdown of a sentence or two, without the paragraph around it.
 pub(super) fn inline_markdown(text: &str) -> String {
     let mut out = String::new();
-    let events = events(text).filter(|event| !matches!(event, Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph)));
+    let events =
+        events(text).filter(|event| !matches!(event, Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph)));
     pulldown_cmark::html::push_html(&mut out, events);
     out
 }

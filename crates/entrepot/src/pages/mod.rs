@@ -61,9 +61,11 @@ struct Shell<'a> {
 impl Shell<'_> {
     fn wrap(&self, content: &str) -> String {
         let current = |section: &str| if section == self.section { " aria-current=\"page\"" } else { "" };
-        let script =
-            self.script.map_or(String::new(), |name| format!("<script type=\"module\" src=\"/assets/{name}\"></script>"));
-        let title = if self.section == "home" { "Entrepot".to_owned() } else { format!("{} · Entrepot", escape(self.title)) };
+        let script = self
+            .script
+            .map_or(String::new(), |name| format!("<script type=\"module\" src=\"/assets/{name}\"></script>"));
+        let title =
+            if self.section == "home" { "Entrepot".to_owned() } else { format!("{} · Entrepot", escape(self.title)) };
         fill(
             include_str!("templates/shell.html"),
             &[

@@ -1,5 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::{
+    extract::Path,
+    http::{HeaderMap, StatusCode, header},
+};
 use kit::Code;
 use serde_json::{Value, json};
 
@@ -48,13 +52,17 @@ fn every_operation_of_the_document_is_shown_once_with_its_permission_and_a_line_
         for (method, operation) in item.as_object().unwrap() {
             count += 1;
             let anchor = format!(" id=\"{method}-{}\"", html::slug(path));
-            let articles: Vec<&str> = page.split("<article class=\"operation\"").filter(|text| text.starts_with(&anchor)).collect();
+            let articles: Vec<&str> =
+                page.split("<article class=\"operation\"").filter(|text| text.starts_with(&anchor)).collect();
             assert_eq!(articles.len(), 1, "{method} {path}");
             let article = articles[0].split("</article>").next().unwrap();
-            assert!(article.contains("curl -s "), "{method} {path} has no line to paste");
+            assert!(article.contains("curl -s"), "{method} {path} has no line to paste");
             let permission = operation["x-permission"].as_str().unwrap();
             if permission.contains(':') {
-                assert!(article.contains(&format!("<code class=\"permission\">{permission}</code>")), "{method} {path}");
+                assert!(
+                    article.contains(&format!("<code class=\"permission\">{permission}</code>")),
+                    "{method} {path}"
+                );
             }
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 let name = parameter["name"].as_str().unwrap();
@@ -152,7 +160,8 @@ fn pages_run_and_style_nothing_inline_and_load_nothing_from_elsewhere() {
     for (path, page) in pages() {
         let handlers = page.split('<').filter(|tag| tag.split('>').next().is_some_and(|tag| tag.contains(" on")));
         // Words in text may begin with "on"; attributes that do would hold code.
-        let handlers = handlers.filter(|tag| tag.split_whitespace().skip(1).any(|word| word.starts_with("on") && word.contains("=\"")));
+        let handlers = handlers
+            .filter(|tag| tag.split_whitespace().skip(1).any(|word| word.starts_with("on") && word.contains("=\"")));
         assert_eq!(handlers.count(), 0, "{path} has an inline handler");
         assert!(!page.contains("<style") && !page.contains(" style=\""), "{path} has inline style");
         assert!(!page.contains("<script>") && page.matches("<script ").count() == 1, "{path} has an inline script");
@@ -161,7 +170,8 @@ fn pages_run_and_style_nothing_inline_and_load_nothing_from_elsewhere() {
         }
     }
     for (name, kind, content) in assets::ALL {
-        let forbidden: &[&str] = if kind.starts_with("text/css") { &["@import", "url("] } else { &["innerHTML", "outerHTML", "eval("] };
+        let forbidden: &[&str] =
+            if kind.starts_with("text/css") { &["@import", "url("] } else { &["innerHTML", "outerHTML", "eval("] };
         for what in forbidden {
             assert!(!content.contains(what), "{name} uses {what}");
         }
@@ -215,5 +225,29 @@ fn the_index_of_errors_names_every_error_once() {
     let index = errors::render_index();
     for code in Code::ALL {
         assert_eq!(index.matches(&format!("href=\"/docs/errors/{}\"", code.as_str())).count(), 1, "{}", code.as_str());
+    }
+}
+
+#[tokio::test]
+async fn pages_carry_the_policy_and_unknown_ones_are_problems() {
+    let page = errors::one(Path("not_found".to_owned())).await;
+    assert_eq!(page.status(), StatusCode::OK);
+    assert_eq!(page.headers()[header::CONTENT_SECURITY_POLICY], CONTENT_SECURITY_POLICY);
+    let unknown = errors::one(Path("no_such_error".to_owned())).await;
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+    assert_eq!(unknown.headers()[header::CONTENT_TYPE], "application/problem+json");
+    assert_eq!(assets::serve(Path("../mod.rs".to_owned()), HeaderMap::new()).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_asset_is_not_sent_again_to_a_browser_that_has_it() {
+    for (name, kind, _) in assets::ALL {
+        let first = assets::serve(Path((*name).to_owned()), HeaderMap::new()).await;
+        assert_eq!(first.status(), StatusCode::OK);
+        assert_eq!(first.headers()[header::CONTENT_TYPE], *kind);
+        let known = HeaderMap::from_iter([(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone())]);
+        assert_eq!(assets::serve(Path((*name).to_owned()), known).await.status(), StatusCode::NOT_MODIFIED, "{name}");
+        let other = HeaderMap::from_iter([(header::IF_NONE_MATCH, "W/\"0\"".parse().unwrap())]);
+        assert_eq!(assets::serve(Path((*name).to_owned()), other).await.status(), StatusCode::OK, "{name}");
     }
 }

@@ -39,7 +39,7 @@ class Session {
 }
 
 function showPerson(session) {
-  document.getElementById('person').textContent = `${session.user.name}, ${session.role}`;
+  document.getElementById('person').textContent = `${session.user.name} · ${session.role}`;
   document.getElementById('organization-name').textContent = session.organization.name;
   const select = document.getElementById('organization');
   select.replaceChildren(...session.organizations.map((organization) => make('option', { value: organization.id, selected: organization === session.organization }, organization.name)));
@@ -80,6 +80,7 @@ async function start() {
     document.getElementById('organization-name').textContent = me.user.name;
     document.getElementById('person').textContent = me.user.email;
     for (const section of document.querySelectorAll('.workspace > section:not(#status)')) section.hidden = true;
+    shown();
     toast('You belong to no organization. Ask an owner to invite you.', { stay: true });
     return;
   }
@@ -101,6 +102,11 @@ async function start() {
     load();
   });
   await load();
+  shown();
+}
+
+function shown() {
+  document.querySelector('.workspace').removeAttribute('data-loading');
 }
 
 document.getElementById('sign-out').addEventListener('click', (event) => busy(event.currentTarget, async () => {
@@ -124,4 +130,5 @@ start().catch((failure) => {
   if (leaveWhenEnded(failure)) return;
   document.getElementById('stores').replaceChildren(unreadable(failure, () => location.reload()));
   for (const id of ['keys-section', 'events-section']) document.getElementById(id).hidden = true;
+  shown();
 });

@@ -53,6 +53,7 @@ export class Keys {
     const live = keys.filter((key) => key.state === 'active' || key.state === 'suspended');
     const past = keys.filter((key) => !live.includes(key));
     if (!keys.length) {
+      this.createButton.hidden = true;
       const actions = this.session.can('api_keys:create') ? [make('button', { class: 'button primary', type: 'button', onclick: () => this.openCreate() }, icon('plus'), 'Create key')] : [];
       this.show(empty('key', 'No API keys yet', 'A program needs a key to read stores. It is shown once, works for the stores that you choose, and can be revoked at any time.', ...actions));
       return;
@@ -150,7 +151,7 @@ export class Keys {
     const used = make('span');
     const lines = [
       names.length ? `It can no longer read: ${names.join(', ')}.` : 'It reaches no store at the moment.',
-      key.last_used_at ? `It was last used ${moment(used, key.last_used_at).textContent}.` : 'It was never used.',
+      key.last_used_at ? `It was last used ${moment(used, key.last_used_at).textContent}.` : 'No use of it has been written down so far.',
     ];
     shown.dependents.replaceChildren(...lines.map((line) => make('li', {}, line)));
     shown.error.hidden = true;

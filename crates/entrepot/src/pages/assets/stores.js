@@ -24,7 +24,7 @@ export function curl(origin, store, key) {
   const kind = KINDS.find(({ field }) => store.data_access_permissions[field]);
   if (!kind) return null;
   const secret = key || '$API_KEY';
-  return `curl -s "${origin}/webshop-data-api/${kind.name}?store_id=${store.id}&limit=2" \\\n  -H "Authorization: Bearer ${secret}"`;
+  return `curl -sG ${origin}/webshop-data-api/${kind.name} \\\n  -d store_id=${store.id} \\\n  -d limit=2 \\\n  -H "Authorization: Bearer ${secret}"`;
 }
 
 export class Stores {
@@ -42,6 +42,8 @@ export class Stores {
   async load() {
     this.list = [];
     this.more.hidden = true;
+    const connect = document.getElementById('connect');
+    connect.hidden = false;
     if (!this.session.can('connections:read')) {
       this.show(empty('store', 'Your role does not see stores', `You are here as ${this.session.role}. Ask an owner of ${this.session.organization.name} for another role.`));
       return;
@@ -55,6 +57,7 @@ export class Stores {
       return;
     }
     if (!this.list.length) {
+      connect.hidden = true;
       this.show(empty('store', 'Connect your first shop', 'Its customers, orders and products can then be read live through the API. Nothing of them is copied, and you decide what may be read.', ...this.connect.buttons(true)));
       return;
     }

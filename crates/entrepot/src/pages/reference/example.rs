@@ -38,7 +38,8 @@ fn of(document: &Value, schema: &Value, name: &str, purpose: For, depth: usize) 
         return example.clone();
     }
     if let Some(reference) = schema["$ref"].as_str() {
-        return resolve(document, reference).map_or(Value::Null, |(_, target)| of(document, target, name, purpose, depth));
+        return resolve(document, reference)
+            .map_or(Value::Null, |(_, target)| of(document, target, name, purpose, depth));
     }
     for key in ["oneOf", "anyOf"] {
         if let Some(options) = schema[key].as_array() {

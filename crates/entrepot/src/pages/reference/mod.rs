@@ -61,12 +61,20 @@ fn navigation(tag: &str, operations: &[&Operation<'_>]) -> String {
             )
         })
         .collect();
-    format!("<div data-group=\"{0}\"><a class=\"nav-tag\" href=\"#tag-{0}\">{1}</a><ul>{entries}</ul></div>", slug(tag), title(tag))
+    format!(
+        "<div data-group=\"{0}\"><a class=\"nav-tag\" href=\"#tag-{0}\">{1}</a><ul>{entries}</ul></div>",
+        slug(tag),
+        title(tag)
+    )
 }
 
 fn group(document: &Value, origin: &str, tag: &str, operations: &[&Operation<'_>]) -> String {
     let articles: String = operations.iter().map(|operation| operation.render(document, origin)).collect();
-    format!("<section class=\"tag\" data-group=\"{0}\"><h2 id=\"tag-{0}\">{1}</h2>{articles}</section>", slug(tag), title(tag))
+    format!(
+        "<section class=\"tag\" data-group=\"{0}\"><h2 id=\"tag-{0}\">{1}</h2>{articles}</section>",
+        slug(tag),
+        title(tag)
+    )
 }
 
 fn title(tag: &str) -> String {

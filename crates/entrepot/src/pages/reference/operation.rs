@@ -27,7 +27,9 @@ pub(in crate::pages) struct Operation<'a> {
 pub(in crate::pages) fn all(document: &Value) -> Vec<Operation<'_>> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths
-        .flat_map(|(path, item)| METHODS.iter().filter_map(move |method| Some((path.as_str(), *method, item.get(method)?))))
+        .flat_map(|(path, item)| {
+            METHODS.iter().filter_map(move |method| Some((path.as_str(), *method, item.get(method)?)))
+        })
         .map(|(path, method, value)| Operation {
             method,
             path,
@@ -52,9 +54,9 @@ fn summary(value: &Value) -> String {
 impl Operation<'_> {
     pub(super) fn render(&self, document: &Value, origin: &str) -> String {
         let caller = Caller::read(self.value["x-permission"].as_str().unwrap_or("public"));
-        let description = self.value["description"].as_str().map_or(String::new(), |text| {
-            format!("<p>{}</p>", inline_markdown(text))
-        });
+        let description = self.value["description"]
+            .as_str()
+            .map_or(String::new(), |text| format!("<p>{}</p>", inline_markdown(text)));
         format!(
             "<article class=\"operation\" id=\"{anchor}\" data-search=\"{search}\"><div class=\"operation-text\">\
              <h3><a class=\"anchor\" href=\"#{anchor}\">{summary}</a></h3>\
@@ -77,7 +79,8 @@ impl Operation<'_> {
         let parameters = self.value["parameters"].as_array().into_iter().flatten();
         let names: Vec<&str> = parameters.filter_map(|parameter| parameter["name"].as_str()).collect();
         let permission = self.value["x-permission"].as_str().unwrap_or_default();
-        format!("{} {} {} {} {permission} {}", self.method, self.path, self.summary, self.tag, names.join(" ")).to_lowercase()
+        format!("{} {} {} {} {permission} {}", self.method, self.path, self.summary, self.tag, names.join(" "))
+            .to_lowercase()
     }
 
     fn parameters(&self, document: &Value) -> String {
@@ -130,11 +133,16 @@ impl Operation<'_> {
 
     fn code(&self, document: &Value, origin: &str, caller: &Caller) -> String {
         let body = &self.value["requestBody"]["content"]["application/json"]["schema"];
-        let good = self.value["responses"].as_object().into_iter().flatten().find(|(status, _)| status.starts_with('2'));
+        let good =
+            self.value["responses"].as_object().into_iter().flatten().find(|(status, _)| status.starts_with('2'));
         let answer = good.map(|(status, answer)| (status, &answer["content"]["application/json"]["schema"]));
         let mut out = block("Request", "sh", &self.curl(document, origin, caller, body));
         if let Some((status, schema)) = answer.filter(|(_, schema)| !schema.is_null()) {
-            out.push_str(&block(&format!("Answer {status}"), "json", &example::pretty(document, schema, example::For::Answer)));
+            out.push_str(&block(
+                &format!("Answer {status}"),
+                "json",
+                &example::pretty(document, schema, example::For::Answer),
+            ));
         }
         out
     }
@@ -152,9 +160,13 @@ impl Operation<'_> {
                 _ => {}
             }
         }
-        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-        let method = if self.method == "get" { String::new() } else { format!("-X {} ", self.method.to_uppercase()) };
-        let mut lines = vec![format!("curl -s {method}\"{origin}{path}{query}\"")];
+        let options = match (self.method, query.is_empty()) {
+            ("get", true) => "-s".to_owned(),
+            ("get", false) => "-sG".to_owned(),
+            (method, _) => format!("-s -X {}", method.to_uppercase()),
+        };
+        let mut lines = vec![format!("curl {options} {origin}{path}")];
+        lines.extend(query.iter().map(|pair| format!("-d {pair}")));
         if let Some(variable) = caller.credential() {
             lines.push(format!("-H \"Authorization: Bearer ${variable}\""));
         }
@@ -194,9 +206,9 @@ enum Caller {
 
 impl Caller {
     fn read(permission: &str) -> Self {
-        let pair = permission.split_once(':').and_then(|(resource, action)| {
-            Some((resource.parse::<Resource>().ok()?, action.parse::<Action>().ok()?))
-        });
+        let pair = permission
+            .split_once(':')
+            .and_then(|(resource, action)| Some((resource.parse::<Resource>().ok()?, action.parse::<Action>().ok()?)));
         match (permission, pair) {
             (_, Some((resource, action))) => Self::Holder {
                 permission: permission.to_owned(),

@@ -36,7 +36,12 @@ fn anchor(name: &str) -> String {
 pub(super) fn described(document: &Value, schema: &Value) -> String {
     match schema["$ref"].as_str().and_then(|reference| resolve(document, reference)) {
         Some((name, target)) => {
-            format!("<p class=\"named\"><a href=\"#{}\">{}</a></p>{}", anchor(name), escape(name), fields(document, target))
+            format!(
+                "<p class=\"named\"><a href=\"#{}\">{}</a></p>{}",
+                anchor(name),
+                escape(name),
+                fields(document, target)
+            )
         }
         None => fields(document, schema),
     }
@@ -78,15 +83,22 @@ fn description(property: &Value) -> &str {
 }
 
 /// One field or parameter. `note` is HTML.
-pub(super) fn row(document: &Value, name: &str, schema: &Value, is_required: bool, description: &str, note: &str) -> String {
+pub(super) fn row(
+    document: &Value,
+    name: &str,
+    schema: &Value,
+    is_required: bool,
+    description: &str,
+    note: &str,
+) -> String {
     let required = if is_required { " <span class=\"required\">required</span>" } else { "" };
-    let (description, limits) = (inline_markdown(description), limits(schema));
-    let nested = nested(document, schema);
-    let text = [description, limits, nested].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     format!(
-        "<div><dt><code>{}</code> <span class=\"type\">{}</span>{required}{note}</dt><dd>{text}</dd></div>",
+        "<div><dt><code>{}</code> <span class=\"type\">{}</span>{}{required}{note}</dt><dd>{}{}</dd></div>",
         escape(name),
         kind(document, schema),
+        limits(schema),
+        inline_markdown(description),
+        nested(document, schema),
     )
 }
 
@@ -113,16 +125,23 @@ fn kind(document: &Value, schema: &Value) -> String {
         return options.iter().map(|option| kind(document, option)).collect::<Vec<_>>().join(" or ");
     }
     if let Some(values) = schema["enum"].as_array() {
-        return values.iter().map(|value| format!("<code>{}</code>", escape(&text(value)))).collect::<Vec<_>>().join(" or ");
+        return values
+            .iter()
+            .map(|value| format!("<code>{}</code>", escape(&text(value))))
+            .collect::<Vec<_>>()
+            .join(" or ");
     }
     if let Some(parts) = schema["allOf"].as_array() {
         return parts.iter().map(|part| kind(document, part)).collect::<Vec<_>>().join(" with ");
     }
     match &schema["type"] {
         Value::String(name) => simple(document, schema, name),
-        Value::Array(names) => {
-            names.iter().filter_map(Value::as_str).map(|name| simple(document, schema, name)).collect::<Vec<_>>().join(" or ")
-        }
+        Value::Array(names) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|name| simple(document, schema, name))
+            .collect::<Vec<_>>()
+            .join(" or "),
         _ => "any".to_owned(),
     }
 }
@@ -148,7 +167,7 @@ fn limits(schema: &Value) -> String {
     if let Some(default) = map.get("default") {
         parts.push(format!("default <code>{}</code>", escape(&text(default))));
     }
-    if parts.is_empty() { String::new() } else { format!("<span class=\"limits\">{}</span>", parts.join(", ")) }
+    if parts.is_empty() { String::new() } else { format!(" <span class=\"limits\">{}</span>", parts.join(", ")) }
 }
 
 fn range(map: &Map<String, Value>, low: &str, high: &str, unit: &str) -> Option<String> {
