@@ -45,7 +45,8 @@ pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
 pub(super) fn markdown(text: &str) -> String {
     let mut out = String::new();
     pulldown_cmark::html::push_html(&mut out, events(text));
-    out
+    // Code can be wider than a screen, and is scrolled by keyboard too.
+    out.replace("<pre>", "<pre tabindex=\"0\">")
 }
 
 /// Markdown of a sentence or two, without the paragraph around it.

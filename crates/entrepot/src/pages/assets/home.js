@@ -91,7 +91,7 @@ async function start() {
   const keys = new Keys(session, stores, { onChange: () => events.load() });
   const connect = new Connect(session, stores, { onChange: () => events.load() });
   stores.connect = connect;
-  const load = () => Promise.all([connect.load().then(() => stores.load()).then(() => keys.load()), events.load()]);
+  const load = () => Promise.all([connect.load().then(() => { headIsShown(); return stores.load(); }).then(() => keys.load()), events.load()]);
   document.getElementById('organization').addEventListener('change', (event) => {
     session.choose(session.organizations.find((organization) => organization.id === event.target.value));
     const address = new URL(location.href);
@@ -103,6 +103,12 @@ async function start() {
   });
   await load();
   shown();
+}
+
+/** The stores' own skeleton can stand now: nothing above it moves any more. */
+function headIsShown() {
+  const workspace = document.querySelector('.workspace');
+  if (workspace.dataset.loading === 'me') workspace.dataset.loading = 'stores';
 }
 
 function shown() {
