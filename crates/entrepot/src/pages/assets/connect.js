@@ -21,6 +21,7 @@ export class Connect {
     this.providers = [];
     document.getElementById('connect').replaceChildren();
     if (!this.session.can('connections:read')) return;
+    const isCurrent = this.session.watch();
     try {
       this.providers = (await call('GET', '/api/integrations/providers/')).data.filter((provider) => provider.category === 'api');
     } catch (failure) {
@@ -28,7 +29,7 @@ export class Connect {
       toast(`What can be connected is not known. ${failure.message}`, { stay: true });
       return;
     }
-    document.getElementById('connect').replaceChildren(...this.buttons(false));
+    if (isCurrent()) document.getElementById('connect').replaceChildren(...this.buttons(false));
   }
 
   label(key) {

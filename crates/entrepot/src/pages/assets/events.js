@@ -20,8 +20,10 @@ export class Events {
       this.show(empty('receipt', 'Your role does not see events', `You are here as ${this.session.role}. Ask an owner for another role.`));
       return;
     }
+    const isCurrent = this.session.watch();
     try {
       const page = await this.page(null);
+      if (!isCurrent()) return;
       if (!page.data.length) {
         this.show(empty('receipt', 'Nothing has happened yet', 'Connecting a shop, changing a switch or making a key shows up here.'));
         return;
@@ -30,7 +32,7 @@ export class Events {
       this.show(make('div', { class: 'card events' }, this.list));
     } catch (failure) {
       if (failure.status === 401) throw failure;
-      this.show(unreadable(failure, () => this.load()));
+      if (isCurrent()) this.show(unreadable(failure, () => this.load()));
     }
   }
 

@@ -24,6 +24,12 @@ class Session {
     this.choose(this.organizations.find((organization) => organization.id === asked) || this.organizations[0]);
   }
 
+  /** Asks what is still true after waiting: whether the organization that was asked about is the one that is looked at. */
+  watch() {
+    const { organization } = this;
+    return () => organization === this.organization;
+  }
+
   choose(organization) {
     this.organization = organization;
     actAs({ organization: organization?.id ?? null });

@@ -40,14 +40,16 @@ export class Keys {
       this.show(empty('key', 'Your role does not see API keys', `You are here as ${this.session.role}. Owners, administrators and shop managers make keys.`));
       return;
     }
+    const isCurrent = this.session.watch();
     let keys;
     try {
       keys = (await call('GET', '/api-key-management/list')).data;
     } catch (failure) {
       if (failure.status === 401) throw failure;
-      this.show(unreadable(failure, () => this.load()));
+      if (isCurrent()) this.show(unreadable(failure, () => this.load()));
       return;
     }
+    if (!isCurrent()) return;
     // Those with an active state may have ended since it was written.
     for (const key of keys) if (key.state === 'active' && new Date(key.expires_at) <= Date.now()) key.state = 'expired';
     const live = keys.filter((key) => key.state === 'active' || key.state === 'suspended');

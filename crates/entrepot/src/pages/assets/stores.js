@@ -48,11 +48,15 @@ export class Stores {
       this.show(empty('store', 'Your role does not see stores', `You are here as ${this.session.role}. Ask an owner of ${this.session.organization.name} for another role.`));
       return;
     }
+    const isCurrent = this.session.watch();
+    this.cursor = null;
     try {
       const page = await this.page();
+      if (!isCurrent()) return;
       this.list = page.data;
     } catch (failure) {
       if (failure.status === 401) throw failure;
+      if (!isCurrent()) return;
       this.show(unreadable(failure, () => this.load()));
       return;
     }
@@ -85,7 +89,6 @@ export class Stores {
   }
 
   show(...content) {
-    this.cursor = this.more.hidden ? null : this.cursor;
     this.place.replaceChildren(...content);
     this.place.removeAttribute('aria-busy');
   }
