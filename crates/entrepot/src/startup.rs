@@ -63,7 +63,7 @@ impl Program {
         };
         Db::migrate(&logins.owner).await.context("the database could not be brought up to date")?;
         let db = Db::connect(&logins, &pools).await?;
-        db.maintain_partitions(clock.now()).await?;
+        make_partitions(&db, &clock).await?;
         let store = DirectoryKeyStore::open(data_dir.join("keys")).await?;
         let keyring = Arc::new(Keyring::new(master_key, Arc::new(store), clock.clone()));
         refuse_foreign_keys(&db, &keyring).await?;
@@ -125,6 +125,20 @@ async fn refuse_foreign_keys(db: &Db, keyring: &Keyring) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The first partitions, without which nothing can be written. A backup that holds a lock is waited for a little.
+async fn make_partitions(db: &Db, clock: &Clock) -> anyhow::Result<()> {
+    let mut tries = 0;
+    loop {
+        match db.maintain_partitions(clock.now()).await {
+            Err(db::DbError::Unavailable) if tries < 5 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            done => return done.context("the partitions of the logs could not be made"),
+        }
+    }
+}
+
 /// Makes the next partitions, and drops those past their retention, twice a day.
 async fn keep_partitions(db: Db, clock: Clock) {
     let mut tick = tokio::time::interval(Duration::from_secs(12 * 60 * 60));
@@ -137,12 +151,22 @@ async fn keep_partitions(db: Db, clock: Clock) {
     }
 }
 
+/// Histograms grow until somebody looks at them, or this does.
+async fn keep_metrics(metrics: metrics_exporter_prometheus::PrometheusHandle) {
+    let mut tick = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tick.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
 /// A served program.
 pub struct Served {
     pub program: Program,
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
+    upkeep: Option<JoinHandle<()>>,
 }
 
 impl Served {
@@ -156,9 +180,10 @@ impl Served {
         metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
+        let upkeep = metrics.clone().map(|metrics| tokio::spawn(keep_metrics(metrics)));
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::serve(listener, server::service(&program.app, metrics), stopped));
-        Ok(Self { program, address, stop, server })
+        Ok(Self { program, address, stop, server, upkeep })
     }
 
     /// Lets open requests end, then stops the program.
@@ -167,6 +192,9 @@ impl Served {
     /// When the embedded database cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
+        if let Some(upkeep) = self.upkeep {
+            upkeep.abort();
+        }
         self.server.await.context("the server ended badly")?;
         self.program.stop().await
     }
