@@ -1,5 +1,7 @@
-//! What holds for the repository as a whole.
+//! The program as an operator meets it, and the repository as a reader does.
 
 mod documents;
+mod openapi;
 mod repository;
+mod start;
 mod tidy;

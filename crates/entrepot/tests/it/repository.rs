@@ -10,18 +10,18 @@ use std::{
 const SKIPPED: &[&str] = &["target", ".git", ".demo", ".sqlx", "node_modules"];
 
 /// A text file of the repository.
-pub struct Source {
+pub(crate) struct Source {
     /// From the root, with slashes.
     pub path: String,
     pub text: String,
 }
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// All text files; what is not UTF-8 is none.
-pub fn files() -> Vec<Source> {
+pub(crate) fn files() -> Vec<Source> {
     let root = root();
     let mut found = vec![];
     let mut folders = vec![root.clone()];
@@ -45,7 +45,7 @@ pub fn files() -> Vec<Source> {
 }
 
 /// The Rust of the program itself, without tests, simulators and comments.
-pub fn product() -> Vec<Source> {
+pub(crate) fn product() -> Vec<Source> {
     files()
         .into_iter()
         .filter(|file| file.path.ends_with(".rs") && file.path.contains("/src/"))
@@ -65,18 +65,18 @@ fn without_tests_and_comments(text: &str) -> String {
 }
 
 /// How often `what` occurs, by file; files without it are left out.
-pub fn count<'a>(sources: &'a [Source], what: &str) -> BTreeMap<&'a str, usize> {
+pub(crate) fn count<'a>(sources: &'a [Source], what: &str) -> BTreeMap<&'a str, usize> {
     let counts = sources.iter().map(|source| (source.path.as_str(), source.text.matches(what).count()));
     counts.filter(|(_, count)| *count > 0).collect()
 }
 
 /// The file, which must be there.
-pub fn file<'a>(sources: &'a [Source], path: &str) -> &'a Source {
+pub(crate) fn file<'a>(sources: &'a [Source], path: &str) -> &'a Source {
     sources.iter().find(|source| source.path == path).unwrap_or_else(|| panic!("{path} is not there"))
 }
 
 /// The names of the folders in a folder of the repository.
-pub fn folders(path: &str) -> Vec<String> {
+pub(crate) fn folders(path: &str) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(root().join(path))
         .unwrap()
         .map(|entry| entry.unwrap())

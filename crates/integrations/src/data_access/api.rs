@@ -49,6 +49,7 @@ struct StoreView {
 #[serde(deny_unknown_fields)]
 struct StoreQuery {
     /// Only stores that allow it: `customers`, `orders` or `products`.
+    #[param(inline)]
     access: Option<Access>,
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,

@@ -106,8 +106,7 @@ struct WithheldField {
 
 macro_rules! handlers {
     ($list:ident, $find:ident, $search:ident, $resource:ident, $permission:ident, $view:ident, $path:literal, $one:literal, $word:literal) => {
-        #[doc = concat!("List ", $path, " of a webshop, live")]
-        #[utoipa::path(get, path = concat!("/webshop-data-api/", $path), tag = "live data", params(ListParams), responses(
+        #[utoipa::path(get, summary = concat!("List ", $path, " of a webshop, live"), path = concat!("/webshop-data-api/", $path), tag = "live data", params(ListParams), responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
             (status = 409, description = "The store is not connected"),
             (status = 424, description = "The shop no longer accepts us, or its platform has switched it off"),
@@ -119,8 +118,7 @@ macro_rules! handlers {
             attempt::<$resource, $permission>(&app, caller, Asked::Page { params: Box::new(params), operation: "list" }).await
         }
 
-        #[doc = concat!("Read one ", $word, " of a webshop, live")]
-        #[utoipa::path(get, path = concat!("/webshop-data-api/", $path, "/{id}"), tag = "live data",
+        #[utoipa::path(get, summary = concat!("Read one ", $word, " of a webshop, live"), path = concat!("/webshop-data-api/", $path, "/{id}"), tag = "live data",
             params(("id" = String, Path, description = "The shop's own id"), OneParams), responses(
             (status = 200, description = "The record", body = LiveOne<$view<'static>>),
             (status = 409, description = "The store is not connected"),
@@ -138,8 +136,7 @@ macro_rules! handlers {
             attempt::<$resource, $permission>(&app, caller, Asked::One { record: id, params }).await
         }
 
-        #[doc = concat!("Search ", $path, " of a webshop, live: the same filters in the body, for personal values")]
-        #[utoipa::path(post, path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
+        #[utoipa::path(post, summary = concat!("Search ", $path, " of a webshop, live: the same filters in the body, for personal values"), path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
             request_body = ListParams, responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
             (status = 409, description = "The store is not connected"),

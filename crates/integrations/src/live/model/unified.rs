@@ -6,8 +6,8 @@
 use chrono::{DateTime, Utc};
 use connector::{Address, Customer, Order, Product, model};
 use kernel::{Exit, Personal};
-use rust_decimal::Decimal;
-use serde::Serialize;
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -170,6 +170,8 @@ pub struct UnifiedLineItem<'a> {
     pub variant_id: Option<&'a str>,
     pub sku: Option<&'a str>,
     pub name: &'a str,
+    #[serde(serialize_with = "number")]
+    #[schema(value_type = f64)]
     pub quantity: Decimal,
     pub unit_price: Option<Decimal>,
     pub discount: Option<Decimal>,
@@ -229,6 +231,8 @@ pub struct UnifiedVariant<'a> {
 
 #[derive(Serialize, ToSchema)]
 pub struct UnifiedWeight<'a> {
+    #[serde(serialize_with = "number")]
+    #[schema(value_type = f64)]
     pub value: Decimal,
     pub unit: Option<&'a str>,
 }
@@ -237,6 +241,14 @@ pub struct UnifiedWeight<'a> {
 pub struct UnifiedSelectedOption<'a> {
     pub name: &'a str,
     pub value: &'a str,
+}
+
+/// What is counted or weighed is a number; only money is a string.
+fn number<S: Serializer>(value: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+    match value.to_i64().filter(|_| value.is_integer()) {
+        Some(whole) => serializer.serialize_i64(whole),
+        None => serializer.serialize_f64(value.to_f64().unwrap_or_default()),
+    }
 }
 
 pub(in crate::live) fn customer<'a>(customer: &'a Customer, exit: &'a Exit) -> UnifiedCustomer<'a> {
