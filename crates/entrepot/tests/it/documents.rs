@@ -74,8 +74,11 @@ fn the_table_of_roles_is_the_programs() {
     for (role, row) in roles.iter().zip(&rows) {
         let may = role.permissions();
         for (resource, shown) in resources.iter().zip(&row[1..]) {
-            let held: Vec<&str> =
-                Action::ALL.iter().filter(|action| may.contains(*resource, **action)).map(|action| action.as_str()).collect();
+            let held: Vec<&str> = Action::ALL
+                .iter()
+                .filter(|action| may.contains(*resource, **action))
+                .map(|action| action.as_str())
+                .collect();
             let expected = match held.len() {
                 0 => "–".to_owned(),
                 all if all == Action::ALL.len() => "all".to_owned(),

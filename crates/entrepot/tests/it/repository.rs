@@ -50,7 +50,9 @@ pub(crate) fn product() -> Vec<Source> {
         .into_iter()
         .filter(|file| file.path.ends_with(".rs") && file.path.contains("/src/"))
         .filter(|file| !is_test(&file.path))
-        .filter(|file| !["crates/sandbox/", "crates/testkit/", "bench/"].iter().any(|other| file.path.starts_with(other)))
+        .filter(|file| {
+            !["crates/sandbox/", "crates/testkit/", "bench/"].iter().any(|other| file.path.starts_with(other))
+        })
         .map(|file| Source { text: without_tests_and_comments(&file.text), path: file.path })
         .collect()
 }
