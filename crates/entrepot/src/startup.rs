@@ -1,6 +1,6 @@
 //! From settings to a running program: the keys, the database, the outside, the app.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use connector::http::{Hosts, Http, HttpOptions};
@@ -54,6 +54,12 @@ impl Program {
     /// With what is wrong and what to do about it.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         let Settings { data_dir, master_key, logins, pools, config, hosts, clock } = settings;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            // PostgreSQL runs as another user under root and must get through; what lies in it has modes of its own.
+            .mode(0o711)
+            .create(&data_dir)
+            .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
         let (logins, cluster) = match logins {
             Some(logins) => (logins, None),
             None => {

@@ -1,10 +1,10 @@
 //! Documents are held to what there is: what they name exists, and what they list is complete.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use kernel::{Action, Resource, Role};
 
-use crate::repository::{Source, file, files, root};
+use crate::repository::{Source, file, files, product, root};
 
 fn documents() -> Vec<Source> {
     files().into_iter().filter(|file| file.path.ends_with(".md")).collect()
@@ -89,14 +89,19 @@ fn the_table_of_roles_is_the_programs() {
     }
 }
 
-/// `README.md` lists the settings of `entrepot serve`; the command line knows them.
+/// `README.md` lists the settings of the program; the program says which there are.
 #[test]
 fn the_table_of_settings_is_complete() {
-    let sources = files();
-    let readme = &file(&sources, "README.md").text;
-    let cli = &file(&sources, "crates/entrepot/src/cli.rs").text;
-    let named = cli.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
-    for name in named {
+    let readme = &file(&files(), "README.md").text.clone();
+    let sources = product();
+    let literals = sources.iter().flat_map(|source| source.text.split('"').skip(1).step_by(2));
+    let is_name = |text: &&str| {
+        (text.starts_with("ENTREPOT_") || (text.starts_with("DATABASE_") && text.ends_with("URL")))
+            && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    let names: BTreeSet<&str> = literals.filter(is_name).collect();
+    assert!(names.len() > 10, "only {names:?} were found: the search is broken");
+    for name in names {
         assert!(readme.contains(&format!("`{name}`")), "README.md does not explain {name}");
     }
 }

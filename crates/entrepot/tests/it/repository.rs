@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What git does not keep, or what is not ours to word.
-const SKIPPED: &[&str] = &["target", ".git", ".demo", ".sqlx", "node_modules"];
+const SKIPPED: &[&str] = &["target", ".git", ".demo", "data", ".sqlx", "node_modules"];
 
 /// A text file of the repository.
 pub(crate) struct Source {

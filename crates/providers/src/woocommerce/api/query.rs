@@ -1,4 +1,4 @@
-//! Our filters and selections as WooCommerce's parameters (dossier, section 5). WooCommerce ignores a parameter that it does
+//! Our filters and selections as WooCommerce's parameters (W12). WooCommerce ignores a parameter that it does
 //! not know and returns everything, so only documented ones are sent.
 
 use chrono::Duration;
@@ -123,7 +123,7 @@ fn common(
         if ids.is_empty() {
             return Ok(None);
         }
-        // A comma list: `include[]` cannot be signed (dossier, section 20, item 2).
+        // A comma list: `include[]` cannot be signed (W4).
         params.push(("include", ids.join(",")));
     }
     push_personal(&mut params, "search", filters.search.as_ref());

@@ -1,4 +1,4 @@
-//! Orders: `GET /orders` (dossier, section 8.2).
+//! Orders: `GET /orders`.
 
 use connector::{
     Address, Order, ProviderError, Selection,
@@ -139,7 +139,7 @@ fn was_paid(sent: &Sent) -> Option<bool> {
 
 /// WooCommerce has no payment status. A payment date is set when the money came in, or when an order is completed by
 /// hand; `processing` without one is cash on delivery. Refunds do not change `total`, and only a full one changes the
-/// status (dossier, section 20, item 10).
+/// status (W10).
 fn payment_status(
     status: OrderStatus,
     paid: Option<bool>,
