@@ -103,7 +103,9 @@ struct Migrate {
 
 impl Database {
     fn logins(&self) -> anyhow::Result<Option<Logins>> {
-        let all = [&self.database_owner_url, &self.database_url, &self.database_system_url, &self.database_ingest_url];
+        // Compose files leave variables empty where they mean none.
+        let all = [&self.database_owner_url, &self.database_url, &self.database_system_url, &self.database_ingest_url]
+            .map(|url| url.as_deref().filter(|url| !url.is_empty()));
         if all.iter().all(|url| url.is_none()) {
             return Ok(None);
         }
@@ -163,7 +165,11 @@ impl Command {
             }
             Self::MasterKey { path } => {
                 let key = MasterKey::generate_file(&path)?;
-                say(&format!("Master key {} is in {}. Back it up apart from the database.", key.fingerprint(), path.display()));
+                say(&format!(
+                    "Master key {} is in {}. Back it up apart from the database.",
+                    key.fingerprint(),
+                    path.display()
+                ));
                 Ok(())
             }
         }
@@ -171,7 +177,7 @@ impl Command {
 }
 
 async fn serve(options: Serve) -> anyhow::Result<()> {
-    log_to_stderr();
+    log_to_stderr("info,sqlx=warn");
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
     let master_key = MasterKey::from_env()?;
     let public_url = match options.public_url {
@@ -204,9 +210,9 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         clock: Clock::system(),
     };
     let program = Program::start(settings).await?;
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}: is another program there? Choose another with --listen", options.listen))?;
+    let listener = TcpListener::bind(options.listen).await.with_context(|| {
+        format!("cannot listen on {}: is another program there? Choose another with --listen", options.listen)
+    })?;
     let served = Served::start(program, listener, Some(metrics))?;
     tracing::info!(address = %served.address, "serving");
     stop_signal().await?;
@@ -238,16 +244,13 @@ pub(crate) async fn stop_signal() -> anyhow::Result<()> {
 }
 
 /// Lines for people on a terminal, JSON for machines elsewhere. `RUST_LOG` chooses what.
-pub(crate) fn log_to_stderr() {
+pub(crate) fn log_to_stderr(usually: &str) {
     use std::io::IsTerminal;
     use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usually));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let installed = if std::io::stderr().is_terminal() {
-        builder.with_target(false).try_init()
-    } else {
-        builder.json().try_init()
-    };
+    let installed =
+        if std::io::stderr().is_terminal() { builder.with_target(false).try_init() } else { builder.json().try_init() };
     if installed.is_err() {
         tracing::debug!("logging was set up before");
     }

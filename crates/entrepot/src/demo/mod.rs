@@ -60,9 +60,7 @@ const CLIENT_ID: &str = "entrepot-demo";
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let started = Instant::now();
     // The demo speaks on standard output; its log is for those who ask (`RUST_LOG`), and for trouble.
-    if std::env::var_os("RUST_LOG").is_some() {
-        log_to_stderr();
-    }
+    log_to_stderr("warn");
     if options.check {
         let scratch = tempfile::Builder::new()
             .prefix("entrepot-demo-")
@@ -125,8 +123,11 @@ impl Demo {
             }
             anyhow::Ok(free)
         };
-        let [server_port, http_port, tls_port] =
-            [port(PORTS[0], "the server")?, port(PORTS[1], "the simulators' http")?, port(PORTS[2], "the simulators' https")?];
+        let [server_port, http_port, tls_port] = [
+            port(PORTS[0], "the server")?,
+            port(PORTS[1], "the simulators' http")?,
+            port(PORTS[2], "the simulators' https")?,
+        ];
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, server_port))).await?;
         let public_url = Url::parse(&format!("http://localhost:{}", listener.local_addr()?.port()))?;
 
@@ -150,8 +151,7 @@ impl Demo {
             ..sandbox::Options::default()
         })
         .await?;
-        let identity =
-            AppCredentials { client_id: CLIENT_ID.to_owned(), client_secret: secret, previous_secret: None };
+        let identity = AppCredentials { client_id: CLIENT_ID.to_owned(), client_secret: secret, previous_secret: None };
         let settings = Settings {
             data_dir: data_dir.to_owned(),
             master_key,
