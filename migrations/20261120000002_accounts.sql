@@ -35,10 +35,8 @@ create policy app_update on organizations for update to entrepot_app
     using (id = (select current_setting('app.organization_id')::uuid))
     with check (
         id = (select current_setting('app.organization_id')::uuid)
-        and (
-            (select app.can('organization', 'delete'))
-            or (deleted_at is null and (select app.can('organization', 'update')))
-        )
+        and ((select app.can('organization', 'update')) or (select app.can('organization', 'delete')))
+        and (deleted_at is null or (select app.can('organization', 'delete')))
     );
 grant select, insert on organizations to entrepot_system;
 create policy system_select on organizations for select to entrepot_system using (true);
