@@ -15,13 +15,14 @@ mod transaction;
 
 use std::time::Duration;
 
-use kernel::{Time, TenantScope};
+use kernel::{TenantScope, Time};
 use sqlx::{
     AssertSqlSafe, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-pub use logins::{Login, UnsafeLogin};
+pub use cluster::Login;
+pub use logins::UnsafeLogin;
 pub use sqlx::PgConnection;
 pub use transaction::{IngestTx, SystemTask, SystemTx, TenantTx};
 
@@ -32,6 +33,18 @@ pub struct Logins {
     pub app: PgConnectOptions,
     pub system: PgConnectOptions,
     pub ingest: PgConnectOptions,
+}
+
+impl Logins {
+    /// Those of the embedded cluster.
+    pub fn of_cluster(cluster: &cluster::Cluster, database: &str) -> Self {
+        Self {
+            owner: cluster.url(Login::Owner, database),
+            app: cluster.url(Login::App, database),
+            system: cluster.url(Login::System, database),
+            ingest: cluster.url(Login::Ingest, database),
+        }
+    }
 }
 
 /// How many connections each login may hold, and how long a caller waits for one.
@@ -85,10 +98,12 @@ impl From<sqlx::Error> for DbError {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default().into_owned();
                 match (code.as_str(), database.constraint()) {
-                    ("23505" | "23503" | "23514" | "23502", Some(name)) => Self::Constraint { constraint: name.to_owned() },
+                    ("23505" | "23503" | "23514" | "23502", Some(name)) => {
+                        Self::Constraint { constraint: name.to_owned() }
+                    }
                     ("42501", _) => Self::Refused { code },
-                    // Admin shutdown, crash shutdown, cannot connect now, too many connections.
-                    ("57P01" | "57P02" | "57P03" | "53300", _) => Self::Unavailable,
+                    // Admin shutdown, crash shutdown, cannot connect now, too many connections; statement or lock timeout.
+                    ("57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03", _) => Self::Unavailable,
                     _ => Self::Other { code },
                 }
             }
@@ -112,7 +127,7 @@ impl Db {
             app: pool(&logins.app, Login::App, sizes.app, sizes.acquire_timeout),
             system: pool(&logins.system, Login::System, sizes.system, sizes.acquire_timeout),
             ingest: pool(&logins.ingest, Login::Ingest, sizes.ingest, sizes.acquire_timeout),
-            listener: logins.system.clone().application_name("entrepot listener"),
+            listener: logins.system.clone().application_name("entrepot_listener"),
         };
         logins::refuse_unsafe(&db.app, Login::App).await?;
         logins::refuse_unsafe(&db.system, Login::System).await?;
@@ -175,6 +190,10 @@ impl Db {
     }
 }
 
+/// A statement that waits for a lock, or for ever, gives its connection back; its caller has gone by then.
+const BOUNDS: [(&str, &str); 3] =
+    [("statement_timeout", "15s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "30s")];
+
 #[expect(clippy::disallowed_methods, reason = "this is the one place that makes pools")]
 fn pool(options: &PgConnectOptions, login: Login, size: u32, acquire_timeout: Duration) -> PgPool {
     PgPoolOptions::new()
@@ -182,5 +201,5 @@ fn pool(options: &PgConnectOptions, login: Login, size: u32, acquire_timeout: Du
         .acquire_timeout(acquire_timeout)
         .idle_timeout(Duration::from_secs(300))
         // A lazy pool: the server can start while the database is still coming up.
-        .connect_lazy_with(options.clone().application_name(&format!("entrepot {}", login.as_str())))
+        .connect_lazy_with(options.clone().application_name(login.as_str()).options(BOUNDS))
 }

@@ -2,45 +2,13 @@
 
 use sqlx::PgPool;
 
-use crate::DbError;
-
-/// The four logins; `docs/TENANCY.md` says what each may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Login {
-    Owner,
-    App,
-    System,
-    Ingest,
-}
-
-impl Login {
-    pub const ALL: [Self; 4] = [Self::Owner, Self::App, Self::System, Self::Ingest];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::App => "app",
-            Self::System => "system",
-            Self::Ingest => "ingest",
-        }
-    }
-
-    /// The role whose grants and policies the login must have: itself, or one that it is a member of.
-    pub const fn role(self) -> &'static str {
-        match self {
-            Self::Owner => "entrepot_owner",
-            Self::App => "entrepot_app",
-            Self::System => "entrepot_system",
-            Self::Ingest => "entrepot_ingest",
-        }
-    }
-}
+use crate::{DbError, Login};
 
 /// A login with more power than serving needs.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the {} login \"{user}\" {problem}. Row level security could not hold it, so Entrepot does not start. \
-     Use four plain logins as docs/TENANCY.md describes.", login.as_str()
+    "the login \"{user}\" for {login} {problem}. Row level security could not hold it, so Entrepot does not start. \
+     Use four plain logins as docs/TENANCY.md describes."
 )]
 pub struct UnsafeLogin {
     pub login: Login,
@@ -58,19 +26,26 @@ pub(crate) async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbE
             bool_or(r.rolbypassrls) as "bypasses!",
             bool_or(r.rolcreaterole) as "creates_roles!",
             bool_or(exists (
-                select 1 from pg_class c
-                where c.relowner = r.oid and c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+                select 1 from pg_class c where c.relowner = r.oid and c.relnamespace in ('public'::regnamespace, 'app'::regnamespace)
             )) as "owns!",
             coalesce(pg_has_role(current_user, (select oid from pg_roles where rolname = $1), 'usage'), false) as "serves!",
             (
                 select count(*) from pg_roles other
                 where other.rolname = any($2) and pg_has_role(current_user, other.oid, 'member')
-            ) as "others!"
+            ) as "others!",
+            (
+                select coalesce(bool_or(pg_has_role(current_user, strong.oid, 'member')), false) from pg_roles strong
+                where strong.rolname in (
+                    'pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files', 'pg_write_server_files',
+                    'pg_execute_server_program'
+                )
+            ) as "strong!",
+            has_schema_privilege(current_user, 'public', 'create') as "creates_tables!"
         from pg_roles r
         where pg_has_role(current_user, r.oid, 'member')
         "#,
-        login.role(),
-        &Login::ALL.iter().filter(|other| **other != login).map(|other| other.role().to_owned()).collect::<Vec<_>>()
+        login.as_str(),
+        &Login::ALL.iter().filter(|other| **other != login).map(|other| other.as_str().to_owned()).collect::<Vec<_>>()
     )
     .fetch_one(pool)
     .await?;
@@ -82,6 +57,10 @@ pub(crate) async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbE
         "may create roles"
     } else if found.owns {
         "owns tables that it serves"
+    } else if found.strong {
+        "is a member of a role that reads or writes around the tables' policies"
+    } else if found.creates_tables {
+        "may create tables in the schema public"
     } else if !found.serves {
         "is not (a member of) the role of that name"
     } else if found.others > 0 {

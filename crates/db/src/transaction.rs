@@ -86,6 +86,33 @@ impl SystemTx {
     pub fn task(&self) -> SystemTask {
         self.task
     }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// When it gives none.
+    pub async fn ping(&mut self) -> Result<(), DbError> {
+        sqlx::query!("select 1 as one").fetch_one(&mut *self.tx).await?;
+        Ok(())
+    }
+
+    /// A fact that all nodes share: what is stored under the name, or `first`, which is stored then.
+    ///
+    /// # Errors
+    /// When the database refuses or is gone.
+    pub async fn installation_fact(&mut self, name: &str, first: &str) -> Result<String, DbError> {
+        sqlx::query!(
+            "insert into installation (name, value) values ($1, $2) on conflict (name) do nothing",
+            name,
+            first
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        let stored = sqlx::query_scalar!("select value from installation where name = $1", name)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(stored)
+    }
 }
 transaction!(SystemTx);
 

@@ -1,7 +1,7 @@
 //! What goes wrong between a client and a shop, switched on from tests.
 //!
-//! A service has one [`Faults`]; its router is wrapped with [`Faults::apply`]. Rules are tried in the order they were injected;
-//! every matching rule acts, so `Delay` and an `Answer` can be combined.
+//! A service has one [`Faults`]; its router is wrapped with [`Faults::apply`]. Rules are tried in the order they were injected,
+//! and all that match act together, up to one that ends the request: a `Delay` and then an `Answer` is a slow answer.
 
 use crate::server::Abort;
 use axum::Router;
@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -167,10 +167,19 @@ impl Faults {
         router.layer(from_fn_with_state(self.clone(), strike))
     }
 
-    /// The faults that strike a request for `path`; counts the request.
+    /// The faults that strike a request for `path`; counts the request. Those behind one that ends the request do not see it.
     fn striking(&self, path: &str) -> Vec<Fault> {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        rules.iter_mut().filter_map(|rule| rule.strikes(path).then(|| rule.fault.clone())).collect()
+        let mut striking = vec![];
+        for rule in rules.iter_mut() {
+            if rule.strikes(path) {
+                striking.push(rule.fault.clone());
+                if matches!(rule.fault, Fault::Answer { .. } | Fault::CutBeforeHeaders | Fault::Hang) {
+                    break;
+                }
+            }
+        }
+        striking
     }
 }
 
@@ -265,9 +274,4 @@ fn with_giant_field(body: &Bytes, bytes: usize) -> Bytes {
     let comma = if after.first() == Some(&b'}') { "" } else { "," };
     let field = format!("\"sandbox_giant_field\":\"{}\"{comma}", "x".repeat(bytes));
     [before, field.as_bytes(), after].concat().into()
-}
-
-/// Headers by name, for [`Fault::Answer`] built by hand.
-pub fn headers<const N: usize>(pairs: [(HeaderName, &'static str); N]) -> HeaderMap {
-    pairs.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
 }

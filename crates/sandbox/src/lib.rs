@@ -75,6 +75,7 @@ pub struct Sandbox {
     authority: Arc<Authority>,
     listeners: Listeners,
     patterns: Vec<String>,
+    clock: Clock,
     woocommerce: woocommerce::Simulator,
     shopify: Arc<shopify::Simulator>,
 }
@@ -92,7 +93,7 @@ impl Sandbox {
         sites.extend(woocommerce.shops().iter().map(|shop| Arc::new(shop.clone()) as Arc<dyn Site>));
         let listeners = Listeners::start(&sites, authority.clone(), options.tls_port, options.http_port).await?;
         let patterns = sites.iter().flat_map(|site| site.hosts()).collect();
-        Ok(Sandbox { authority, listeners, patterns, woocommerce, shopify })
+        Ok(Sandbox { authority, listeners, patterns, clock: options.clock, woocommerce, shopify })
     }
 
     /// The certificate (DER) of the private authority that signs every simulated host's certificate.
@@ -120,6 +121,11 @@ impl Sandbox {
         let route =
             |pattern: &String| HostRoute { pattern: pattern.clone(), https: self.tls_addr(), http: self.http_addr() };
         self.patterns.iter().map(route).collect()
+    }
+
+    /// The time for all simulated services.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The WooCommerce shops: data, faults, what they were asked.

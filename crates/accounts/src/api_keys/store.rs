@@ -282,7 +282,7 @@ pub(super) async fn expire_due(tx: &mut TenantTx, now: Time) -> Result<Vec<Expir
     Ok(rows)
 }
 
-pub(crate) async fn revoke_all(tx: &mut TenantTx, reason: &str, now: Time) -> Result<(), DbError> {
+pub(super) async fn revoke_all(tx: &mut TenantTx, reason: &str, now: Time) -> Result<(), DbError> {
     let organization = tx.organization();
     sqlx::query!(
         "

@@ -12,7 +12,7 @@ pub(super) fn before_answer(error: &reqwest::Error, connect_timeout: Duration) -
     if let Some(refusal) = find::<Refusal>(error) {
         return (*refusal).into();
     }
-    if error.is_timeout() {
+    if error.is_timeout() && error.is_connect() {
         return ProviderError::TimedOut { after: connect_timeout };
     }
     if let Some(tls) = find::<rustls::Error>(error) {

@@ -100,7 +100,7 @@ pub(super) fn check_form(url: &Url) -> Result<(), Refusal> {
     if url.as_str().len() > URL_BYTES_MAX {
         return Err(Refusal::TooLong);
     }
-    if url.as_str().chars().any(char::is_control) {
+    if url.as_str().bytes().any(|byte| byte.is_ascii_control()) {
         return Err(Refusal::Characters);
     }
     Ok(())
@@ -110,8 +110,8 @@ pub(super) fn check_form(url: &Url) -> Result<(), Refusal> {
 const INTERNAL_NAMES: &[&str] = &["localhost", "local", "internal", "home.arpa", "alt", "onion"];
 
 fn check_name(name: &str) -> Result<(), Refusal> {
-    // The root's dot makes another name of the same host for certificates and for our own tables.
-    if name.ends_with('.') || name.split('.').any(str::is_empty) {
+    // The root's dot at the end makes another name of the same host for certificates and for our own tables.
+    if name.split('.').any(str::is_empty) {
         return Err(Refusal::HostName);
     }
     let lower = name.to_ascii_lowercase();

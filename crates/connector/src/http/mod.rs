@@ -32,7 +32,7 @@ pub use self::{
 };
 use self::{
     limits::HEADER_BYTES_MAX,
-    resolve::{Guarded, Lookup, Scheme, Simulated, System},
+    resolve::{Guarded, LOOKUPS_AT_ONCE_MAX, Lookup, Scheme, Simulated, System},
 };
 use crate::error::ProviderError;
 
@@ -93,7 +93,7 @@ impl Http {
     /// # Errors
     /// [`SetupError`] when the machine has no certificate authorities, or the options cannot be used.
     pub fn new(hosts: Hosts, options: HttpOptions) -> Result<Self, SetupError> {
-        Self::with_lookup(hosts, options, Arc::new(System))
+        Self::with_lookup(hosts, options, Arc::new(System::new(LOOKUPS_AT_ONCE_MAX)))
     }
 
     fn with_lookup(hosts: Hosts, options: HttpOptions, lookup: Arc<dyn Lookup>) -> Result<Self, SetupError> {

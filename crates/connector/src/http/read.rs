@@ -59,7 +59,7 @@ pub(super) async fn body(
     body_bytes_max: usize,
 ) -> Result<Bytes, ProviderError> {
     let encoding = encoding(headers)?;
-    // What is announced too large is not read at all. The answer to HEAD announces a body that never comes.
+    // What is announced too large is not read at all. (For HEAD the library says 0, whatever is announced.)
     if answer.content_length().is_some_and(|length| length > body_bytes_max as u64) {
         return Err(too_large(body_bytes_max));
     }

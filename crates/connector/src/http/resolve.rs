@@ -1,10 +1,15 @@
 //! Names to vetted addresses. The connection is made to exactly the addresses that were vetted: there is no second lookup
 //! whose answer could differ.
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, ToSocketAddrs as _},
+    sync::Arc,
+};
 
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{
     guard::{Refusal, is_public},
@@ -16,12 +21,30 @@ pub(super) trait Lookup: Send + Sync + 'static {
     fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
-/// The operating system's resolver.
-pub(super) struct System;
+/// The operating system's resolver. It blocks a thread, and a name server of an attacker's can make it block for long: so
+/// many at once, that others find free threads.
+pub(super) struct System(Arc<Semaphore>);
+
+pub(super) const LOOKUPS_AT_ONCE_MAX: usize = 64;
+
+impl System {
+    pub(super) fn new(lookups_at_once_max: usize) -> Self {
+        Self(Arc::new(Semaphore::new(lookups_at_once_max)))
+    }
+}
 
 impl Lookup for System {
     fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|found| found.ip()).collect()) })
+        let permits = Arc::clone(&self.0);
+        Box::pin(async move {
+            let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
+            let asking = spawn_blocking(move || {
+                // The thread goes on when nobody waits any more, so the permit is the thread's.
+                let _permit = permit;
+                Ok((name.as_str(), 0).to_socket_addrs()?.map(|found| found.ip()).collect())
+            });
+            asking.await.map_err(io::Error::other)?
+        })
     }
 }
 

@@ -178,7 +178,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let account = |uid| Account { name: "somebody".into(), uid, gid: 65_534, switched: true };
         let link = dir.path().join("link");
-        std::os::unix::fs::symlink("/etc", &link).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
         let ours = rustix::process::geteuid().as_raw();
         assert!(create_private_dir(&link, &account(ours)).is_err());
         if ours == 0 {

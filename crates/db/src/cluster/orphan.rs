@@ -99,15 +99,19 @@ fn argument_data(arguments: &[&[u8]]) -> Option<PathBuf> {
 }
 
 /// Ends backends whose server was killed and who have not noticed, because they compute without ever waiting: while
-/// they live their shared memory does, and no server starts. Their working directory tells them; where it cannot be
-/// read (root without `CAP_SYS_PTRACE`, in some containers) they end when their statement does.
+/// they live their shared memory does, and no server starts. Their title and their working directory tell them; where the
+/// directory cannot be read (see above) they end when their statement does.
 pub(super) fn end_backends(pgdata: &Path) {
+    let title = format!("postgres: {MARK}: ");
     let Ok(processes) = fs::read_dir("/proc") else { return };
     for process in processes.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
             continue;
         };
-        if fs::read_link(process.path().join("cwd")).is_ok_and(|dir| dir == pgdata) {
+        let path = process.path();
+        let is_ours = fs::read(path.join("cmdline")).is_ok_and(|line| line.starts_with(title.as_bytes()))
+            && fs::read_link(path.join("cwd")).is_ok_and(|dir| dir == pgdata);
+        if is_ours {
             tracing::warn!(pid = pid.as_raw_pid(), "ending a backend whose PostgreSQL is gone");
             // It may have noticed by now.
             let _ = kill_process(pid, Signal::QUIT);

@@ -24,6 +24,9 @@ pub mod signature;
 pub mod store;
 mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 pub use app::{App, DataAccess};
 pub use graphql::bucket::Rate;
 pub use scopes::Scopes;

@@ -1,7 +1,7 @@
 //! Times as the REST API reads and writes them.
 
-use super::json::Scalar;
-use chrono::{DateTime, MappedLocalTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use super::json::{Scalar, push_digits};
+use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 /// A time without zone, as `2026-04-22T14:08:40`.
@@ -9,7 +9,20 @@ pub(super) struct Stamp(pub(super) NaiveDateTime);
 
 impl Scalar for Stamp {
     fn write(&self, out: &mut Vec<u8>) {
-        self.0.format("%Y-%m-%dT%H:%M:%S").to_string().as_str().write(out);
+        let time = self.0;
+        let parts = [
+            (b'"', time.year().unsigned_abs(), 4),
+            (b'-', time.month(), 2),
+            (b'-', time.day(), 2),
+            (b'T', time.hour(), 2),
+            (b':', time.minute(), 2),
+            (b':', time.second(), 2),
+        ];
+        for (before, number, width) in parts {
+            out.push(before);
+            push_digits(u64::from(number), width, out);
+        }
+        out.push(b'"');
     }
 }
 

@@ -183,7 +183,7 @@ pub(super) fn system_status(ask: &Ask<'_>) -> Result<Answer, RestError> {
             out.put("database_prefix", "wp_");
             out.put("maxmind_geoip_database", "");
             out.object("database_tables", |out| {
-                for table in ["woocommerce_sessions", "woocommerce_api_keys", "woocommerce_order_items", "wc_orders"] {
+                for table in TABLES {
                     out.put(table, table != "wc_orders" || spec.hpos());
                 }
             });
@@ -252,6 +252,24 @@ pub(super) fn system_status(ask: &Ask<'_>) -> Result<Answer, RestError> {
         out.links(true, &[("self", ask.rest_url("system_status"))], false);
     }))
 }
+
+/// The last one came with order tables.
+const TABLES: [&str; 14] = [
+    "woocommerce_sessions",
+    "woocommerce_api_keys",
+    "woocommerce_attribute_taxonomies",
+    "woocommerce_downloadable_product_permissions",
+    "woocommerce_order_items",
+    "woocommerce_order_itemmeta",
+    "woocommerce_tax_rates",
+    "woocommerce_tax_rate_locations",
+    "woocommerce_shipping_zones",
+    "woocommerce_shipping_zone_locations",
+    "woocommerce_shipping_zone_methods",
+    "woocommerce_payment_tokens",
+    "woocommerce_payment_tokenmeta",
+    "wc_orders",
+];
 
 fn environment(ask: &Ask<'_>, out: &mut Object<'_>) {
     let spec = ask.shop.spec();

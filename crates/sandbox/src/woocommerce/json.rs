@@ -108,11 +108,32 @@ pub(super) struct Money(pub(super) Decimal, pub(super) u32);
 
 impl Scalar for Money {
     fn write(&self, out: &mut Vec<u8>) {
-        let mut amount = self.0.round_dp_with_strategy(self.1, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
+        let mut amount = self.0;
+        if amount.scale() > self.1 {
+            amount = amount.round_dp_with_strategy(self.1, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
+        }
         amount.rescale(self.1);
+        let (digits, scale) = (amount.mantissa(), 10u128.pow(self.1));
         out.push(b'"');
-        display(&amount, out);
+        if digits < 0 {
+            out.push(b'-');
+        }
+        display(&(digits.unsigned_abs() / scale), out);
+        if self.1 > 0 {
+            out.push(b'.');
+            push_digits((digits.unsigned_abs() % scale) as u64, self.1 as usize, out);
+        }
         out.push(b'"');
+    }
+}
+
+/// Writes a number with zeros before it up to a width.
+pub(super) fn push_digits(mut number: u64, width: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + width, b'0');
+    for digit in out[start..].iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
@@ -255,9 +276,16 @@ impl Object<'_> {
 
 fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
+    // Most text needs nothing.
+    let special = |byte: &u8| !(b' '..=b'~').contains(byte) || matches!(byte, b'"' | b'\\' | b'/');
+    if !text.as_bytes().iter().any(special) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     let mut plain = 0;
     for (at, letter) in text.char_indices() {
-        if matches!(letter, ' '..='~') && !matches!(letter, '"' | '\\' | '/') {
+        if letter.is_ascii() && !special(&(letter as u8)) {
             continue;
         }
         out.extend_from_slice(&text.as_bytes()[plain..at]);
@@ -307,6 +335,8 @@ mod tests {
     fn amounts_have_the_decimals_asked_for() {
         assert_eq!(write(None, |o| o.put("m", Money(Decimal::new(12345, 3), 2))), r#"{"m":"12.35"}"#);
         assert_eq!(write(None, |o| o.put("m", Money(Decimal::new(5, 0), 3))), r#"{"m":"5.000"}"#);
+        assert_eq!(write(None, |o| o.put("m", Money(Decimal::new(-1005, 2), 2))), r#"{"m":"-10.05"}"#);
+        assert_eq!(write(None, |o| o.put("m", Money(Decimal::new(-4, 1), 0))), r#"{"m":"0"}"#);
     }
 
     #[test]

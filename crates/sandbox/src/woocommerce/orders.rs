@@ -135,10 +135,9 @@ impl<'a> Filter<'a> {
     }
 
     fn matches(&self, ask: &Ask<'_>, order: &Order) -> bool {
-        let status = status(order);
         let wanted = self.statuses.iter().any(|wanted| match *wanted {
-            "any" => status != "trash" && status != "checkout-draft",
-            wanted => wanted == status,
+            "any" => !order.trashed && order.status != OrderStatus::CheckoutDraft,
+            wanted => wanted == status(order),
         });
         wanted
             && self.created.holds(order.created_at)
@@ -195,14 +194,14 @@ pub(super) fn list(ask: &Ask<'_>) -> Result<Answer, RestError> {
             (filter.created.narrow(&ask.data.orders_by_created, time), filter.ascending)
         }
     };
-    let (mut total, mut page) = (0, Vec::with_capacity(filter.window.per_page));
+    let (mut total, mut page) = (0, Vec::<u32>::with_capacity(filter.window.per_page));
     let wanted = filter.window.skip()..filter.window.skip().saturating_add(filter.window.per_page);
     for step in 0..index.len() {
         let at = if ascending { index[step] } else { index[index.len() - 1 - step] };
         let order = &orders[at as usize];
         if filter.matches(ask, order) {
             if wanted.contains(&total) {
-                page.push(order);
+                page.push(at);
             }
             total += 1;
         }
@@ -213,14 +212,30 @@ pub(super) fn list(ask: &Ask<'_>) -> Result<Answer, RestError> {
     }
     let mut body = Vec::with_capacity(page.len() * 6000 + 2);
     body.push(b'[');
-    for (number, order) in page.iter().enumerate() {
+    for (number, at) in page.iter().enumerate() {
         if number > 0 {
             body.push(b',');
         }
-        object(&mut body, ask.fields.as_ref(), |out| view::order(ask, order, filter.decimals, false, out));
+        render(ask, *at, filter.decimals, &mut body);
     }
     body.push(b']');
     Ok(Answer::page(ask, "orders", filter.window, total, body))
+}
+
+/// Writes an order of a list. What everyone asks for is written once and copied then: rendering is what costs.
+fn render(ask: &Ask<'_>, at: u32, decimals: u32, body: &mut Vec<u8>) {
+    let order = &ask.data.world.orders[at as usize];
+    let write =
+        |body: &mut Vec<u8>| object(body, ask.fields.as_ref(), |out| view::order(ask, order, decimals, false, out));
+    if ask.fields.is_some() || decimals != ask.shop.spec().market.currency.decimals {
+        return write(body);
+    }
+    let json = ask.data.rendered[at as usize].get_or_init(|| {
+        let mut json = vec![];
+        write(&mut json);
+        json.into_boxed_slice()
+    });
+    body.extend_from_slice(json);
 }
 
 /// The parameters of a single object; the number of decimals.

@@ -159,6 +159,8 @@ pub(super) struct Data {
     pub(super) orders_by_id: Vec<u32>,
     pub(super) orders_by_created: Vec<u32>,
     pub(super) orders_by_modified: Vec<u32>,
+    /// By position: the order's JSON as it is by default, once it was asked for.
+    pub(super) rendered: Vec<OnceLock<Box<[u8]>>>,
     pub(super) product_by_id: HashMap<Id, u32>,
     pub(super) variant_by_id: HashMap<Id, (u32, u32)>,
     pub(super) account_by_id: HashMap<Id, u32>,
@@ -176,6 +178,7 @@ impl Default for Data {
             orders_by_id: vec![],
             orders_by_created: vec![],
             orders_by_modified: vec![],
+            rendered: vec![],
             product_by_id: HashMap::new(),
             variant_by_id: HashMap::new(),
             account_by_id: HashMap::new(),
@@ -198,6 +201,7 @@ impl Data {
         self.orders_by_id = sorted(&|order| (0, order.id));
         self.orders_by_created = sorted(&|order| (order.created_at.timestamp(), order.id));
         self.orders_by_modified = sorted(&|order| (order.modified_at.timestamp(), order.id));
+        self.rendered = orders.iter().map(|_| OnceLock::new()).collect();
         self.order_by_id = orders.iter().zip(0u32..).map(|(order, at)| (order.id, at)).collect();
         self.product_by_id = world.products.iter().zip(0u32..).map(|(product, at)| (product.id, at)).collect();
         self.variant_by_id = HashMap::new();

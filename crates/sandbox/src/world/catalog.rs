@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// Every world has each of these, from 24 products on.
+    /// Every world has each of these, from 40 products on.
     fn make_peculiar_product(&mut self, product: &mut Product, index: usize) {
         match index % 24 {
             2 => product
@@ -139,29 +139,23 @@ impl World {
                 .iter_mut()
                 .for_each(|variant| (variant.regular_price, variant.sale_price) = (None, None)),
             4 => product.status = ProductStatus::Draft,
-            6 => {
-                // A product that is not variable keeps no options.
-                if product.options.is_empty() {
-                    product.kind = ProductKind::External("https://maker.example/buy?id=1&ref=shop".to_owned());
-                }
+            6 if product.options.is_empty() => {
+                product.kind = ProductKind::External("https://maker.example/buy?id=1&ref=shop".to_owned());
             }
             8 => {
                 // An oversold one.
                 product.variants.iter_mut().for_each(|variant| (variant.stock, variant.backorders) = (Some(-3), true));
             }
             9 => product.status = ProductStatus::Private,
-            10 => {
-                let members: Vec<u64> = self.products.iter().take(2).map(|product| product.id).collect();
-                if product.options.is_empty() {
-                    product.kind = ProductKind::Grouped(members);
-                    product
-                        .variants
-                        .iter_mut()
-                        .for_each(|variant| (variant.regular_price, variant.sale_price) = (None, None));
-                }
+            10 if product.options.is_empty() => {
+                product.kind = ProductKind::Grouped(self.products.iter().take(2).map(|product| product.id).collect());
+                product
+                    .variants
+                    .iter_mut()
+                    .for_each(|variant| (variant.regular_price, variant.sale_price) = (None, None));
             }
             12 => product.status = ProductStatus::Trashed,
-            13 => {
+            13 if !product.options.is_empty() => {
                 // The parent has an SKU, none of its variants does.
                 product.sku = Some(format!("PARENT-{}", index + 1));
                 product.variants.iter_mut().for_each(|variant| variant.sku = None);

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::BoxFuture, stream};
 use reqwest::dns::Resolve;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::{Guarded, Request};
+use super::super::{Guarded, Hosts, Http, HttpOptions, Lookup, Refusal, Request, System};
 use super::{Told, client_told, url};
 use crate::ProviderError;
 
@@ -85,6 +85,42 @@ async fn the_connection_is_told_the_vetted_addresses_and_no_port() {
     let resolver = Guarded(Arc::new(Told(|_: &str| Ok(vec![PUBLIC]))));
     let addresses: Vec<_> = resolver.resolve("shop.example.com".parse().unwrap()).await.ok().unwrap().collect();
     assert_eq!(addresses, [(PUBLIC, 0).into()]);
+}
+
+/// `localhost` is in every machine's table of hosts, so this needs no network.
+#[tokio::test]
+async fn the_systems_resolver_is_asked_and_believed_only_when_public() {
+    let found = System::new(1).lookup("localhost".to_owned()).await.unwrap();
+    assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+    let resolver = Guarded(Arc::new(System::new(1)));
+    let refused = resolver.resolve("localhost".parse().unwrap()).await.err().unwrap();
+    assert_eq!(refused.downcast_ref(), Some(&Refusal::Internal));
+}
+
+#[tokio::test]
+async fn no_more_lookups_run_than_are_allowed() {
+    let (busy, free) = (System::new(0), System::new(1));
+    let lookup = |system: &System| tokio::time::timeout(Duration::from_secs(2), system.lookup("localhost".to_owned()));
+    assert!(lookup(&busy).await.is_err());
+    // The place is free again after each.
+    for _ in 0..3 {
+        lookup(&free).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_name_server_that_never_answers_costs_the_time_for_connecting() {
+    struct Silent;
+    impl Lookup for Silent {
+        fn lookup(&self, _: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+            Box::pin(std::future::pending())
+        }
+    }
+    let connect_timeout = Duration::from_millis(100);
+    let options = HttpOptions { connect_timeout, ..HttpOptions::default() };
+    let http = Http::with_lookup(Hosts::production(), options, Arc::new(Silent)).unwrap();
+    let error = http.send(Request::get(url("https://shop.example.com/"))).await.unwrap_err();
+    assert!(matches!(error, ProviderError::TimedOut { after } if after == connect_timeout), "{error:?}");
 }
 
 #[tokio::test]

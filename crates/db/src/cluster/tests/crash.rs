@@ -78,11 +78,17 @@ async fn a_backend_that_computes_on_does_not_keep_a_killed_server_down() {
         sqlx::raw_sql("select count(*) from generate_series(1, 4000000000) g").execute(&mut owner).await.map(|_| ())
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
+    // Somebody's shell that happens to be there is no backend.
+    let mut sleep = cluster.server.account.command(Path::new("/bin/sleep"));
+    let mut bystander = sleep.arg("60").current_dir(cluster.pgdata()).spawn().unwrap();
     kill(cluster.pid().unwrap(), Signal::KILL);
     cluster.died().await;
     assert!(timeout(Duration::from_secs(20), cluster.running()).await.unwrap());
     assert!(!is_alive(backend.try_into().unwrap()));
     assert!(endless.await.unwrap().is_err());
+    assert!(bystander.try_wait().unwrap().is_none());
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
     cluster.stop().await.unwrap();
 }
 
@@ -116,6 +122,7 @@ async fn a_server_that_outlived_its_supervisor_is_stopped_and_replaced() {
     // The same server again, as if its supervisor's death had not reached it.
     let server = Arc::clone(&cluster.server);
     cluster.stop().await.unwrap();
+    let log = server.log.clone();
     let (tell, told) = std::sync::mpsc::channel();
     let orphanage = thread::spawn(move || {
         let (mut child, launch) = server.spawn().unwrap();
@@ -128,6 +135,7 @@ async fn a_server_that_outlived_its_supervisor_is_stopped_and_replaced() {
     let cluster = folder.start().await;
     assert_ne!(cluster.pid().unwrap(), orphan);
     assert!(orphanage.join().unwrap().success());
+    assert!(log.recent().iter().any(|line| line.contains("fast shutdown")), "{:?}", log.recent());
     connect(&cluster, Login::App).await;
     cluster.stop().await.unwrap();
 }

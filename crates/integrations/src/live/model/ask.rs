@@ -126,16 +126,17 @@ impl ListParams {
                 Ok(Some(text.to_owned()))
             }
         };
-        let window = |name: &'static str, after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>| match (after, before) {
-            (Some(after), Some(before)) if after >= before => Err(Problem::invalid(name, "must be later than its _after")),
-            _ => Ok(()),
-        };
+        let window =
+            |name: &'static str, after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>| match (after, before) {
+                (Some(after), Some(before)) if after >= before => {
+                    Err(Problem::invalid(name, "must be later than its _after"))
+                }
+                _ => Ok(()),
+            };
         window("created_before", self.created_after, self.created_before)?;
         window("updated_before", self.updated_after, self.updated_before)?;
-        if let Some(email) = text("email", &self.email)? {
-            if !email.contains('@') {
-                return Err(Problem::invalid("email", "is not an e-mail address"));
-            }
+        if text("email", &self.email)?.is_some_and(|email| !email.contains('@')) {
+            return Err(Problem::invalid("email", "is not an e-mail address"));
         }
         if let Some(status) = &self.payment_status {
             known("payment_status", status, canonical::PaymentStatus::ALL.iter().map(|status| status.as_str()))?;
@@ -194,7 +195,11 @@ impl ListParams {
 }
 
 /// Refuses filters that this shop cannot apply, naming those that it can.
-pub(in crate::live) fn refuse_unsupported(filters: &Filters, supported: &[Filter], platform: &str) -> Result<(), Problem> {
+pub(in crate::live) fn refuse_unsupported(
+    filters: &Filters,
+    supported: &[Filter],
+    platform: &str,
+) -> Result<(), Problem> {
     let unsupported: Vec<&str> =
         filters.used().into_iter().filter(|filter| !supported.contains(filter)).map(Filter::as_str).collect();
     if unsupported.is_empty() {
@@ -207,6 +212,20 @@ pub(in crate::live) fn refuse_unsupported(filters: &Filters, supported: &[Filter
         names.join(", ")
     );
     Err(Problem::new(Code::FilterUnsupported, detail).with("unsupported", unsupported).with("supported", names))
+}
+
+/// Refuses to say which records are a person's when the store's owner has switched customers off.
+pub(in crate::live) fn refuse_about_persons(filters: &Filters, about_persons: &[Filter]) -> Result<(), Problem> {
+    match filters.used().into_iter().find(|filter| about_persons.contains(filter)) {
+        None => Ok(()),
+        Some(filter) => Err(Problem::new(
+            Code::DataAccessDisabled,
+            format!(
+                "The store's owner has switched customers off, so records cannot be found by {}. The shop was not asked.",
+                filter.as_str()
+            ),
+        )),
+    }
 }
 
 /// Refuses a status that no shop has.
@@ -232,6 +251,9 @@ fn known<'a>(name: &str, given: &str, mut all: impl Iterator<Item = &'a str> + C
 /// # Errors
 /// When one is not of this resource.
 pub(in crate::live) fn selection(fields: &[String], known: &[&str], persons: bool) -> Result<Selection, Problem> {
+    if fields.len() > known.len() {
+        return Err(Problem::invalid("fields", "names a field more than once"));
+    }
     if let Some(unknown) = fields.iter().find(|field| !known.contains(&field.as_str())) {
         let shown: String = unknown.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
         return Err(Problem::invalid("fields", format!("{shown} is not a field; there are {}", known.join(", "))));

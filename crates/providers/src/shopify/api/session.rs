@@ -10,7 +10,7 @@ use connector::{
 use http::HeaderName;
 use kernel::Secret;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
@@ -72,12 +72,7 @@ impl<'a> Session<'a> {
         operation: &Operation,
         variables: &Map<String, Value>,
     ) -> Result<Answered<T>, Failure> {
-        let body = json!({
-            "query": operation.document,
-            "operationName": operation.name,
-            "variables": operation.declared(variables),
-        });
-        let body = Bytes::from(body.to_string());
+        let body = Bytes::from(operation.request(variables).to_string());
         let mut attempt = 1;
         loop {
             let response = self.send(body.clone()).await?;

@@ -11,7 +11,7 @@ pub(crate) mod wire;
 pub(crate) use customer::customer;
 pub(crate) use order::order;
 #[cfg(test)]
-pub(crate) use order::{fulfillment_status, payment_status};
+pub(crate) use order::{fulfillment_status, payment_status, status};
 pub(crate) use product::product;
 
 use kernel::Personal;

@@ -19,7 +19,7 @@ pub(crate) fn product(wire: wire::Product, currency: Option<&str>, platform: boo
         product_type: filled(wire.product_type),
         tags: wire.tags,
         images: media.into_iter().filter_map(image).collect(),
-        options: options.into_iter().map(|option| ProductOption { name: option.name, values: option.values }).collect(),
+        options: options.into_iter().map(option).collect(),
         variants: variants.into_iter().map(variant).collect(),
         currency: currency.map(str::to_owned),
         url: filled(wire.online_store_url),
@@ -44,6 +44,10 @@ fn image(wire: wire::Media) -> Option<Image> {
         url,
         alt: filled(wire.alt),
     })
+}
+
+fn option(wire: wire::ProductOption) -> ProductOption {
+    ProductOption { name: wire.name, values: wire.option_values.into_iter().map(|value| value.name).collect() }
 }
 
 fn variant(wire: wire::Variant) -> Variant {

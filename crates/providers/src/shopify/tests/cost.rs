@@ -2,7 +2,7 @@
 
 use apollo_compiler::{
     ExecutableDocument, Schema,
-    ast::{DirectiveList, Value as Literal},
+    ast::Value as Literal,
     executable::{Field, Selection, SelectionSet},
 };
 use connector::Selection as Wanted;
@@ -14,7 +14,7 @@ use crate::shopify::api::{Customers, Operation, Orders, Products, Resource};
 fn usual_length(field: &Field) -> u64 {
     match field.name.as_str() {
         "selectedOptions" => 3,
-        "customAttributes" | "taxLines" => 1,
+        "customAttributes" | "taxLines" | "optionValues" => 1,
         _ => panic!("{} has no first", field.name),
     }
 }
@@ -27,14 +27,11 @@ struct Counter<'a> {
 impl Counter<'_> {
     fn set(&self, set: &SelectionSet) -> u64 {
         let cost = |selection: &Selection| match selection {
-            Selection::Field(field) if self.is_included(&field.directives) => self.field(field),
-            Selection::InlineFragment(inline) if self.is_included(&inline.directives) => {
-                self.set(&inline.selection_set)
-            }
-            Selection::FragmentSpread(spread) if self.is_included(&spread.directives) => {
+            Selection::Field(field) => self.field(field),
+            Selection::InlineFragment(inline) => self.set(&inline.selection_set),
+            Selection::FragmentSpread(spread) => {
                 self.set(&self.document.fragments[&spread.fragment_name].selection_set)
             }
-            _ => 0,
         };
         set.selections.iter().map(cost).sum()
     }
@@ -69,19 +66,12 @@ impl Counter<'_> {
             other => panic!("{other:?}"),
         }
     }
-
-    fn is_included(&self, directives: &DirectiveList) -> bool {
-        let Some(include) = directives.get("include") else { return true };
-        let Some(Literal::Variable(name)) = include.specified_argument_by_name("if").map(|value| value.as_ref()) else {
-            panic!("a variable decides")
-        };
-        self.variables[name.as_str()].as_bool().unwrap()
-    }
 }
 
 fn cost(operation: &Operation, variables: &Map<String, Value>) -> u64 {
     let schema = Schema::parse_and_validate(include_str!("schema.graphql"), "schema.graphql").unwrap();
-    let document = ExecutableDocument::parse_and_validate(&schema, operation.document, operation.name).unwrap();
+    let document =
+        ExecutableDocument::parse_and_validate(&schema, operation.resolved(variables), operation.name).unwrap();
     let counter = Counter { document: &document, variables };
     counter.set(&document.operations.iter().next().unwrap().selection_set)
 }

@@ -1,6 +1,10 @@
 //! The documents in `graphql/` are what Shopify 2026-10 takes, and the fixtures are what it would answer them with.
 
-use std::{collections::BTreeMap, io::Read as _, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read as _,
+    path::Path,
+};
 
 use apollo_compiler::{
     ExecutableDocument, Name, Schema,
@@ -12,6 +16,7 @@ use apollo_compiler::{
 use serde_json::Value;
 
 use super::fixtures;
+use crate::shopify::api::{Customers, Operation, Orders, Products, Resource, SHOP};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/shopify/graphql");
 
@@ -48,6 +53,51 @@ fn every_document_is_valid_and_holds_one_operation_named_as_its_file() {
 fn capitalized(word: &str) -> String {
     let (first, rest) = word.split_at(1);
     first.to_uppercase() + rest
+}
+
+/// What is off leaves a document that is valid and says nothing of it, whatever else is on.
+#[test]
+fn every_combination_of_switches_leaves_a_valid_document() {
+    let schema = ours();
+    for operation in operations() {
+        let text = operation.document;
+        let names: Vec<&str> =
+            text.match_indices(": Boolean!").map(|(at, _)| text[..at].rsplit('$').next().unwrap()).collect();
+        // None and all; each alone; all but each. Whatever else there is has the same parts.
+        let alone = (0..names.len()).map(|index| 1_u32 << index);
+        let all = (1_u32 << names.len()) - 1;
+        for bits in alone.clone().chain(alone.map(|bit| all & !bit)).chain([0, all]) {
+            let on = |index: usize| bits & (1 << index) != 0;
+            let switches =
+                names.iter().enumerate().map(|(index, name)| ((*name).to_owned(), Value::Bool(on(index)))).collect();
+            let resolved = operation.resolved(&switches);
+            assert!(!resolved.contains("@include"), "{resolved}");
+            let document = parse(&schema, operation.name, &resolved);
+            let as_it_is = parse(&schema, operation.name, text);
+            let variables = Value::Object(switches);
+            let fields = |document| Checker { document, variables: &variables }.names();
+            assert_eq!(fields(&document), fields(&as_it_is), "{} {variables}", operation.name);
+        }
+    }
+}
+
+fn operations() -> Vec<&'static Operation> {
+    fn of<R: Resource>() -> [&'static Operation; 5] {
+        [&R::LIST, &R::POSITION, &R::ONE, &R::CHILDREN_OF_MANY, &R::CHILDREN_OF_ONE]
+    }
+    let operations: Vec<_> = [of::<Orders>(), of::<Customers>(), of::<Products>()].concat();
+    operations.into_iter().chain([&SHOP]).collect()
+}
+
+#[test]
+fn every_document_is_used_and_every_operation_is_a_document() {
+    let used: BTreeSet<&str> = operations().into_iter().map(|operation| operation.document).collect();
+    let documents = documents();
+    let written: BTreeSet<&str> = documents.values().map(String::as_str).collect();
+    assert_eq!(used, written);
+    for operation in operations() {
+        assert!(operation.document.contains(&format!("query {}", operation.name)), "{}", operation.name);
+    }
 }
 
 #[test]
@@ -242,6 +292,26 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
+    /// Every field that is asked for, by its path.
+    fn names(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let operation = self.document.operations.iter().next().unwrap();
+        let mut sets = vec![(String::new(), operation.selection_set.clone())];
+        while let Some((at, set)) = sets.pop() {
+            let mut fields = Vec::new();
+            self.fields(&set, "Order", &mut fields);
+            self.fields(&set, "Customer", &mut fields);
+            self.fields(&set, "Product", &mut fields);
+            for (name, _, set) in fields {
+                let path = format!("{at}.{name}");
+                if names.insert(path.clone()) {
+                    sets.push((path, set));
+                }
+            }
+        }
+        names
+    }
+
     fn object(&self, at: &str, set: &SelectionSet, ty: &str, answer: &Value) {
         let answer = answer.as_object().unwrap_or_else(|| panic!("{at}: no object"));
         let mut expected = Vec::new();

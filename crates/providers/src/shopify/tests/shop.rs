@@ -39,6 +39,10 @@ impl Asked {
         self.body["operationName"].as_str().unwrap_or_default()
     }
 
+    pub(super) fn query(&self) -> &str {
+        self.body["query"].as_str().unwrap_or_default()
+    }
+
     pub(super) fn variable(&self, name: &str) -> &Value {
         &self.body["variables"][name]
     }

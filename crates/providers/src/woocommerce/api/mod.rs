@@ -118,8 +118,31 @@ fn count(response: &Response, header: &str) -> Option<u64> {
     response.header(header)?.trim().parse().ok()
 }
 
-/// Runs two futures at a time: what a shop's small server bears (dossier, section 13). Results keep the order.
+/// Runs two futures at a time: what a shop's small server bears (W13). Results keep the order.
 async fn two_at_a_time<T>(tasks: Vec<impl Future<Output = Result<T, ProviderError>>>) -> Result<Vec<T>, ProviderError> {
     use futures::{StreamExt, TryStreamExt, stream};
     stream::iter(tasks).buffered(2).try_collect().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::two_at_a_time;
+
+    #[tokio::test]
+    async fn a_shop_is_asked_two_things_at_a_time_and_order_is_kept() {
+        let (running, most) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
+        let tasks = (0..9).map(|number| async move {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            for _ in 0..(9 - number) {
+                tokio::task::yield_now().await;
+            }
+            running.fetch_sub(1, Ordering::SeqCst);
+            Ok(number)
+        });
+        let done = two_at_a_time(tasks.collect()).await.unwrap();
+        assert_eq!(done, (0..9).collect::<Vec<_>>());
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
 }

@@ -1,4 +1,4 @@
-//! What is not the answer that was asked for (dossier, sections 10 and 20).
+//! What is not the answer that was asked for (W14).
 
 use std::time::Duration;
 
@@ -32,14 +32,17 @@ pub(in super::super) const AUTHENTICATION_ERROR: &str = "woocommerce_rest_authen
 /// The document of an answer, or the shop's refusal.
 ///
 /// # Errors
-/// [`ProviderError::Malformed`] when the shop says that all is well and sends no JSON. A byte-order mark before the
-/// document is forgiven; PHP's notices are not, since what follows them may be cut.
+/// [`ProviderError::Malformed`] when the shop says that all is well and sends no JSON, or says that a refusal is JSON and it
+/// is not. A byte-order mark before the document is forgiven; PHP's notices are not, since what follows them may be cut.
 pub(in super::super) fn read(response: &Response, now: Time) -> Result<Result<Value, Refusal>, ProviderError> {
     let document = response.expect_json_content().and_then(|()| response.json::<Value>());
     if response.status.is_success() {
         return document.map(Ok);
     }
-    let error = document.unwrap_or_default();
+    let error = match document {
+        Err(error) if response.status.is_client_error() && is_said_to_be_json(response) => return Err(error),
+        document => document.unwrap_or_default(),
+    };
     let parameters = error.pointer("/data/params").and_then(Value::as_object);
     Ok(Err(Refusal {
         status: response.status,
@@ -52,6 +55,12 @@ pub(in super::super) fn read(response: &Response, now: Time) -> Result<Result<Va
             .header(header::DATE)
             .and_then(|text| Some(DateTime::parse_from_rfc2822(text).ok()?.to_utc())),
     }))
+}
+
+/// Hosts that limit calls send any body with status 429.
+fn is_said_to_be_json(response: &Response) -> bool {
+    let media_type = response.header(header::CONTENT_TYPE).unwrap_or_default();
+    response.status != StatusCode::TOO_MANY_REQUESTS && media_type.starts_with("application/json")
 }
 
 impl Refusal {

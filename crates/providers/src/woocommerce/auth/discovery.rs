@@ -1,4 +1,4 @@
-//! Finding a shop's REST API from its address (dossier, section 2, and section 20, item 4).
+//! Finding a shop's REST API from its address (W1, W6).
 
 use connector::{
     ProviderError,
@@ -51,8 +51,8 @@ enum Found {
     Nothing,
 }
 
-pub(super) async fn find(http: &Http, clock: &Clock, typed: &Url) -> Result<Site, ConnectError> {
-    let page = fetch(http, typed).await?;
+/// `page` is what [`home_page`] gave for the typed address.
+pub(super) async fn find(http: &Http, clock: &Clock, typed: &Url, page: Response) -> Result<Site, ConnectError> {
     // Where redirects led is where the shop is. A language's folder (`/hu/`) that its home page leads to is not.
     let base = if address::same_host(&page.url, typed) { at_host_of(typed, &page.url) } else { page.url.clone() };
     let mut candidates = vec![];
@@ -78,11 +78,6 @@ pub(super) async fn find(http: &Http, clock: &Clock, typed: &Url) -> Result<Site
             Found::Nothing => {}
         }
     }
-    let mut plain = folder(&base);
-    plain.set_query(Some("rest_route=/"));
-    if let Found::Index(..) = index(http, clock, &plain).await? {
-        return Err(plain_permalinks());
-    }
     if is_closed {
         return Err(invalid(
             SHOP_URL,
@@ -91,6 +86,12 @@ pub(super) async fn find(http: &Http, clock: &Clock, typed: &Url) -> Result<Site
     }
     if is_blocked {
         return Err(firewall());
+    }
+    // The page may announce nothing, with a theme that removes the link.
+    let mut plain = folder(&base);
+    plain.set_query(Some("rest_route=/"));
+    if let Found::Index(..) = index(http, clock, &plain).await? {
+        return Err(plain_permalinks());
     }
     Err(invalid(
         SHOP_URL,
@@ -130,7 +131,7 @@ fn offset_minutes(value: &Value) -> Option<i32> {
 }
 
 /// The page that the typed address leads to. Some firewalls refuse HEAD, so a refused one is asked again in full.
-async fn fetch(http: &Http, typed: &Url) -> Result<Response, ConnectError> {
+pub(super) async fn home_page(http: &Http, typed: &Url) -> Result<Response, ConnectError> {
     let head = send(http, Request::head(typed.clone())).await;
     match head {
         Ok(response) if response.status.is_success() => Ok(response),

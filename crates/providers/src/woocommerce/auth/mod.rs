@@ -1,4 +1,4 @@
-//! Connecting with keys that the owner made in the shop's admin, and proving them on every call (dossier, sections 2 to 4).
+//! Connecting with keys that the owner made in the shop's admin, and proving them on every call (W1 to W3).
 
 pub(super) mod address;
 mod discovery;
@@ -47,7 +47,7 @@ pub(super) enum Way {
     OauthHttp,
 }
 
-/// In the order in which they are tried (dossier, section 4.4).
+/// In the order in which they are tried (W2).
 const OVER_HTTPS: &[Way] = &[Way::Basic, Way::QueryKeys, Way::OauthHttps, Way::OauthHttp];
 /// Over plain http WooCommerce looks at nothing else, and nothing else may be sent.
 const OVER_HTTP: &[Way] = &[Way::OauthHttp];
@@ -58,7 +58,7 @@ impl Way {
     }
 }
 
-/// The request with its proof. Live reads must not come from a cache (dossier, section 13): some caches ignore
+/// The request with its proof. Live reads must not come from a cache (W13): some caches ignore
 /// `Cache-Control`, so the URL never repeats; under OAuth the nonce sees to that.
 pub(super) fn sign(shop: &Shop<'_>, mut url: Url, now: Time) -> Result<Request, ProviderError> {
     let encrypted = url.scheme() == "https";
@@ -108,7 +108,8 @@ impl PastedKeys for Woocommerce {
         let address = address::clean(typed, http)?;
         let keys =
             KeyPair { key: pasted(secrets, CONSUMER_KEY, "ck_")?, secret: pasted(secrets, CONSUMER_SECRET, "cs_")? };
-        let site = discovery::find(http, clock, &address).await.map_err(|error| without_https(error, typed))?;
+        let page = discovery::home_page(http, &address).await.map_err(|error| without_https(error, typed))?;
+        let site = discovery::find(http, clock, &address, page).await?;
         let shop = prove(http, clock, &keys, &site).await?;
         let facts = facts::read(&shop).await;
         let connection = Connection {

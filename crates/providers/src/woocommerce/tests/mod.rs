@@ -1,16 +1,21 @@
 //! What WooCommerce sends becomes the unified objects, and nothing of it is lost; what is asked of it is what it documents.
 
 mod address;
+mod connect;
 mod convert;
+mod customers;
+mod faults;
 mod nothing_lost;
+mod orders;
+mod products;
 mod query;
 mod refusal;
 mod samples;
+mod shop;
 mod view;
 
-use serde_json::{Value, json};
-
 use connector::{ProviderError, Query};
+use serde_json::{Value, json};
 
 use super::{Connection, api};
 

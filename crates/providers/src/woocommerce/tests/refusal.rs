@@ -89,3 +89,12 @@ fn a_role_that_was_taken_away_is_forbidden() {
     let body = r#"{"code":"woocommerce_rest_cannot_view","message":"Sorry","data":{"status":403}}"#;
     assert_eq!(answer(403, &[("content-type", "application/json")], body).kind(), "forbidden");
 }
+
+#[test]
+fn a_refusal_that_is_said_to_be_json_and_is_not_is_malformed() {
+    let json = [("content-type", "application/json; charset=UTF-8")];
+    let noticed = r#"<br />Notice: x<br />{"code":"woocommerce_rest_shop_order_invalid_id"}"#;
+    assert_eq!(answer(404, &json, noticed).kind(), "malformed", "not a missing shop");
+    assert_eq!(answer(429, &json, "slow down").kind(), "rate_limited");
+    assert_eq!(answer(500, &json, noticed).kind(), "unavailable");
+}

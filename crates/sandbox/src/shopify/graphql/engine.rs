@@ -75,15 +75,22 @@ fn problems(errors: &DiagnosticList) -> Vec<GraphQLError> {
         }
         error
     };
-    errors.iter().map(|diagnostic| problem(diagnostic.to_json())).collect()
+    let mut problems: Vec<_> = errors.iter().map(|diagnostic| problem(diagnostic.to_json())).collect();
+    // An unknown field makes its own selections look wrong too: the cause first.
+    problems.sort_by_key(|problem| problem.extensions.is_empty());
+    problems
 }
 
 /// The operation a request means.
 pub(super) fn operation<'d>(
     document: &'d Valid<ExecutableDocument>,
     name: Option<&str>,
-) -> Result<&'d Operation, GraphQLError> {
-    document.operations.get(name).map(AsRef::as_ref).map_err(|error| error.to_graphql_error(&document.sources))
+) -> Result<&'d Operation, Box<GraphQLError>> {
+    document
+        .operations
+        .get(name)
+        .map(AsRef::as_ref)
+        .map_err(|error| Box::new(error.to_graphql_error(&document.sources)))
 }
 
 /// Variables with the operation's defaults, each of its declared type.
@@ -91,11 +98,11 @@ pub(super) fn variables(
     document: &Valid<ExecutableDocument>,
     operation: &Operation,
     given: &JsonMap,
-) -> Result<Valid<JsonMap>, GraphQLError> {
+) -> Result<Valid<JsonMap>, Box<GraphQLError>> {
     coerce_variable_values(&SCHEMA, operation, given).map_err(|error| {
         let mut error = error.to_graphql_error(&document.sources);
         error.extensions.insert("code", "INVALID_VARIABLE".into());
-        error
+        Box::new(error)
     })
 }
 

@@ -28,7 +28,7 @@ pub(in crate::shopify) async fn ask_consent(
     let params = parse(query.unwrap_or_default().as_bytes());
     let asked = match read(&context, &params) {
         Ok(asked) => asked,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let scopes: String = asked.scopes.iter().map(|scope| format!("<li>{}</li>\n", describe(scope))).collect();
     let hidden = |(name, value): &(String, String)| {
@@ -50,7 +50,7 @@ pub(in crate::shopify) async fn decide(Shared(context): Shared<ShopContext>, bod
     let params = parse(&body);
     let asked = match read(&context, &params) {
         Ok(asked) => asked,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let now = context.state.clock.now();
     let mut more = Vec::new();
@@ -67,20 +67,20 @@ pub(in crate::shopify) async fn decide(Shared(context): Shared<ShopContext>, bod
     (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
 }
 
-fn read(context: &ShopContext, params: &[(String, String)]) -> Result<Asked, Response> {
-    let app = get(params, "client_id").and_then(|id| context.state.app(id)).ok_or_else(unknown_app)?;
+fn read(context: &ShopContext, params: &[(String, String)]) -> Result<Asked, Box<Response>> {
+    let app = get(params, "client_id").and_then(|id| context.state.app(id)).ok_or_else(|| Box::new(unknown_app()))?;
     let redirect_uri = get(params, "redirect_uri").unwrap_or_default();
     if !app.redirect_urls.iter().any(|known| known == redirect_uri) {
-        return Err(refusal("invalid_request", "The redirect_uri is not whitelisted"));
+        return Err(Box::new(refusal("invalid_request", "The redirect_uri is not whitelisted")));
     }
     if get(params, "grant_options[]").is_some_and(|option| !option.is_empty()) {
-        return Err(refusal("invalid_request", "Online access is not simulated"));
+        return Err(Box::new(refusal("invalid_request", "Online access is not simulated")));
     }
     let asked = Scopes::parse(get(params, "scope").unwrap_or_default());
     let scopes = if asked.is_empty() { app.scopes.clone() } else { asked };
     let refused = app.may_not_ask(&scopes);
     if !refused.is_empty() {
-        return Err(refusal("invalid_scope", &format!("The app may not ask for {}", refused.join(", "))));
+        return Err(Box::new(refusal("invalid_scope", &format!("The app may not ask for {}", refused.join(", ")))));
     }
     let state = get(params, "state").map(str::to_owned);
     Ok(Asked { app, scopes, redirect_uri: redirect_uri.to_owned(), state })

@@ -212,7 +212,7 @@ fn line_item(ask: &Ask<'_>, order: &Order, line: &OrderLine, decimals: u32, out:
             // Plug-ins make it a string at times.
             Some(image) if !newer => out.put("id", image.id.to_string()),
             Some(image) => out.put("id", image.id),
-            None if line.id % 2 == 0 => out.put("id", 0u32),
+            None if line.id.is_multiple_of(2) => out.put("id", 0u32),
             None => out.put("id", ""),
         }
         match picture {

@@ -76,7 +76,7 @@ pub(in super::super) fn image_url(ask: &Ask<'_>, image: &Image) -> String {
 fn price(product: &Product, amount: Option<Decimal>) -> String {
     match amount {
         None => String::new(),
-        Some(amount) if product.id % 3 == 0 => amount.normalize().to_string(),
+        Some(amount) if product.id.is_multiple_of(3) => amount.normalize().to_string(),
         Some(amount) => amount.to_string(),
     }
 }
@@ -285,7 +285,7 @@ fn catalog(ask: &Ask<'_>, item: &Item<'_>, newer: bool, out: &mut Object<'_>) {
             out.put("options", List(option.values.iter()));
         }),
     }
-    let first = product.options.iter().filter(|_| !variation && product.id % 2 == 0);
+    let first = product.options.iter().filter(|_| !variation && product.id.is_multiple_of(2));
     out.list("default_attributes", first, |option, out| {
         out.put("id", option.attribute_id.unwrap_or(0));
         out.put("name", &option.name);

@@ -10,7 +10,7 @@ mod shop;
 
 pub(crate) use customer::Customer;
 pub(crate) use order::{LineItem, Order};
-pub(crate) use product::{Media, Product, SelectedOption, Variant};
+pub(crate) use product::{Media, Product, ProductOption, SelectedOption, Variant};
 pub(crate) use shop::ShopData;
 
 use connector::Address;

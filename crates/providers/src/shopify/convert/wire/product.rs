@@ -47,9 +47,15 @@ pub(crate) struct Picture {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ProductOption {
     pub(crate) name: String,
-    pub(crate) values: Vec<String>,
+    pub(crate) option_values: Vec<OptionValue>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OptionValue {
+    pub(crate) name: String,
 }
 
 #[derive(Deserialize)]

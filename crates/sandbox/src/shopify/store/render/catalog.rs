@@ -60,9 +60,9 @@ fn product(from: &world::Product, profile: &Profile, locations: &[Location]) -> 
         product_type: from.categories.first().map(|category| category.name.clone()).unwrap_or_default(),
         tags: tags.collect(),
         description_html: from.description.clone(),
-        seo: ((from.id % 4 == 0).then(|| from.title.clone()), text(&from.short_description)),
+        seo: ((from.id.is_multiple_of(4)).then(|| from.title.clone()), text(&from.short_description)),
         gift_card: false,
-        category: (from.id % 3 != 0).then(|| CATEGORIES[(from.id % 3) as usize]),
+        category: (!from.id.is_multiple_of(3)).then(|| CATEGORIES[(from.id % 3) as usize]),
         options,
         images: from.images.iter().map(image).collect(),
         variants: from.variants.iter().map(|item| variant(item, from, locations)).collect(),
@@ -84,11 +84,11 @@ fn variant(from: &world::Variant, of: &world::Product, locations: &[Location]) -
         barcode: from.barcode.clone(),
         price,
         compare_at_price: from.sale_price.and(from.regular_price),
-        taxable: from.id % 9 != 0,
+        taxable: !from.id.is_multiple_of(9),
         oversell: from.backorders,
         tracked: from.stock.is_some(),
         requires_shipping: !of.is_virtual,
-        unit_cost: (from.id % 2 == 0).then(|| (price / Decimal::TWO).round_dp(price.scale())),
+        unit_cost: (from.id.is_multiple_of(2)).then(|| (price / Decimal::TWO).round_dp(price.scale())),
         weight_grams: from.weight_grams,
         levels: levels(from.id, from.stock.unwrap_or_default() as i32, from.modified_at, locations),
         created_at: from.created_at,
@@ -98,17 +98,17 @@ fn variant(from: &world::Variant, of: &world::Product, locations: &[Location]) -
 
 /// All of it in the warehouse; of every third item a third is on the shop floor.
 fn levels(id: Id, stock: i32, updated_at: DateTime<Utc>, locations: &[Location]) -> Vec<InventoryLevel> {
-    let moved = if id % 3 == 0 { stock / 3 } else { 0 };
+    let moved = if id.is_multiple_of(3) { stock / 3 } else { 0 };
     let level = |at: usize, available: i32| InventoryLevel {
         id: base::LEVEL + id * 10 + at as u64,
         location: at,
         available,
         committed: (id % 4) as i32,
-        incoming: if id % 5 == 0 { 12 } else { 0 },
+        incoming: if id.is_multiple_of(5) { 12 } else { 0 },
         updated_at,
     };
     let mut levels = vec![level(0, stock - moved)];
-    if id % 3 == 0 && locations.len() > 1 {
+    if id.is_multiple_of(3) && locations.len() > 1 {
         levels.push(level(1, moved));
     }
     levels

@@ -45,7 +45,7 @@ impl<'a> Renderer<'a> {
         let totals = Totals { received, ..totals };
         let fulfillment = fulfillment_status(from, &lines);
         let fulfillments = fulfillments(from, number, fulfillment, &mut lines);
-        let with_customer = from.person_id.filter(|_| from.id % 29 != 0);
+        let with_customer = from.person_id.filter(|_| !from.id.is_multiple_of(29));
         let closed = fulfillment == FulfillmentStatus::Fulfilled && from.id % 3 != 1;
         let gateway = if from.payment_method == "stripe" { "shopify_payments" } else { from.payment_method.as_str() };
         let online = from.created_via == "checkout";
@@ -55,23 +55,23 @@ impl<'a> Renderer<'a> {
             confirmation_number: confirmation(from.id),
             customer_id: with_customer.and_then(|person| self.by_person.get(&person).copied()),
             email: from.email.clone(),
-            phone: text(&from.billing.phone).filter(|_| from.id % 4 == 0),
+            phone: text(&from.billing.phone).filter(|_| from.id.is_multiple_of(4)),
             billing: (!from.billing.country.is_empty()).then(|| address(&from.billing, from.id * 2)),
             shipping: from.shipping.as_ref().map(|shipping| address(shipping, from.id * 2 + 1)),
-            financial: financial.filter(|_| from.id % 97 != 0),
+            financial: financial.filter(|_| !from.id.is_multiple_of(97)),
             fulfillment,
             test: from.id % 41 == 3,
             edited: from.id % 37 == 5,
             source_name: if online { "web".to_owned() } else { "shopify_draft_order".to_owned() },
             source_identifier: (!online).then(|| from.number.clone()),
             note: text(&from.note),
-            tags: if from.id % 6 == 0 { vec!["wholesale".to_owned(), "priority".to_owned()] } else { vec![] },
+            tags: if from.id.is_multiple_of(6) { vec!["wholesale".to_owned(), "priority".to_owned()] } else { vec![] },
             attributes: if from.id % 10 == 2 {
                 vec![("gift_wrap".to_owned(), Some("yes".to_owned())), ("engraving".to_owned(), None)]
             } else {
                 vec![]
             },
-            po_number: (from.id % 33 == 0).then(|| format!("PO-{}", from.id)),
+            po_number: (from.id.is_multiple_of(33)).then(|| format!("PO-{}", from.id)),
             presentment: self.presentment(from),
             taxes_included: from.prices_include_tax,
             locale: text(&from.billing.country).map(|country| country.to_lowercase()),
@@ -89,7 +89,11 @@ impl<'a> Renderer<'a> {
             client_ip: text(&from.ip),
             created_at: from.created_at,
             updated_at: from.modified_at,
-            processed_at: if from.id % 53 == 0 { from.created_at - TimeDelta::days(2) } else { from.created_at },
+            processed_at: if from.id.is_multiple_of(53) {
+                from.created_at - TimeDelta::days(2)
+            } else {
+                from.created_at
+            },
             closed_at: from.completed_at.filter(|_| closed).or(cancelled.map(|(at, _)| at)),
             cancelled,
         }
@@ -216,7 +220,7 @@ fn totals(from: &world::Order, lines: &[LineItem], shipping: &[ShippingLine], re
 /// Where the money stands, and how much came in.
 fn financial(from: &world::Order, totals: &Totals) -> (Option<FinancialStatus>, Decimal) {
     let (status, received) = match &from.status {
-        OrderStatus::Failed if from.id % 2 == 0 => (FinancialStatus::Expired, Decimal::ZERO),
+        OrderStatus::Failed if from.id.is_multiple_of(2) => (FinancialStatus::Expired, Decimal::ZERO),
         OrderStatus::Failed => (FinancialStatus::Voided, Decimal::ZERO),
         OrderStatus::Cancelled if totals.refunded > Decimal::ZERO => (FinancialStatus::Refunded, totals.total),
         OrderStatus::Cancelled => (FinancialStatus::Voided, Decimal::ZERO),
@@ -274,18 +278,18 @@ fn fulfillments(
         // Of a partial shipment, one piece is left behind where there are several.
         let pieces = if status == FulfillmentStatus::Fulfilled { line.quantity } else { line.quantity.div_ceil(2) };
         line.fulfilled_quantity = pieces;
-        taken.push((id * 1000 + at as u64, line.id, pieces));
+        taken.push((base::FULFILLMENT_LINE + from.id * 1000 + at as u64, line.id, pieces));
     }
     let parcel = format!("JJD{:016}", from.id);
     let address = format!("https://tracking.example/{parcel}");
     vec![Fulfillment {
         id,
         status: "SUCCESS",
-        display_status: if from.id % 2 == 0 { "DELIVERED" } else { "IN_TRANSIT" },
-        tracking: (number % 3 != 0).then(|| ("DHL Express".to_owned(), parcel, address)),
+        display_status: if from.id.is_multiple_of(2) { "DELIVERED" } else { "IN_TRANSIT" },
+        tracking: (!number.is_multiple_of(3)).then(|| ("DHL Express".to_owned(), parcel, address)),
         lines: taken,
         created_at,
-        delivered_at: (from.id % 2 == 0).then(|| not_after_end(created_at + TimeDelta::days(2))),
+        delivered_at: (from.id.is_multiple_of(2)).then(|| not_after_end(created_at + TimeDelta::days(2))),
     }]
 }
 
@@ -326,7 +330,7 @@ fn transactions(
             vec![made(0, TransactionKind::Sale, TransactionStatus::Pending, totals.total)]
         }
         _ if totals.received.is_zero() => Vec::new(),
-        _ if from.id % 2 == 0 => {
+        _ if from.id.is_multiple_of(2) => {
             let captured = made(1, TransactionKind::Capture, success, totals.received);
             vec![
                 made(0, TransactionKind::Authorization, success, totals.total),

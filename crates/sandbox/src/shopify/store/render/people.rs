@@ -41,7 +41,7 @@ fn customer(person: &Person, email: &str, phones: &mut HashSet<String>) -> Custo
         _ => OptInLevel::Unknown,
     });
     let number = e164(&person.phone).filter(|number| phones.insert(number.clone()));
-    let sms = if person.accepts_marketing && person.id % 4 == 0 {
+    let sms = if person.accepts_marketing && person.id.is_multiple_of(4) {
         PhoneMarketing::Subscribed
     } else {
         PhoneMarketing::NeverSubscribed
@@ -69,7 +69,7 @@ fn customer(person: &Person, email: &str, phones: &mut HashSet<String>) -> Custo
         },
         note: text(&person.note),
         tags: person.tags.clone(),
-        tax_exempt: person.id % 23 == 0,
+        tax_exempt: person.id.is_multiple_of(23),
         verified_email: person.account.is_some(),
         addresses: addresses.map(|(at, from)| address(from, person.id * 10 + at as u64)).collect(),
         created_at: person.created_at,

@@ -1,0 +1,81 @@
+use axum::{Json as Body, extract::State, http::StatusCode};
+use chrono::{DateTime, Utc};
+use kernel::OrganizationId;
+use kit::{
+    App, Authorized, Problem, Router,
+    input::{Json, Path},
+    route,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::store;
+
+kernel::permissions! {
+    ReadOrganization = (Organization, Read);
+    DeleteOrganization = (Organization, Delete);
+}
+
+pub fn routes() -> Router {
+    Router::new().routes(route!(find)).routes(route!(delete))
+}
+
+#[derive(Serialize, ToSchema)]
+struct OrganizationView {
+    id: Uuid,
+    name: String,
+    slug: String,
+    subscription_status: String,
+    subscription_plan: String,
+    trial_ends_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+}
+
+/// One of your organizations
+#[utoipa::path(get, path = "/api/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "The organization", body = OrganizationView)))]
+async fn find(
+    caller: Authorized<ReadOrganization>,
+    State(app): State<App>,
+    Path(id): Path<OrganizationId>,
+) -> Result<Body<OrganizationView>, Problem> {
+    super::own(&caller.scope, id)?;
+    let mut tx = app.db.tenant(&caller.scope).await?;
+    let row = store::find(&mut tx).await?.ok_or_else(Problem::not_found)?;
+    tx.commit().await?;
+    Ok(Body(OrganizationView {
+        id: id.uuid(),
+        name: row.name,
+        slug: row.slug,
+        subscription_status: row.subscription_status,
+        subscription_plan: row.subscription_plan,
+        trial_ends_at: row.trial_ends_at,
+        created_at: row.created_at,
+    }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Confirmation {
+    /// The organization's name, exactly: what is deleted cannot be brought back.
+    #[schema(max_length = 200)]
+    name: String,
+}
+
+/// Delete an organization, with every secret it has here, for good
+#[utoipa::path(delete, path = "/api/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)),
+    request_body = Confirmation, responses(
+    (status = 204, description = "Deleted; its credentials open nowhere, not even from a backup"),
+    (status = 422, description = "The name is not the organization's"),
+))]
+async fn delete(
+    caller: Authorized<DeleteOrganization>,
+    State(app): State<App>,
+    Path(id): Path<OrganizationId>,
+    Json(form): Json<Confirmation>,
+) -> Result<StatusCode, Problem> {
+    super::own(&caller.scope, id)?;
+    super::delete(&app, &caller.scope, &form.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,110 @@
+//! The table of contents: every provider, every slice, and how they are put together. Nothing else knows them all.
+
+use std::sync::Arc;
+
+use accounts::{Authentication, api_keys::ApiKeys};
+use connector::{Provider, Registry, http::Http};
+use db::{Db, listener::Listener};
+use integrations::{connections::Stores, data_access::access_log::AccessLog, live::Live};
+use jobs::{Runner, Schedule};
+use kernel::Clock;
+use kit::{App, Config, Router, rate_limit::RateLimit, vault::Keyring};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+/// The providers of this build.
+pub const PROVIDERS: Registry = Registry::new(&[
+    &providers::shopify::Shopify as &dyn Provider,
+    &providers::woocommerce::Woocommerce as &dyn Provider,
+]);
+
+/// The slices: each one's routes, lowest layer first.
+pub const SLICES: &[fn() -> Router] = &[
+    accounts::sessions::api::routes,
+    accounts::organizations::api::routes,
+    accounts::api_keys::api::routes,
+    accounts::audit::api::routes,
+    integrations::connections::api::routes,
+    integrations::oauth::api::routes,
+    integrations::data_access::api::routes,
+    integrations::live::api::routes,
+    integrations::events::api::routes,
+];
+
+/// The jobs that the program works off, and when the house asks for them.
+pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
+    Runner::new(app.db.clone(), app.clock.clone(), app.clone())
+        .register::<accounts::api_keys::jobs::ExpireKeys>()
+        .register::<accounts::organizations::jobs::DestroyShards>()
+        .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
+        .listen(listener)
+}
+
+/// What the program is made of.
+pub struct Ingredients {
+    pub db: Db,
+    pub clock: Clock,
+    pub keyring: Arc<Keyring>,
+    pub http: Http,
+    pub config: Config,
+}
+
+/// Puts the program together. The listener must live as long as the app.
+pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
+    let Ingredients { db, clock, keyring, http, config } = ingredients;
+    let keys = ApiKeys::new(db.clone(), clock.clone(), listener, *keyring.derive("api key memory"));
+    let mut slices = axum::http::Extensions::new();
+    slices.insert(keys.clone());
+    slices.insert(RateLimit::new(db.clone(), clock.clone(), config.live_requests_per_minute));
+    slices.insert(Stores::new(listener));
+    slices.insert(AccessLog::new(db.clone()));
+    slices.insert(Live::new(&keyring));
+    let authentication = Arc::new(Authentication::new(keys.clone()));
+    let app = App::new(db, clock, keyring, http, PROVIDERS, listener.freshness(), config, authentication, slices);
+    (app, keys)
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Entrepot",
+        description = "The commerce integration hub: connect webshops, read their customers, orders and products live through one \
+            API, and keep none of it.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(kit::problem::ProblemBody)),
+    modifiers(&SecuritySchemes),
+)]
+struct Document;
+
+struct SecuritySchemes;
+impl Modify for SecuritySchemes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API key (`api_shopcall_…`) or a session token"))
+            .build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let cookie = ApiKeyValue::with_description(
+            "entrepot_session",
+            "The dashboard's session (`__Host-entrepot_session` on https). What changes something also needs `X-CSRF-Token`.",
+        );
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    }
+}
+
+/// All routes of all slices, and the OpenAPI document that they make.
+pub fn routes() -> (axum::Router<App>, utoipa::openapi::OpenApi) {
+    SLICES
+        .iter()
+        .fold(Router::with_openapi(Document::openapi()), |router, slice| router.merge(slice()))
+        .split_for_parts()
+}
+
+/// The OpenAPI document, as it is checked in.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().1
+}

@@ -1,0 +1,277 @@
+//! The HTTP server: what stands around the slices.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{ConnectInfo, DefaultBodyLimit, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, Uri, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use db::SystemTask;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use kit::{App, Code, Problem, request_id};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
+use tower::Service;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{assembly, pages};
+
+/// Bodies that people and programs send us. Webhooks will have a class of their own.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// Longer than the longest upstream read, so that its own problem is told.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Open connections at once; each costs a file descriptor and some memory.
+const CONNECTIONS: usize = 10_000;
+/// How long open requests may go on once the program is asked to stop.
+const DRAIN: Duration = Duration::from_secs(35);
+
+/// Everything that answers, as one service.
+#[derive(Clone)]
+pub struct Endpoint {
+    inner: axum::Router,
+    paths: Arc<Paths>,
+}
+
+/// The service of an app, with or without a metrics recorder.
+pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
+    let (slices, document) = assembly::routes();
+    let paths = Arc::new(Paths::of(&document));
+    let document = Arc::new(document);
+    let prepared = axum::body::Bytes::from(serde_json::to_vec(document.as_ref()).unwrap_or_default());
+    let router = slices
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], prepared) }))
+        .merge(pages::routes(document))
+        .fallback(|| async {
+            Problem::new(Code::NotFound, "There is nothing at this address. The API is described at /docs.")
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "See /docs for the methods that this address takes.")
+        })
+        .with_state(app.clone());
+    let router = match metrics {
+        Some(handle) => router.route("/metrics", get(move |info, request| show_metrics(handle.clone(), info, request))),
+        None => router,
+    };
+    let is_https = app.config.is_https();
+    let inner = router
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(CatchPanicLayer::custom(|_| {
+            metrics::counter!("entrepot_panics_total").increment(1);
+            Problem::internal(&"a handler panicked").into_response()
+        }))
+        .layer(middleware::from_fn(time_limit))
+        .layer(middleware::from_fn(count))
+        .layer(middleware::from_fn(move |request, next| secure_headers(is_https, request, next)))
+        .layer(middleware::from_fn(request_id::layer));
+    Endpoint { inner, paths }
+}
+
+impl Service<Request<Body>> for Endpoint {
+    type Response = Response;
+    type Error = std::convert::Infallible;
+    type Future = <axum::Router as Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        Service::<Request<Body>>::poll_ready(&mut self.inner, context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        self.paths.canonicalize(request.uri_mut());
+        self.inner.call(request)
+    }
+}
+
+/// The documented paths that end with a slash (they are the seed documents'), so that every path is taken with and
+/// without one, and the alias `/functions/v1` of the edge functions that came before.
+pub struct Paths {
+    with_slash: Vec<Vec<Option<String>>>,
+}
+
+impl Paths {
+    fn of(document: &utoipa::openapi::OpenApi) -> Self {
+        let segments = |path: &String| {
+            let path = path.strip_suffix('/')?;
+            Some(path.split('/').map(|segment| (!segment.starts_with('{')).then(|| segment.to_owned())).collect())
+        };
+        Self { with_slash: document.paths.paths.keys().filter(|path| path.len() > 1).filter_map(segments).collect() }
+    }
+
+    fn canonicalize(&self, uri: &mut Uri) {
+        let path = uri.path();
+        let bare = path.strip_prefix("/functions/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+        let bare = if bare.len() > 1 { bare.strip_suffix('/').unwrap_or(bare) } else { bare };
+        let has_slash = bare.len() > 1
+            && self.with_slash.iter().any(|pattern| {
+                pattern.len() == bare.split('/').count()
+                    && pattern.iter().zip(bare.split('/')).all(|(known, given)| match known {
+                        Some(known) => known == given,
+                        None => !given.is_empty(),
+                    })
+            });
+        if !has_slash && bare == path {
+            return;
+        }
+        let mut wanted = bare.to_owned();
+        if has_slash {
+            wanted.push('/');
+        }
+        if let Some(query) = uri.query() {
+            wanted.push('?');
+            wanted.push_str(query);
+        }
+        if let Ok(wanted) = wanted.parse() {
+            *uri = wanted;
+        }
+    }
+}
+
+/// Ready means that the database answers and that this node hears what others change.
+async fn ready(State(app): State<App>) -> Response {
+    let database = async {
+        let mut tx = app.db.system(SystemTask::Readiness).await?;
+        tx.ping().await?;
+        tx.rollback().await
+    };
+    let database = tokio::time::timeout(Duration::from_millis(900), database).await.is_ok_and(|result| result.is_ok());
+    let listening = app.freshness.holds();
+    let status = if database && listening { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": status == StatusCode::OK, "database": database, "listening": listening })))
+        .into_response()
+}
+
+/// Metrics are for the machine itself: they are shown on loopback, and not through a proxy.
+async fn show_metrics(
+    handle: PrometheusHandle,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    if !peer.ip().is_loopback() || request.headers().contains_key("x-forwarded-for") {
+        return Problem::not_found().into_response();
+    }
+    handle.render().into_response()
+}
+
+async fn time_limit(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Code::Overloaded, "The request took longer than a minute and was given up.")
+            .with_retry_after(Duration::from_secs(5))
+            .into_response(),
+    }
+}
+
+async fn count(request: Request, next: Next) -> Response {
+    let started = std::time::Instant::now();
+    let response = next.run(request).await;
+    let code = response.extensions().get::<Code>().map_or("ok", |code| code.as_str());
+    metrics::counter!("entrepot_requests_total", "status" => response.status().as_u16().to_string(), "result" => code)
+        .increment(1);
+    metrics::histogram!("entrepot_request_seconds").record(started.elapsed().as_secs_f64());
+    response
+}
+
+async fn secure_headers(is_https: bool, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed: [(HeaderName, &'static str); 3] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    for (name, value) in fixed {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
+    }
+    response
+}
+
+/// Serves until `stop` changes, then lets open requests end.
+pub async fn serve(listener: TcpListener, service: Endpoint, mut stop: watch::Receiver<bool>) {
+    // HTTP/1.1 only: a proxy in front speaks HTTP/2 with browsers, and this way the time limit for headers runs from the
+    // first moment of a connection.
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, usually; the next accept would fail at once.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            _ = stop.changed() => break,
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection closed as it opened");
+        }
+        let service = WithPeer { inner: service.clone(), peer };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            // Closing it at once costs the least; a balancer tries another node.
+            metrics::counter!("entrepot_connections_refused_total").increment(1);
+            continue;
+        };
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still open when the program stopped");
+    }
+}
+
+/// Gives handlers the address of the peer, and bodies the type that axum expects.
+#[derive(Clone)]
+struct WithPeer {
+    inner: Endpoint,
+    peer: SocketAddr,
+}
+
+impl<B> Service<Request<B>> for WithPeer
+where
+    B: http_body::Body<Data = axum::body::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response;
+    type Error = std::convert::Infallible;
+    type Future = <Endpoint as Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        self.inner.call(request)
+    }
+}

@@ -1,0 +1,207 @@
+//! From settings to a running program: the keys, the database, the outside, the app.
+
+use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use connector::http::{Hosts, Http, HttpOptions};
+use db::{
+    Db, Logins, PoolSizes,
+    cluster::{Cluster, ClusterOptions},
+    listener::Listener,
+};
+use kernel::Clock;
+use kit::{
+    App, Config,
+    vault::{DirectoryKeyStore, Keyring, MasterKey},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{
+    assembly::{self, Ingredients},
+    server,
+};
+
+/// How long running jobs may go on when the program stops; others take over what is left.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What the program needs to start.
+pub struct Settings {
+    /// The embedded cluster and the key store live here.
+    pub data_dir: PathBuf,
+    pub master_key: MasterKey,
+    /// None runs PostgreSQL itself.
+    pub logins: Option<Logins>,
+    pub pools: PoolSizes,
+    pub config: Config,
+    pub hosts: Hosts,
+    pub clock: Clock,
+}
+
+/// The program without its HTTP server. Stop it with [`Program::stop`].
+pub struct Program {
+    pub app: App,
+    pub keys: accounts::api_keys::ApiKeys,
+    listener: Listener,
+    cluster: Option<Cluster>,
+    housekeeping: JoinHandle<()>,
+    jobs: jobs::RunnerHandle,
+}
+
+impl Program {
+    /// Starts everything but the HTTP server.
+    ///
+    /// # Errors
+    /// With what is wrong and what to do about it.
+    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let Settings { data_dir, master_key, logins, pools, config, hosts, clock } = settings;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            // PostgreSQL runs as another user under root and must get through; what lies in it has modes of its own.
+            .mode(0o711)
+            .create(&data_dir)
+            .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+        let (logins, cluster) = match logins {
+            Some(logins) => (logins, None),
+            None => {
+                let cluster = Cluster::start(ClusterOptions::new(data_dir.join("postgres"))).await?;
+                (Logins::of_cluster(&cluster, cluster.database()), Some(cluster))
+            }
+        };
+        Db::migrate(&logins.owner).await.context("the database could not be brought up to date")?;
+        let db = Db::connect(&logins, &pools).await?;
+        make_partitions(&db, &clock).await?;
+        let store = DirectoryKeyStore::open(data_dir.join("keys")).await?;
+        let keyring = Arc::new(Keyring::new(master_key, Arc::new(store), clock.clone()));
+        refuse_foreign_keys(&db, &keyring).await?;
+        let http = Http::new(hosts, HttpOptions::default())?;
+        let listener = db.listen();
+        let ingredients = Ingredients { db: db.clone(), clock: clock.clone(), keyring, http, config };
+        let (app, keys) = assembly::app(ingredients, &listener);
+        let housekeeping = tokio::spawn(keep_partitions(db, clock));
+        let jobs = assembly::runner(&app, &listener).start();
+        Ok(Self { app, keys, listener, cluster, housekeeping, jobs })
+    }
+
+    pub fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+
+    /// Ends in the order that loses nothing: jobs, uses of keys, pools, database.
+    ///
+    /// # Errors
+    /// When the embedded database cannot be stopped.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let Self { app, keys, listener, cluster, housekeeping, jobs } = self;
+        housekeeping.abort();
+        jobs.stop(GRACE).await;
+        if let Err(error) = keys.flush_uses().await {
+            tracing::warn!(%error, "the last uses of API keys were not written");
+        }
+        drop(listener);
+        app.db.close().await;
+        if let Some(cluster) = cluster {
+            cluster.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The master key and the key store must be those that the database was filled with: anything else would fail later, one
+/// credential at a time.
+async fn refuse_foreign_keys(db: &Db, keyring: &Keyring) -> anyhow::Result<()> {
+    let present = keyring.fingerprints();
+    let mut tx = db.system(db::SystemTask::Installation).await?;
+    for (name, present, what) in [
+        ("master_key", present.master.to_string(), "master key"),
+        ("key_store", present.store.to_string(), "key store"),
+    ] {
+        let stored = tx.installation_fact(name, &present).await?;
+        if stored != present {
+            bail!(
+                "this database was filled with {what} {stored}, but the program runs with {what} {present}. \
+                 Give it the one that belongs to it; with another nothing sealed could be opened."
+            );
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The first partitions, without which nothing can be written. A backup that holds a lock is waited for a little.
+async fn make_partitions(db: &Db, clock: &Clock) -> anyhow::Result<()> {
+    let mut tries = 0;
+    loop {
+        match db.maintain_partitions(clock.now()).await {
+            Err(db::DbError::Unavailable) if tries < 5 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            done => return done.context("the partitions of the logs could not be made"),
+        }
+    }
+}
+
+/// Makes the next partitions, and drops those past their retention, twice a day.
+async fn keep_partitions(db: Db, clock: Clock) {
+    let mut tick = tokio::time::interval(Duration::from_secs(12 * 60 * 60));
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        if let Err(error) = db.maintain_partitions(clock.now()).await {
+            tracing::error!(%error, "partitions were not made; the next try is in twelve hours");
+        }
+    }
+}
+
+/// Histograms grow until somebody looks at them, or this does.
+async fn keep_metrics(metrics: metrics_exporter_prometheus::PrometheusHandle) {
+    let mut tick = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tick.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+/// A served program.
+pub struct Served {
+    pub program: Program,
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    upkeep: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    /// Serves a program on a listener.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn start(
+        program: Program,
+        listener: TcpListener,
+        metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    ) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let upkeep = metrics.clone().map(|metrics| tokio::spawn(keep_metrics(metrics)));
+        let (stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(server::serve(listener, server::service(&program.app, metrics), stopped));
+        Ok(Self { program, address, stop, server, upkeep })
+    }
+
+    /// Lets open requests end, then stops the program.
+    ///
+    /// # Errors
+    /// When the embedded database cannot be stopped.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        if let Some(upkeep) = self.upkeep {
+            upkeep.abort();
+        }
+        self.server.await.context("the server ended badly")?;
+        self.program.stop().await
+    }
+}
