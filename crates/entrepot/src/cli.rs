@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use connector::{AppCredentials, http::Hosts};
 use db::{Db, Logins, PoolSizes};
 use kernel::{Clock, Secret};
-use kit::{Config, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, vault::MasterKey};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -63,9 +63,12 @@ struct Serve {
     /// Addresses of proxies whose X-Forwarded-For is believed
     #[arg(long, env = "ENTREPOT_TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<IpAddr>,
-    /// Requests a minute that a key or a session may make to the live API
+    /// Requests a minute that an API key may make, and a session to the live API
     #[arg(long, env = "ENTREPOT_LIVE_REQUESTS_PER_MINUTE", default_value_t = 100)]
     live_requests_per_minute: u32,
+    /// How API keys begin: 3 to 24 of a-z, 0-9 and _, with _ at the end. Keys that begin otherwise stop working
+    #[arg(long, env = "ENTREPOT_API_KEY_PREFIX", default_value = "api_shopcall_")]
+    api_key_prefix: ApiKeyPrefix,
     /// The client id of our app at Shopify
     #[arg(long, env = "ENTREPOT_SHOPIFY_CLIENT_ID", requires = "shopify_client_secret")]
     shopify_client_id: Option<String>,
@@ -205,6 +208,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             apps,
             trusted_proxies: options.trusted_proxies,
             live_requests_per_minute: options.live_requests_per_minute,
+            api_key_prefix: options.api_key_prefix,
         },
         hosts: Hosts::production(),
         clock: Clock::system(),

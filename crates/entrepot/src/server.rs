@@ -18,7 +18,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use kit::{App, Code, Problem, request_id};
+use kit::{App, Code, Problem, rate_limit, request_id};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{
@@ -72,6 +72,7 @@ pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
     let is_https = app.config.is_https();
     let inner = router
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn(rate_limit::layer))
         .layer(CatchPanicLayer::custom(|_| {
             metrics::counter!("entrepot_panics_total").increment(1);
             Problem::internal(&"a handler panicked").into_response()

@@ -21,7 +21,7 @@ use connector::{
 };
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{Config, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, vault::MasterKey};
 use sandbox::{Sandbox, shopify, world::Size};
 use tokio::net::TcpListener;
 use url::Url;
@@ -163,6 +163,7 @@ impl Demo {
                 apps: vec![("shopify".to_owned(), identity)],
                 trusted_proxies: vec![],
                 live_requests_per_minute: 100,
+                api_key_prefix: ApiKeyPrefix::default(),
             },
             hosts: hosts(&sandbox)?,
             clock: Clock::system(),
