@@ -17,7 +17,7 @@ use db::{
 };
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Role, Secret, Time, UserId};
-use kit::{App, Code, Problem, app::Identity, decision_cache::DecisionCache};
+use kit::{App, Code, Problem, app::Identity, decision_cache::DecisionCache, single_flight::SingleFlight};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
@@ -49,6 +49,8 @@ struct State {
     verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
     wrong: moka::sync::Cache<[u8; 32], ()>,
     facts: DecisionCache<ApiKeyId, Arc<Facts>>,
+    /// One check of a text at a time: a program that starts with many calls at once is one unknown key, not many.
+    checks: SingleFlight<[u8; 32], Result<Option<Arc<Verified>>, Arc<Problem>>>,
     cold: Semaphore,
     cold_waiting: Semaphore,
     used: Mutex<HashSet<ApiKeyId>>,
@@ -83,6 +85,7 @@ impl ApiKeys {
             verified: moka::sync::Cache::new(REMEMBERED),
             wrong: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(WRONG_FOR).build(),
             facts: DecisionCache::new(listener.freshness(), REMEMBERED),
+            checks: SingleFlight::default(),
             cold: Semaphore::new(COLD_AT_ONCE),
             cold_waiting: Semaphore::new(COLD_WAITING),
             used: Mutex::default(),
@@ -151,14 +154,29 @@ impl ApiKeys {
         if state.wrong.contains_key(&digest) {
             return Err(unauthenticated());
         }
-        let verified = state.check_cold(text, lookup).await?;
+        let (checker, key, lookup) = (state.clone(), Secret::new(text), lookup.to_owned());
+        let checked = state
+            .checks
+            .run(digest, move || async move {
+                let verified = checker.check_cold(key, &lookup).await;
+                verified.map(|verified| verified.map(Arc::new)).map_err(Arc::new)
+            })
+            .await;
+        let verified = match checked {
+            Some(Ok(verified)) => verified,
+            Some(Err(problem)) => {
+                let again = Problem::new(problem.code(), problem.detail().to_owned());
+                return Err(again.with_retry_after(Duration::from_secs(1)));
+            }
+            None => return Err(Problem::internal(&"the check of an API key panicked")),
+        };
         let Some(verified) = verified else {
             state.wrong.insert(digest, ());
             return Err(unauthenticated());
         };
         let facts = state.facts(verified.id).await?.ok_or_else(unauthenticated)?;
         let id = verified.id;
-        state.verified.insert(digest, Arc::new(verified));
+        state.verified.insert(digest, verified);
         Ok((id, facts))
     }
 
@@ -180,7 +198,7 @@ impl State {
     }
 
     /// bcrypt, bounded. A key that is not there is checked against a hash of nobody.
-    async fn check_cold(&self, text: &str, lookup: &str) -> Result<Option<Verified>, Problem> {
+    async fn check_cold(&self, key: Secret, lookup: &str) -> Result<Option<Verified>, Problem> {
         let busy = || {
             metrics::counter!("entrepot_api_key_cold_checks_refused_total").increment(1);
             Problem::new(Code::Overloaded, "Too many unknown API keys are being checked. Try again in a second.")
@@ -191,7 +209,6 @@ impl State {
         let mut tx = self.db.system(SystemTask::Authenticate).await?;
         let found = store::hash_by_lookup(&mut tx, lookup).await?;
         tx.rollback().await?;
-        let key = Secret::new(text);
         let hash = found.as_ref().map_or(NOBODY, |found| found.key_hash.as_str()).to_owned();
         let matches = tokio::task::spawn_blocking(move || model::matches(&key, &hash))
             .await
