@@ -1,6 +1,11 @@
 //! One id per request, in every log line, problem and trail that the request leaves.
 
-use axum::{extract::Request, http::HeaderValue, middleware::Next, response::Response};
+use axum::{
+    extract::{MatchedPath, Request},
+    http::HeaderValue,
+    middleware::Next,
+    response::Response,
+};
 use tracing::Instrument;
 
 pub const HEADER: &str = "x-request-id";
@@ -24,7 +29,9 @@ pub async fn layer(request: Request, next: Next) -> Response {
         }
         _ => kernel::random::token(),
     };
-    let span = tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
+    // The route and not the address: people put names and e-mail addresses where an id belongs.
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
     let header = HeaderValue::from_str(&id);
     let mut response = CURRENT.scope(id, next.run(request).instrument(span)).await;
     if let Ok(header) = header {
