@@ -50,11 +50,14 @@ struct State {
     wrong: moka::sync::Cache<[u8; 32], ()>,
     facts: DecisionCache<ApiKeyId, Arc<Facts>>,
     /// One check of a text at a time: a program that starts with many calls at once is one unknown key, not many.
-    checks: SingleFlight<[u8; 32], Result<Option<Arc<Verified>>, Arc<Problem>>>,
+    checks: SingleFlight<[u8; 32], Checked>,
     cold: Semaphore,
     cold_waiting: Semaphore,
     used: Mutex<HashSet<ApiKeyId>>,
 }
+
+/// What a cold check found, to be shared.
+type Checked = Result<Option<Arc<Verified>>, Arc<Problem>>;
 
 /// A text that is the key of a row.
 struct Verified {

@@ -24,7 +24,11 @@ fn secret(name: &str, value: impl Into<String>) -> Needle {
 pub(super) async fn a_shop_with_canaries(app: &TestApp, owner: &Member) -> (Uuid, Vec<Needle>) {
     let (people, needles) = people("woocommerce");
     let shop = app.sandbox().woocommerce().shop(WOOCOMMERCE).expect("a shop");
-    shop.edit(|world| people.into_iter().for_each(|person| drop(world.plant(person))));
+    shop.edit(|world| {
+        for person in people {
+            world.plant(person);
+        }
+    });
     (owner.connect_woocommerce(WOOCOMMERCE).await, needles)
 }
 
@@ -50,7 +54,9 @@ pub(super) async fn everything(app: &TestApp) -> Walked {
     let (people, words) = people(SHOPIFY);
     needles.extend(words);
     let shop = app.sandbox().shopify().shop(SHOPIFY).expect("a shop");
-    people.into_iter().for_each(|person| drop(shop.plant(person)));
+    for person in people {
+        shop.plant(person);
+    }
     let woocommerce = connect_with_new_keys(app, &kata, &mut needles).await;
     let consent = kata.consent_to(SHOPIFY, json!({})).await;
     let back = consent.answer.expect(StatusCode::SEE_OTHER);
@@ -115,7 +121,11 @@ async fn connect_with_new_keys(app: &TestApp, kata: &Member, needles: &mut Vec<N
     let (people, words) = people(WOOCOMMERCE);
     needles.extend(words);
     let shop = app.sandbox().woocommerce().shop(WOOCOMMERCE).expect("a shop");
-    shop.edit(|world| people.into_iter().for_each(|person| drop(world.plant(person))));
+    shop.edit(|world| {
+        for person in people {
+            world.plant(person);
+        }
+    });
     let mut rng = Rng::new(u64::from_be_bytes(kernel::random::bytes()));
     let mut new = |name: &str| {
         let key = ApiKey::generate(&mut rng, Permissions::Read, ShopRole::Administrator);

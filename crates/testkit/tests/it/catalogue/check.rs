@@ -116,7 +116,8 @@ impl Found {
     fn shape(&mut self, tables: &[Table]) {
         for table in tables {
             let name = &table.name;
-            if !WITHOUT_RLS.contains(&name.as_str()) && !(table.enabled && table.forced) {
+            let is_protected = table.enabled && table.forced;
+            if !is_protected && !WITHOUT_RLS.contains(&name.as_str()) {
                 self.add(Rule::Rls, format!("{name}: row level security is not enabled and forced"));
             }
             for (column, (kind, _)) in &table.columns {

@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use super::list;
 
+/// Credential, connection, sealed; data key, its version, wrapped, under which master key.
+type Row = (Uuid, Uuid, Vec<u8>, Uuid, i32, Vec<u8>, String);
+
 /// What a backup of the database holds of one credential.
 struct Backup {
     key: WrappedKey,
@@ -19,7 +22,7 @@ struct Backup {
 }
 
 async fn back_up(app: &TestApp, organization: Uuid) -> Vec<Backup> {
-    let rows: Vec<(Uuid, Uuid, Vec<u8>, Uuid, i32, Vec<u8>, String)> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "select c.id, c.connection_id, c.sealed, k.id, k.key_version, k.wrapped, k.master_fingerprint
          from credentials c join data_keys k on k.organization_id = c.organization_id and k.id = c.data_key_id
          where c.organization_id = $1",
@@ -29,18 +32,17 @@ async fn back_up(app: &TestApp, organization: Uuid) -> Vec<Backup> {
     .await
     .expect("rows");
     let organization = organization.into();
-    let backup =
-        |(id, connection, sealed, key, version, wrapped, master): (Uuid, Uuid, Vec<u8>, Uuid, i32, Vec<u8>, String)| {
-            let scope = Scope::Connection(connection.into());
-            let version = u32::try_from(version).expect("a version");
-            let identity = KeyIdentity { id: key.into(), organization, scope, version };
-            let context = Context { organization, scope, kind: Kind::CREDENTIAL, record: id };
-            Backup {
-                key: WrappedKey { identity, master: master.parse().expect("a fingerprint"), wrapped },
-                context,
-                sealed,
-            }
-        };
+    let backup = |(id, connection, sealed, key, version, wrapped, master): Row| {
+        let scope = Scope::Connection(connection.into());
+        let version = u32::try_from(version).expect("a version");
+        let identity = KeyIdentity { id: key.into(), organization, scope, version };
+        let context = Context { organization, scope, kind: Kind::CREDENTIAL, record: id };
+        Backup {
+            key: WrappedKey { identity, master: master.parse().expect("a fingerprint"), wrapped },
+            context,
+            sealed,
+        }
+    };
     rows.into_iter().map(backup).collect()
 }
 
