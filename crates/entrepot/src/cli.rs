@@ -103,7 +103,9 @@ struct Migrate {
 
 impl Database {
     fn logins(&self) -> anyhow::Result<Option<Logins>> {
-        let all = [&self.database_owner_url, &self.database_url, &self.database_system_url, &self.database_ingest_url];
+        // Compose files leave variables empty where they mean none.
+        let all = [&self.database_owner_url, &self.database_url, &self.database_system_url, &self.database_ingest_url]
+            .map(|url| url.as_deref().filter(|url| !url.is_empty()));
         if all.iter().all(|url| url.is_none()) {
             return Ok(None);
         }
@@ -175,7 +177,7 @@ impl Command {
 }
 
 async fn serve(options: Serve) -> anyhow::Result<()> {
-    log_to_stderr();
+    log_to_stderr("info,sqlx=warn");
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
     let master_key = MasterKey::from_env()?;
     let public_url = match options.public_url {
@@ -242,10 +244,10 @@ pub(crate) async fn stop_signal() -> anyhow::Result<()> {
 }
 
 /// Lines for people on a terminal, JSON for machines elsewhere. `RUST_LOG` chooses what.
-pub(crate) fn log_to_stderr() {
+pub(crate) fn log_to_stderr(usually: &str) {
     use std::io::IsTerminal;
     use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usually));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed =
         if std::io::stderr().is_terminal() { builder.with_target(false).try_init() } else { builder.json().try_init() };

@@ -81,7 +81,7 @@ codes! {
 }
 
 /// A failure on its way to the caller.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,

@@ -19,18 +19,26 @@ pub fn current() -> Option<String> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// Takes a well-formed id from a proxy in front, or makes one, and gives it back in the answer.
+/// Runs work of this request in a task of its own, which goes on when the caller has gone away.
+///
+/// # Errors
+/// When the work panicked.
+pub async fn spawn<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    let span = tracing::Span::current();
+    match current() {
+        Some(id) => tokio::spawn(CURRENT.scope(id, work).instrument(span)).await,
+        None => tokio::spawn(work.instrument(span)).await,
+    }
+}
+
+/// Makes an id and gives it back in the answer. One that a caller sends is not taken: it would be kept for years in the
+/// audit log, and could say anything.
 pub async fn layer(request: Request, next: Next) -> Response {
-    let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
-    let id = match given {
-        // Bounded and plain, since it goes into logs.
-        Some(id) if (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
-            id.to_owned()
-        }
-        _ => kernel::random::token(),
-    };
-    // The route and not the address: people put names and e-mail addresses where an id belongs.
-    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let id = kernel::random::token();
+    // The route and not the path: what stands in place of an id may be anything, also a person's e-mail.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
     let header = HeaderValue::from_str(&id);
     let mut response = CURRENT.scope(id, next.run(request).instrument(span)).await;

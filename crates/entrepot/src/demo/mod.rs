@@ -60,9 +60,7 @@ const CLIENT_ID: &str = "entrepot-demo";
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let started = Instant::now();
     // The demo speaks on standard output; its log is for those who ask (`RUST_LOG`), and for trouble.
-    if std::env::var_os("RUST_LOG").is_some() {
-        log_to_stderr();
-    }
+    log_to_stderr("warn");
     if options.check {
         let scratch = tempfile::Builder::new()
             .prefix("entrepot-demo-")
