@@ -14,7 +14,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use crate::{App, Authorized, Public, SignedIn, caller::Attempted};
+use crate::{App, Authorized, Problem, Public, SignedIn, caller::Attempted};
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,10 @@ impl<P: Permission> FirstArgument for Attempted<P> {
     const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
 }
 impl FirstArgument for SignedIn {
+    const CALLER: Caller = Caller::Person;
+}
+/// For pages: who is not signed in is told so by the handler itself.
+impl FirstArgument for Result<SignedIn, Problem> {
     const CALLER: Caller = Caller::Person;
 }
 impl FirstArgument for Public {

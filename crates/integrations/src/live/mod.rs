@@ -6,7 +6,7 @@
 
 pub mod api;
 pub mod model;
-pub mod problem;
+pub(crate) mod probe;
 mod resource;
 
 use std::{
@@ -22,6 +22,7 @@ use kit::{App, Code, Problem, single_flight::SingleFlight, vault::Keyring};
 use crate::{
     connections::{Store, Stores, credential},
     data_access::access_log::Access,
+    problem,
 };
 
 pub(crate) use resource::LiveResource;

@@ -8,8 +8,8 @@ mod store;
 
 use std::{sync::Arc, time::Duration};
 
-use db::{Db, DbError};
-use kernel::{Action, Clock, OrganizationId, Resource, TenantScope, scope::InternalTask};
+use db::{Db, DbError, SystemTx};
+use kernel::{Action, Clock, OrganizationId, Resource, TenantScope, Time, scope::InternalTask};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -97,4 +97,12 @@ impl RateLimit {
         }
         Ok(Verdict { allowed, limit: self.per_minute, remaining: lease.remaining, resets_in })
     }
+}
+
+/// Removes minutes that are long over; nodes whose clocks differ do not meet there. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+    store::purge(tx, now.timestamp().div_euclid(60) - 60).await
 }
