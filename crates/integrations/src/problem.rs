@@ -1,8 +1,9 @@
 //! Each way a shop can fail, for the caller: whose side it is on and what to do.
 
-use connector::ProviderError;
-use kit::{Code, Problem};
+use connector::{ProviderError, provider::ConnectError};
+use kit::{Code, Problem, problem::FieldError};
 
+/// A failed call to a shop.
 pub fn of_provider(error: &ProviderError) -> Problem {
     match error {
         ProviderError::Unauthorized { .. } => Problem::new(
@@ -47,5 +48,16 @@ pub fn of_provider(error: &ProviderError) -> Problem {
             Code::StoreAnswerUnreadable,
             format!("The shop answered with something else than its platform documents (at {path})."),
         ),
+    }
+}
+
+/// A failed connect.
+pub fn of_connect(error: ConnectError) -> Problem {
+    match error {
+        ConnectError::Invalid { field, message } => {
+            let pointer = format!("/{field}");
+            Problem::new(Code::ConnectRefused, message.clone()).with_error(FieldError { pointer, detail: message })
+        }
+        ConnectError::Provider(error) => of_provider(&error),
     }
 }

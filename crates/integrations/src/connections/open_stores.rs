@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connector::{Account, Credential, Provider, ProviderError};
 use db::listener::{Change, Listener};
-use kernel::{ConnectionId, CredentialId, OrganizationId, TenantScope};
+use kernel::{ConnectionId, CredentialId, OrganizationId, TenantScope, Time};
 use kit::{
     App, Problem,
     decision_cache::DecisionCache,
@@ -15,12 +15,15 @@ use serde_json::json;
 
 use super::{
     credential::{self, KeepCredentials},
-    model::Status,
+    model::{Health, Status},
     store,
 };
 use crate::data_access::model::DataAccess;
 
 const REMEMBERED: u64 = 20_000;
+/// A shop that has just recovered is not called degraded again so soon: one that answers some of its resources only would
+/// have its row written with every second read.
+const RECOVERED: chrono::Duration = chrono::Duration::seconds(10);
 
 /// A store, with everything that a live read needs.
 pub struct Store {
@@ -30,6 +33,9 @@ pub struct Store {
     pub provider: &'static dyn Provider,
     pub account: Account,
     pub status: Status,
+    pub health: Health,
+    /// When it last changed.
+    pub health_since: Option<Time>,
     pub enabled_capabilities: Vec<String>,
     pub data_access: DataAccess,
     pub credential_id: CredentialId,
@@ -80,8 +86,9 @@ impl Stores {
         let Some(row) = store::find(&mut tx, id).await? else { return Ok(None) };
         let opened = credential::load(app, &mut tx, id).await?;
         tx.commit().await?;
-        let status =
-            Status::parse(&row.status).ok_or_else(|| Problem::internal(&"a connection has an unknown status"))?;
+        let status = super::status_of(&row)?;
+        let health =
+            Health::parse(&row.health).ok_or_else(|| Problem::internal(&"a connection has an unknown health"))?;
         let Some(opened) = opened else {
             status.allow_live_reads()?;
             return Status::NeedsReauth.allow_live_reads().map(|()| None);
@@ -101,6 +108,8 @@ impl Stores {
                 scopes: row.scopes,
             },
             status,
+            health,
+            health_since: row.health_since,
             enabled_capabilities: row.enabled_capabilities,
             data_access: row.data_access_permissions.0,
             credential_id: opened.id,
@@ -113,7 +122,7 @@ impl Stores {
         self.known.forget(&(organization, id));
     }
 
-    /// Writes down what a call taught about the connection, once per change of mind.
+    /// Writes down what a failed call taught about the connection, once per change of mind.
     ///
     /// # Errors
     /// When the database is gone.
@@ -125,7 +134,15 @@ impl Stores {
             ProviderError::Suspended { .. } => {
                 (Status::Suspended, "The shop's platform has switched the shop off. Its owner must settle that there.")
             }
-            _ => return Ok(()),
+            error => {
+                let has_settled = store.health_since.is_none_or(|since| app.clock.now() - since >= RECOVERED);
+                return match passing(error) {
+                    Some(cause) if store.health == Health::Ok && has_settled => {
+                        self.set_health(app, store, Health::Degraded, Some(cause)).await
+                    }
+                    _ => Ok(()),
+                };
+            }
         };
         if store.status == status {
             return Ok(());
@@ -133,14 +150,54 @@ impl Stores {
         self.change_status(app, store, status, Some(cause)).await
     }
 
-    /// A suspended store that answers is connected again.
+    /// A store that answers is well: a suspended one is connected again, a degraded one no longer so.
     ///
     /// # Errors
     /// When the database is gone.
     pub(crate) async fn report_success(&self, app: &App, store: &Store) -> Result<(), Problem> {
         if store.status == Status::Suspended {
-            self.change_status(app, store, Status::Connected, None).await?;
+            self.change_status(app, store, Status::Connected, None).await
+        } else if store.health != Health::Ok {
+            self.set_health(app, store, Health::Ok, None).await
+        } else {
+            Ok(())
         }
+    }
+
+    /// What all the reads of a test found, whatever the last of them did: the cause of one that failed in passing.
+    ///
+    /// # Errors
+    /// When the database is gone.
+    pub(crate) async fn report_test(
+        &self,
+        app: &App,
+        store: &Store,
+        cause: Option<&'static str>,
+    ) -> Result<(), Problem> {
+        match cause {
+            Some(cause) => self.set_health(app, store, Health::Degraded, Some(cause)).await,
+            None => self.report_success(app, store).await,
+        }
+    }
+
+    async fn set_health(
+        &self,
+        app: &App,
+        store: &Store,
+        health: Health,
+        cause: Option<&'static str>,
+    ) -> Result<(), Problem> {
+        let scope = TenantScope::internal::<KeepCredentials>(store.organization);
+        let mut tx = app.db.tenant(&scope).await?;
+        if store::set_health(&mut tx, store.id, store.status, health, cause, app.clock.now()).await? {
+            let event = match cause {
+                Some(cause) => Event::warning("connection.health", cause),
+                None => Event::info("connection.health", "The shop answers again."),
+            };
+            trail::event(&mut tx, &app.clock, event.of(store.id).with(json!({ "health": health.as_str() }))).await?;
+        }
+        tx.commit().await?;
+        self.forget(store.organization, store.id);
         Ok(())
     }
 
@@ -153,17 +210,37 @@ impl Stores {
     ) -> Result<(), Problem> {
         let scope = TenantScope::internal::<KeepCredentials>(store.organization);
         let mut tx = app.db.tenant(&scope).await?;
-        // Only if it still stands where this call found it: another call may have said so already.
-        if store::change_status(&mut tx, store.id, store.status, status, cause, app.clock.now()).await? {
+        let (before, used, now) = (store.status, store.credential_id, app.clock.now());
+        // Only if it still stands where this call found it: another call may have said so already, and what was refused may
+        // be a credential that its owner has replaced meanwhile.
+        if store::lock(&mut tx, store.id).await?
+            && store::change_status(&mut tx, store.id, used, before, status, cause, now).await?
+        {
             let event = match cause {
                 Some(cause) => Event::warning("connection.status", cause),
                 None => Event::info("connection.status", "The shop answers again."),
             };
-            let meta = json!({ "before": store.status.as_str(), "after": status.as_str() });
+            let meta = json!({ "before": before.as_str(), "after": status.as_str() });
             trail::event(&mut tx, &app.clock, event.of(store.id).with(meta)).await?;
         }
         tx.commit().await?;
         self.forget(store.organization, store.id);
         Ok(())
+    }
+}
+
+/// The cause, if a shop that fails in this way may be well again without anybody doing anything. Being asked too often says
+/// nothing of the shop's health.
+pub(crate) fn passing(error: &ProviderError) -> Option<&'static str> {
+    match error {
+        ProviderError::TimedOut { .. } => Some("The shop does not answer in time."),
+        ProviderError::Unavailable { .. } => Some("The shop cannot be reached, or fails."),
+        ProviderError::Malformed { .. } => Some("The shop's answers cannot be read."),
+        ProviderError::Unauthorized { .. }
+        | ProviderError::Forbidden { .. }
+        | ProviderError::Suspended { .. }
+        | ProviderError::RateLimited { .. }
+        | ProviderError::FilterUnsupported { .. }
+        | ProviderError::Rejected { .. } => None,
     }
 }

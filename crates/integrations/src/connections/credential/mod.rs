@@ -1,5 +1,7 @@
 //! Credentials: sealed at rest, opened for a call, refreshed ahead of their expiry.
 
+mod store;
+
 use std::sync::Arc;
 
 use connector::{Credential, KeyPair, ProviderError, Token, provider::Established};
@@ -16,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Store, Stores, store};
+use super::{Store, Stores, store as connections};
+use crate::problem;
 
 /// How long before its expiry a token is refreshed in the background, while callers go on with it.
 const AHEAD: chrono::Duration = chrono::Duration::minutes(5);
@@ -74,22 +77,73 @@ fn open(key: &DataKey, context: &Context, row: &store::CredentialRow) -> Result<
     })
 }
 
-/// Seals and writes the credential of a connection.
+/// Seals and writes the first credential of a connection, under a data key of the connection's own.
 ///
 /// # Errors
-/// When the database or the vault refuses.
+/// [`Code::NotFound`] when the organization was deleted meanwhile.
 pub(super) async fn insert(
+    app: &App,
+    tx: &mut TenantTx,
+    connection: ConnectionId,
+    established: &Established,
+) -> Result<(), Problem> {
+    let key = data_keys::create(tx, &app.keyring, &app.clock, Scope::Connection(connection)).await?;
+    write(tx, &app.clock, &key, connection, established, None).await?;
+    Ok(())
+}
+
+/// Gives a connection, which the caller has locked, another credential; the one before is erased. The ids of both.
+///
+/// # Errors
+/// [`Code::NotFound`] when the organization, and the key with it, was deleted meanwhile.
+pub(super) async fn replace(
+    app: &App,
+    tx: &mut TenantTx,
+    connection: ConnectionId,
+    established: &Established,
+) -> Result<Replaced, Problem> {
+    let old = store::active(tx, connection).await?;
+    let existing = match &old {
+        Some(old) => Some(old.data_key_id.into()),
+        None => store::data_key_of(tx, connection).await?,
+    };
+    let key = match existing {
+        Some(key) => data_keys::open_to_seal(tx, &app.keyring, key).await?.ok_or_else(Problem::not_found)?,
+        None => data_keys::create(tx, &app.keyring, &app.clock, Scope::Connection(connection)).await?,
+    };
+    revoke(app, tx, connection).await?;
+    let rotated_from = old.map(|old| old.id);
+    let id = write(tx, &app.clock, &key, connection, established, rotated_from).await?;
+    Ok(Replaced { id, rotated_from })
+}
+
+/// A new credential, and the one that it took the place of.
+pub(super) struct Replaced {
+    pub(super) id: CredentialId,
+    pub(super) rotated_from: Option<CredentialId>,
+}
+
+/// Ends the active credential and erases its sealed bytes; false when there is none.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) async fn revoke(app: &App, tx: &mut TenantTx, connection: ConnectionId) -> Result<bool, Problem> {
+    Ok(store::revoke(tx, connection, app.clock.now()).await? > 0)
+}
+
+async fn write(
     tx: &mut TenantTx,
     clock: &Clock,
     key: &DataKey,
     connection: ConnectionId,
-    id: CredentialId,
     established: &Established,
-) -> Result<(), Problem> {
+    rotated_from: Option<CredentialId>,
+) -> Result<CredentialId, Problem> {
+    let id = CredentialId::new(clock);
     let sealed = seal(key, &context(tx.organization(), connection, id), &established.credential)?;
-    let (kind, expires_at, refresh_expires_at) = match &established.credential {
-        Credential::Keys(_) => ("keys", None, None),
-        Credential::Token(token) => ("token", token.expires_at, token.refresh_expires_at),
+    let (kind, hint, expires_at, refresh_expires_at) = match &established.credential {
+        Credential::Keys(pair) => ("keys", hint(&pair.key), None, None),
+        Credential::Token(token) => ("token", None, token.expires_at, token.refresh_expires_at),
     };
     let identity = key.identity();
     let new = store::NewCredential {
@@ -98,28 +152,37 @@ pub(super) async fn insert(
         data_key: identity.id,
         key_version: i32::try_from(identity.version).unwrap_or(i32::MAX),
         kind,
+        hint,
         sealed,
         scopes: &established.scopes,
         expires_at,
         refresh_expires_at,
+        rotated_from,
         created_by: tx.scope().actor().user(),
         now: clock.now(),
     };
-    Ok(store::insert_credential(tx, new).await?)
+    store::insert(tx, new).await?;
+    Ok(id)
+}
+
+/// The last four characters of a key, by which its owner knows it again. A short key would be told by them.
+fn hint(key: &Secret) -> Option<String> {
+    let characters: Vec<char> = key.expose().trim().chars().collect();
+    let last = characters.len().checked_sub(4).filter(|before| *before >= 12)?;
+    Some(format!("…{}", characters[last..].iter().collect::<String>()))
 }
 
 /// Reads and opens the active credential; None when there is none, or its key was destroyed.
 pub(super) async fn load(app: &App, tx: &mut TenantTx, connection: ConnectionId) -> Result<Option<Opened>, Problem> {
-    let Some(row) = store::active_credential(tx, connection).await? else { return Ok(None) };
+    let Some(row) = store::active(tx, connection).await? else { return Ok(None) };
     let Some(key) = data_keys::open(tx, &app.keyring, row.data_key_id.into()).await? else { return Ok(None) };
     let credential = open(&key, &context(tx.organization(), connection, row.id), &row)?;
-    Ok(Some(Opened { id: row.id, key, credential }))
+    Ok(Some(Opened { id: row.id, credential }))
 }
 
 /// A credential in the clear, for the length of a call.
 pub(super) struct Opened {
     pub(super) id: CredentialId,
-    key: Arc<DataKey>,
     pub(super) credential: Credential,
 }
 
@@ -260,16 +323,16 @@ async fn renew(app: &App, stores: &Stores, current: &Store) -> Result<Token, Pro
     };
     match flow.refresh(&app.http, &app.clock, identity, &current.account, token).await {
         Ok(new) => Ok(new),
-        Err(ProviderError::Unauthorized { detail }) => {
-            stores.report(app, current, &ProviderError::Unauthorized { detail }).await?;
-            Err(Problem::new(
-                Code::StoreReauthorizationRequired,
-                "The shop's platform no longer renews our access. The store's owner must connect it again.",
-            ))
-        }
         Err(error) => {
             metrics::counter!("entrepot_token_refresh_failures_total", "kind" => error.kind()).increment(1);
-            Err(crate::live::problem::of_provider(&error))
+            stores.report(app, current, &error).await?;
+            Err(match error {
+                ProviderError::Unauthorized { .. } => Problem::new(
+                    Code::StoreReauthorizationRequired,
+                    "The shop's platform no longer renews our access. The store's owner must connect it again.",
+                ),
+                error => problem::of_provider(&error),
+            })
         }
     }
 }
@@ -284,20 +347,51 @@ async fn save(
     token: Token,
 ) -> Result<Arc<Store>, Problem> {
     let mut tx = app.db.tenant(scope).await?;
-    let opened = load(app, &mut tx, current.id).await?.ok_or_else(Problem::not_found)?;
+    if !connections::lock(&mut tx, current.id).await? {
+        return Err(Problem::not_found());
+    }
+    let (stored, key) = match store::active(&mut tx, current.id).await? {
+        // With the key held, so that a deletion of the organization is either seen here or destroys what is saved here.
+        Some(row) => match data_keys::open_to_seal(&mut tx, &app.keyring, row.data_key_id.into()).await? {
+            Some(key) => (row.id, key),
+            None => return Err(taken_away()),
+        },
+        None => return Err(taken_away()),
+    };
     let (scopes, expires_at, refresh_expires_at) = (token.scopes.clone(), token.expires_at, token.refresh_expires_at);
-    let context = context(scope.organization(), current.id, opened.id);
-    let sealed = seal(&opened.key, &context, &Credential::Token(token))?;
+    let context = context(scope.organization(), current.id, turn.credential);
+    let sealed = seal(&key, &context, &Credential::Token(token))?;
     let renewed = store::Renewed { sealed: &sealed, scopes: &scopes, expires_at, refresh_expires_at };
-    if opened.id != turn.credential || !store::update_token(&mut tx, opened.id, renewed, turn.until).await? {
+    if stored != turn.credential || !store::update_token(&mut tx, turn.credential, renewed, turn.until).await? {
         // Its owner connected the store anew meanwhile, or the turn was over: what is stored now is newer.
         tx.rollback().await?;
         return stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found);
     }
+    connections::set_scopes(&mut tx, current.id, &scopes).await?;
     let event = Event::info("credential.refreshed", "The access token was renewed.").of(current.id);
     trail::event(&mut tx, &app.clock, event.with(json!({ "expires_at": expires_at }))).await?;
     tx.commit().await?;
     metrics::counter!("entrepot_token_refreshes_total").increment(1);
     stores.forget(current.organization, current.id);
     stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found)
+}
+
+/// The new token is dropped: whoever took the old one away meant this one too.
+fn taken_away() -> Problem {
+    Problem::new(
+        Code::StoreReauthorizationRequired,
+        "The credential was revoked while it was being renewed. The store's owner must set a new one.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_tells_long_keys_apart_and_nothing_of_short_ones() {
+        assert_eq!(hint(&Secret::new("ck_0123456789abcdef".to_owned())).as_deref(), Some("…cdef"));
+        assert_eq!(hint(&Secret::new("0123456789abcde".to_owned())), None);
+        assert_eq!(hint(&Secret::new(String::new())), None);
+    }
 }
