@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::lists::{ASKED, DEFINERS, GLOBAL_TABLES, NOT_SEALED, OPEN_POLICIES, WITHOUT_RLS};
+use super::lists::{ASKED, CLOCKS, DEFINERS, GLOBAL_TABLES, NOT_SEALED, OPEN_POLICIES, ROW_CONDITIONS, WITHOUT_RLS};
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,6 +219,16 @@ impl Found {
                 }
                 continue;
             }
+            if let Some((_, _, condition)) = ROW_CONDITIONS.iter().find(|(t, c, _)| (*t, *c) == (&table, &command)) {
+                let expected = format!("({tenant} AND {condition})");
+                let is_sound = qual.as_deref().is_none_or(|qual| one_line(qual) == tenant)
+                    && check.as_deref().is_some_and(|check| one_line(check) == expected);
+                if !is_sound {
+                    self.add(Rule::Policies, format!("{place} is not the tenant and the listed condition"));
+                }
+                asked.insert((table, command));
+                continue;
+            }
             let mut permissions = BTreeSet::new();
             for text in [&qual, &check].into_iter().flatten() {
                 match asks(&one_line(text), &tenant) {
@@ -238,7 +248,8 @@ impl Found {
                 self.add(Rule::Lists, format!("{login}, {table}, {command} is listed and not there"));
             }
         }
-        for (table, command, _) in ASKED {
+        let conditions = ROW_CONDITIONS.iter().map(|(table, command, _)| (table, command));
+        for (table, command) in ASKED.iter().map(|(table, command, _)| (table, command)).chain(conditions) {
             if !asked.contains(&((*table).into(), (*command).into())) {
                 self.add(Rule::Lists, format!("{table}, {command} is listed and has no policy"));
             }
@@ -365,7 +376,9 @@ impl Found {
         let mut definers = BTreeSet::new();
         for row in &rows {
             let (name, config): (String, Vec<String>) = (row.get("name"), row.get("config"));
-            self.no_time_of_its_own(&name, row.get("source"));
+            if !CLOCKS.iter().any(|(listed, _)| *listed == name) {
+                self.no_time_of_its_own(&name, row.get("source"));
+            }
             if !row.get::<bool, _>("definer") {
                 continue;
             }

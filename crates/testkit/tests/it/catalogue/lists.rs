@@ -64,13 +64,34 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.data_keys", "update", &["connections:update", "connections:delete", "organization:delete"]),
     ("public.oauth_states", "insert", &["connections:create"]),
     ("public.organization_members", "delete", &["members:delete"]),
-    ("public.organization_members", "insert", &["members:create"]),
-    ("public.organization_members", "update", &["members:update"]),
-    ("public.organizations", "update", &["organization:update", "organization:delete"]),
     ("public.store_permission_audit", "insert", &["connections:create", "connections:update"]),
     ("public.user_api_keys", "insert", &["api_keys:create"]),
     ("public.user_api_keys", "update", &["api_keys:update", "api_keys:delete"]),
 ];
+
+/// Checks of written rows that depend on the row as well: table, command, and what stands behind the tenant, as PostgreSQL
+/// prints it.
+pub(super) const ROW_CONDITIONS: &[(&str, &str, &str)] = &[
+    (
+        "public.organizations",
+        "update",
+        "(( SELECT app.can('organization'::text, 'delete'::text) AS can) OR ((deleted_at IS NULL) AND ( SELECT app.can('organization'::text, 'update'::text) AS can)))",
+    ),
+    (
+        "public.organization_members",
+        "insert",
+        "( SELECT app.can('members'::text, 'create'::text) AS can) AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
+    ),
+    (
+        "public.organization_members",
+        "update",
+        "( SELECT app.can('members'::text, 'update'::text) AS can) AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
+    ),
+];
+
+/// What reads the server's clock.
+pub(super) const CLOCKS: &[(&str, &str)] =
+    &[("app.maintain_partitions", "drops nothing younger than the server says, whatever moment a caller names")];
 
 /// Functions that run with their owner's rights, and who may call them.
 pub(super) const DEFINERS: &[(&str, &str)] = &[("app.maintain_partitions", "entrepot_system")];
