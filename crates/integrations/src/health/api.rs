@@ -73,7 +73,7 @@ async fn test(
     if !verdict.allowed {
         return Err(over_limit(verdict));
     }
-    let (probes, row) = super::test(&app, &caller.scope, id).await?;
+    let (probes, row) = Box::pin(super::test(&app, &caller.scope, id)).await?;
     Ok(Body(TestView {
         tested_at: app.clock.now(),
         status: row.status,

@@ -31,7 +31,7 @@ pub(crate) async fn test(
     let mut tx = app.db.tenant(scope).await?;
     store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     tx.commit().await?;
-    let probes = probe::all(app, scope, id).await?;
+    let probes = Box::pin(probe::all(app, scope, id)).await?;
     note(app, scope, id, &probes).await?;
 
     let mut tx = app.db.tenant(scope).await?;
