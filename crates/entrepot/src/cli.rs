@@ -1,12 +1,6 @@
 //! The command line. Every option is also an environment variable.
 
-use std::{
-    io::Write,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
-    str::FromStr,
-};
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -60,9 +54,6 @@ struct Serve {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
-    /// Addresses of proxies whose X-Forwarded-For is believed
-    #[arg(long, env = "ENTREPOT_TRUSTED_PROXIES", value_delimiter = ',')]
-    trusted_proxies: Vec<IpAddr>,
     /// Requests a minute that an API key may make, and a session to the live API
     #[arg(long, env = "ENTREPOT_LIVE_REQUESTS_PER_MINUTE", default_value_t = 100)]
     live_requests_per_minute: u32,
@@ -106,7 +97,9 @@ struct Migrate {
 
 impl Database {
     fn logins(&self) -> anyhow::Result<Option<Logins>> {
-        let all = [&self.database_owner_url, &self.database_url, &self.database_system_url, &self.database_ingest_url];
+        // Compose files leave variables empty where they mean none.
+        let all = [&self.database_owner_url, &self.database_url, &self.database_system_url, &self.database_ingest_url]
+            .map(|url| url.as_deref().filter(|url| !url.is_empty()));
         if all.iter().all(|url| url.is_none()) {
             return Ok(None);
         }
@@ -178,7 +171,7 @@ impl Command {
 }
 
 async fn serve(options: Serve) -> anyhow::Result<()> {
-    log_to_stderr();
+    log_to_stderr("info,sqlx=warn");
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
     let master_key = MasterKey::from_env()?;
     let public_url = match options.public_url {
@@ -202,9 +195,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         pools: PoolSizes::default(),
         config: Config {
             public_url,
-            sandbox: false,
             apps,
-            trusted_proxies: options.trusted_proxies,
             live_requests_per_minute: options.live_requests_per_minute,
             api_key_prefix: options.api_key_prefix,
         },
@@ -246,10 +237,10 @@ pub(crate) async fn stop_signal() -> anyhow::Result<()> {
 }
 
 /// Lines for people on a terminal, JSON for machines elsewhere. `RUST_LOG` chooses what.
-pub(crate) fn log_to_stderr() {
+pub(crate) fn log_to_stderr(usually: &str) {
     use std::io::IsTerminal;
     use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usually));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed =
         if std::io::stderr().is_terminal() { builder.with_target(false).try_init() } else { builder.json().try_init() };

@@ -19,8 +19,8 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use db::{Db, DbError};
-use kernel::{Action, ApiKeyId, Clock, OrganizationId, Resource, TenantScope, scope::InternalTask};
+use db::{Db, DbError, SystemTx};
+use kernel::{Action, ApiKeyId, Clock, OrganizationId, Resource, TenantScope, Time, scope::InternalTask};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -52,6 +52,7 @@ struct Lease {
     left: u32,
     /// The minute is used up, by all nodes together.
     exhausted: bool,
+    refused: bool,
     /// What the minute still held when this node last asked.
     remaining: u32,
 }
@@ -61,6 +62,8 @@ struct Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub allowed: bool,
+    /// Refused before in this minute on this node: writing that down again would cost more than the request.
+    pub refused_before: bool,
     pub limit: u32,
     /// As far as this node knows: exact when it is alone, otherwise at least as many as it has leased.
     pub remaining: u32,
@@ -156,12 +159,21 @@ impl RateLimit {
             }
         }
         let allowed = lease.left > 0;
+        let refused_before = std::mem::replace(&mut lease.refused, !allowed);
         if allowed {
             lease.left -= 1;
             lease.remaining = lease.remaining.saturating_sub(1);
         } else {
             lease.remaining = 0;
         }
-        Ok(Verdict { allowed, limit: self.per_minute, remaining: lease.remaining, resets_in })
+        Ok(Verdict { allowed, refused_before, limit: self.per_minute, remaining: lease.remaining, resets_in })
     }
+}
+
+/// Removes minutes that are long over; nodes whose clocks differ do not meet there. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+    store::purge(tx, now.timestamp().div_euclid(60) - 60).await
 }

@@ -113,7 +113,7 @@ impl Read<Product> for Woocommerce {
     }
 }
 
-/// Guests are in their orders only (dossier, section 20, item 8).
+/// Guests are in their orders only (W8).
 fn registered_only() -> Notes {
     Notes { coverage: vec![Coverage::RegisteredOnly], ..Notes::default() }
 }
@@ -124,8 +124,7 @@ struct Raw {
     total: Option<u64>,
 }
 
-/// One page. `Link` headers are not read: they repeat every parameter, keys and used signatures among them (dossier,
-/// section 20, item 3).
+/// One page. `Link` headers are not read: they repeat every parameter, keys and used signatures among them (W5).
 async fn page(shop: &Shop<'_>, path: &str, params: Option<Params>, query: &Query) -> Result<Raw, ProviderError> {
     let number = query::page_number(&query.position)?;
     let Some(params) = params else { return Ok(Raw { items: vec![], next: None, total: Some(0) }) };

@@ -24,6 +24,7 @@ pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
     ("entrepot_ingest", "public.api_access_log", "insert"),
     ("entrepot_system", "public.api_key_prefixes", "select"),
     ("entrepot_system", "public.audit_log", "insert"),
+    ("entrepot_system", "public.data_keys", "select"),
     ("entrepot_system", "public.events", "insert"),
     ("entrepot_system", "public.installation", "insert"),
     ("entrepot_system", "public.installation", "select"),
@@ -37,10 +38,13 @@ pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
     ("entrepot_system", "public.organization_members", "select"),
     ("entrepot_system", "public.organizations", "insert"),
     ("entrepot_system", "public.organizations", "select"),
+    ("entrepot_system", "public.rate_windows", "delete"),
+    ("entrepot_system", "public.rate_windows", "select"),
     ("entrepot_system", "public.role_permissions", "select"),
     ("entrepot_system", "public.schedules", "insert"),
     ("entrepot_system", "public.schedules", "select"),
     ("entrepot_system", "public.schedules", "update"),
+    ("entrepot_system", "public.sessions", "delete"),
     ("entrepot_system", "public.sessions", "insert"),
     ("entrepot_system", "public.sessions", "select"),
     ("entrepot_system", "public.sessions", "update"),
@@ -70,6 +74,25 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.store_permission_audit", "insert", &["connections:create", "connections:update"]),
     ("public.user_api_keys", "insert", &["api_keys:create"]),
     ("public.user_api_keys", "update", &["api_keys:update", "api_keys:delete"]),
+];
+
+/// What a policy asks beside the permission of its command, as PostgreSQL prints it.
+pub(super) const NARROWED: &[(&str, &str, &str)] = &[
+    (
+        "public.organization_members",
+        "insert",
+        " AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
+    ),
+    (
+        "public.organization_members",
+        "update",
+        " AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
+    ),
+    (
+        "public.organizations",
+        "update",
+        " AND ((deleted_at IS NULL) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
+    ),
 ];
 
 /// Functions that run with their owner's rights, and who may call them.
