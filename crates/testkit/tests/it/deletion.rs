@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use chrono::TimeDelta;
+use kernel::{Action, ConnectionId, Resource, TenantScope, scope::InternalTask};
+use kit::{App, data_keys, vault::Scope};
 use sandbox::faults::{Fault, Rule};
 use serde_json::json;
 use testkit::{Answer, Member, TestApp};
@@ -18,7 +20,7 @@ async fn delete(owner: &Member) -> Answer {
 }
 
 /// How many data keys could still be opened with a shard.
-async fn data_keys(app: &TestApp, organization: Uuid) -> i64 {
+async fn live_keys(app: &TestApp, organization: Uuid) -> i64 {
     sqlx::query_scalar("select count(*) from data_keys where organization_id = $1 and wrapped is not null")
         .bind(organization)
         .fetch_one(&mut app.superuser().await)
@@ -42,7 +44,7 @@ async fn late<T>(app: &TestApp, owner: &Member, under_way: JoinHandle<T>) -> T {
     delete(owner).await.expect(StatusCode::NO_CONTENT);
     assert!(!under_way.is_finished(), "it was under way when the organization was deleted");
     let outcome = under_way.await.expect("no request panics");
-    assert_eq!(data_keys(app, owner.organization).await, 0, "data keys that could be opened");
+    assert_eq!(live_keys(app, owner.organization).await, 0, "data keys that could be opened");
     assert_eq!(shards(app), Vec::<std::path::PathBuf>::new(), "shards");
     outcome
 }
@@ -128,7 +130,7 @@ async fn a_key_store_that_fails_does_not_undo_a_deletion_and_is_tried_again() {
     std::fs::create_dir(&shard).expect("in its place");
 
     delete(&kata).await.expect(StatusCode::NO_CONTENT);
-    assert_eq!(data_keys(&app, kata.organization).await, 0);
+    assert_eq!(live_keys(&app, kata.organization).await, 0);
     let state = async || -> Option<String> {
         sqlx::query_scalar("select state from jobs where name = 'destroy_shards'")
             .fetch_optional(&mut app.superuser().await)
@@ -141,6 +143,45 @@ async fn a_key_store_that_fails_does_not_undo_a_deletion_and_is_tried_again() {
     std::fs::write(&shard, [1; 48]).expect("a shard");
     app.advance(TimeDelta::minutes(1)).await;
     app.eventually("the job is done", || async { state().await.is_none() }).await;
+    assert_eq!(shards(&app), Vec::<std::path::PathBuf>::new());
+    app.finish().await;
+}
+
+/// May use data keys, as whoever connects a shop may.
+enum Sealing {}
+impl InternalTask for Sealing {
+    const NAME: &'static str = "sealing";
+    const PERMISSIONS: &'static [(Resource, Action)] = &[(Resource::Connections, Action::Update)];
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_waits_for_what_is_being_sealed_and_destroys_it() {
+    let app = TestApp::start().await;
+    for with_a_new_key in [false, true] {
+        let kata = app.sign_up("Kata").await;
+        kata.connect_woocommerce(SHOP).await;
+        let scope = TenantScope::internal::<Sealing>(kata.organization.into());
+        let App { db, keyring, clock, .. } = app.app();
+        let mut tx = db.tenant(&scope).await.expect("a transaction");
+        if with_a_new_key {
+            let connection = Scope::Connection(ConnectionId::new(clock));
+            data_keys::create(&mut tx, keyring, clock, connection).await.expect("a key");
+        } else {
+            let id: Uuid = sqlx::query_scalar("select id from data_keys where organization_id = $1")
+                .bind(kata.organization)
+                .fetch_one(&mut app.superuser().await)
+                .await
+                .expect("a key");
+            data_keys::open_to_seal(&mut tx, keyring, id.into()).await.expect("opens").expect("a key");
+        }
+        let owner = kata.clone();
+        let deletion = tokio::spawn(async move { delete(&owner).await });
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert!(!deletion.is_finished(), "it waits");
+        tx.commit().await.expect("committed");
+        deletion.await.expect("no request panics").expect(StatusCode::NO_CONTENT);
+        assert_eq!(live_keys(&app, kata.organization).await, 0);
+    }
     assert_eq!(shards(&app), Vec::<std::path::PathBuf>::new());
     app.finish().await;
 }
