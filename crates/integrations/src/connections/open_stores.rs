@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use connector::{Account, Credential, Provider, ProviderError};
-use db::listener::{Change, Listener};
+use db::{
+    DbError, TenantTx,
+    listener::{Change, Listener},
+};
 use kernel::{ConnectionId, CredentialId, OrganizationId, TenantScope, Time};
 use kit::{
     App, Problem,
@@ -187,8 +190,7 @@ impl Stores {
         health: Health,
         cause: Option<&'static str>,
     ) -> Result<(), Problem> {
-        let scope = TenantScope::internal::<KeepCredentials>(store.organization);
-        let mut tx = app.db.tenant(&scope).await?;
+        let mut tx = begin(app, store).await?;
         if store::set_health(&mut tx, store.id, store.status, health, cause, app.clock.now()).await? {
             let event = match cause {
                 Some(cause) => Event::warning("connection.health", cause),
@@ -208,8 +210,7 @@ impl Stores {
         status: Status,
         cause: Option<&'static str>,
     ) -> Result<(), Problem> {
-        let scope = TenantScope::internal::<KeepCredentials>(store.organization);
-        let mut tx = app.db.tenant(&scope).await?;
+        let mut tx = begin(app, store).await?;
         let (before, used, now) = (store.status, store.credential_id, app.clock.now());
         // Only if it still stands where this call found it: another call may have said so already, and what was refused may
         // be a credential that its owner has replaced meanwhile.
@@ -227,6 +228,11 @@ impl Stores {
         self.forget(store.organization, store.id);
         Ok(())
     }
+}
+
+/// Nobody in particular notices how a shop is: whoever reads may not change connections.
+async fn begin(app: &App, store: &Store) -> Result<TenantTx, DbError> {
+    app.db.tenant(&TenantScope::internal::<KeepCredentials>(store.organization)).await
 }
 
 /// The cause, if a shop that fails in this way may be well again without anybody doing anything. Being asked too often says

@@ -42,9 +42,9 @@ pub(crate) enum Outcome {
 /// When an access cannot be logged.
 pub(crate) async fn all(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<[Probe; 3], Problem> {
     let (customers, orders, products) = futures::join!(
-        logged::<Customers>(app, scope, id),
-        logged::<Orders>(app, scope, id),
-        logged::<Products>(app, scope, id)
+        Box::pin(logged::<Customers>(app, scope, id)),
+        Box::pin(logged::<Orders>(app, scope, id)),
+        Box::pin(logged::<Products>(app, scope, id))
     );
     Ok([customers?, orders?, products?])
 }
