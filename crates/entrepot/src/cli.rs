@@ -238,7 +238,7 @@ pub(crate) async fn stop_signal() -> anyhow::Result<()> {
 }
 
 /// Lines for people on a terminal, JSON for machines elsewhere. `RUST_LOG` chooses what.
-pub(crate) fn log_to_stderr() {
+pub fn log_to_stderr() {
     use std::io::IsTerminal;
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
