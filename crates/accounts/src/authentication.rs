@@ -48,7 +48,12 @@ impl Authenticate for Authentication {
         Ok(identity)
     }
 
-    async fn principal(&self, app: &App, identity: &Identity, named: Option<OrganizationId>) -> Result<Principal, Problem> {
+    async fn principal(
+        &self,
+        app: &App,
+        identity: &Identity,
+        named: Option<OrganizationId>,
+    ) -> Result<Principal, Problem> {
         if matches!(identity.actor, Actor::Key { .. }) {
             return self.keys.principal(app, identity, named).await;
         }
@@ -82,7 +87,6 @@ async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
         user: row.user_id,
         organization: None,
         stores: None,
-        scopes: None,
     })
 }
 

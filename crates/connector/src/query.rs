@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{Personal, Time};
+use kernel::{Exit, Personal, Time, personal::Door};
 
 /// One read of a list.
 pub struct Query {
@@ -75,6 +75,12 @@ impl Filter {
             Self::UpdatedBefore => "updated_before",
         }
     }
+}
+
+/// A filter's value, for the request to the shop that is asked by it.
+pub fn in_request(value: &Personal<String>) -> &str {
+    #[expect(clippy::disallowed_methods, reason = "the exit into a request to the provider that the data belongs to")]
+    value.reveal(&Exit::open(Door::ProviderRequest))
 }
 
 impl Filters {

@@ -15,7 +15,7 @@ mod transaction;
 
 use std::time::Duration;
 
-use kernel::{Time, TenantScope};
+use kernel::{TenantScope, Time};
 use sqlx::{
     AssertSqlSafe, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -98,7 +98,9 @@ impl From<sqlx::Error> for DbError {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default().into_owned();
                 match (code.as_str(), database.constraint()) {
-                    ("23505" | "23503" | "23514" | "23502", Some(name)) => Self::Constraint { constraint: name.to_owned() },
+                    ("23505" | "23503" | "23514" | "23502", Some(name)) => {
+                        Self::Constraint { constraint: name.to_owned() }
+                    }
                     ("42501", _) => Self::Refused { code },
                     // Admin shutdown, crash shutdown, cannot connect now, too many connections.
                     ("57P01" | "57P02" | "57P03" | "53300", _) => Self::Unavailable,

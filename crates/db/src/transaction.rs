@@ -101,10 +101,16 @@ impl SystemTx {
     /// # Errors
     /// When the database refuses or is gone.
     pub async fn installation_fact(&mut self, name: &str, first: &str) -> Result<String, DbError> {
-        sqlx::query!("insert into installation (name, value) values ($1, $2) on conflict (name) do nothing", name, first)
-            .execute(&mut *self.tx)
+        sqlx::query!(
+            "insert into installation (name, value) values ($1, $2) on conflict (name) do nothing",
+            name,
+            first
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        let stored = sqlx::query_scalar!("select value from installation where name = $1", name)
+            .fetch_one(&mut *self.tx)
             .await?;
-        let stored = sqlx::query_scalar!("select value from installation where name = $1", name).fetch_one(&mut *self.tx).await?;
         Ok(stored)
     }
 }

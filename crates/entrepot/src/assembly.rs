@@ -98,7 +98,10 @@ impl Modify for SecuritySchemes {
 
 /// All routes of all slices, and the OpenAPI document that they make.
 pub fn routes() -> (axum::Router<App>, utoipa::openapi::OpenApi) {
-    SLICES.iter().fold(Router::with_openapi(Document::openapi()), |router, slice| router.merge(slice())).split_for_parts()
+    SLICES
+        .iter()
+        .fold(Router::with_openapi(Document::openapi()), |router, slice| router.merge(slice()))
+        .split_for_parts()
 }
 
 /// The OpenAPI document, as it is checked in.

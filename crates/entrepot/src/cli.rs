@@ -163,7 +163,11 @@ impl Command {
             }
             Self::MasterKey { path } => {
                 let key = MasterKey::generate_file(&path)?;
-                say(&format!("Master key {} is in {}. Back it up apart from the database.", key.fingerprint(), path.display()));
+                say(&format!(
+                    "Master key {} is in {}. Back it up apart from the database.",
+                    key.fingerprint(),
+                    path.display()
+                ));
                 Ok(())
             }
         }
@@ -204,9 +208,9 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         clock: Clock::system(),
     };
     let program = Program::start(settings).await?;
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}: is another program there? Choose another with --listen", options.listen))?;
+    let listener = TcpListener::bind(options.listen).await.with_context(|| {
+        format!("cannot listen on {}: is another program there? Choose another with --listen", options.listen)
+    })?;
     let served = Served::start(program, listener, Some(metrics))?;
     tracing::info!(address = %served.address, "serving");
     stop_signal().await?;
@@ -243,11 +247,8 @@ pub fn log_to_stderr() {
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let installed = if std::io::stderr().is_terminal() {
-        builder.with_target(false).try_init()
-    } else {
-        builder.json().try_init()
-    };
+    let installed =
+        if std::io::stderr().is_terminal() { builder.with_target(false).try_init() } else { builder.json().try_init() };
     if installed.is_err() {
         tracing::debug!("logging was set up before");
     }

@@ -52,7 +52,9 @@ pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
         .route("/readyz", get(ready))
         .route("/openapi.json", get(move || async move { Json(served.as_ref().clone()) }))
         .merge(pages::routes(document))
-        .fallback(|| async { Problem::new(Code::NotFound, "There is nothing at this address. The API is described at /docs.") })
+        .fallback(|| async {
+            Problem::new(Code::NotFound, "There is nothing at this address. The API is described at /docs.")
+        })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed, "See /docs for the methods that this address takes.")
         })
@@ -144,11 +146,16 @@ async fn ready(State(app): State<App>) -> Response {
     let database = tokio::time::timeout(Duration::from_millis(900), database).await.is_ok_and(|result| result.is_ok());
     let listening = app.freshness.holds();
     let status = if database && listening { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": status == StatusCode::OK, "database": database, "listening": listening }))).into_response()
+    (status, Json(json!({ "ready": status == StatusCode::OK, "database": database, "listening": listening })))
+        .into_response()
 }
 
 /// Metrics are for the machine itself: they are shown on loopback, and not through a proxy.
-async fn show_metrics(handle: PrometheusHandle, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {
+async fn show_metrics(
+    handle: PrometheusHandle,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     if !peer.ip().is_loopback() || request.headers().contains_key("x-forwarded-for") {
         return Problem::not_found().into_response();
     }
@@ -168,7 +175,8 @@ async fn count(request: Request, next: Next) -> Response {
     let started = std::time::Instant::now();
     let response = next.run(request).await;
     let code = response.extensions().get::<Code>().map_or("ok", |code| code.as_str());
-    metrics::counter!("entrepot_requests_total", "status" => response.status().as_u16().to_string(), "result" => code).increment(1);
+    metrics::counter!("entrepot_requests_total", "status" => response.status().as_u16().to_string(), "result" => code)
+        .increment(1);
     metrics::histogram!("entrepot_request_seconds").record(started.elapsed().as_secs_f64());
     response
 }
@@ -213,7 +221,8 @@ pub async fn serve(listener: TcpListener, service: Endpoint, mut stop: watch::Re
             tracing::debug!(%error, "a connection closed as it opened");
         }
         let service = WithPeer { inner: service.clone(), peer };
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection =
+            builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, SubsecRound, Utc};
 
 use crate::Time;
 
@@ -57,5 +57,6 @@ impl Clock {
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
 fn system_now() -> Time {
-    Utc::now()
+    // As exact as PostgreSQL keeps it, so that a time read back is the time written.
+    Utc::now().trunc_subsecs(6)
 }

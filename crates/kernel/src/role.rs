@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::permission::{
     Action::{self, Approve, Create, Delete, Read, Run, Update},
     PermissionSet,
-    Resource::{self, AccessLog, ApiKeys, Audit, Connections, Customers, Events, Members, Orders, Organization, Products},
+    Resource::{
+        self, AccessLog, ApiKeys, Audit, Connections, Customers, Events, Members, Orders, Organization, Products,
+    },
     Unknown, words,
 };
 

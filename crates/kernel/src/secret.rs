@@ -21,7 +21,8 @@ impl Secret {
 
     /// What may be shown of it: the last four characters of a long one, nothing of a short one.
     pub fn masked(&self) -> String {
-        let shown = if self.0.chars().count() >= 12 { self.0.chars().rev().take(4).collect::<Vec<_>>() } else { vec![] };
+        let shown =
+            if self.0.chars().count() >= 12 { self.0.chars().rev().take(4).collect::<Vec<_>>() } else { vec![] };
         format!("…{}", shown.into_iter().rev().collect::<String>())
     }
 }

@@ -116,6 +116,4 @@ pub struct Identity {
     pub organization: Option<OrganizationId>,
     /// The stores that a key is limited to.
     pub stores: Option<Arc<[ConnectionId]>>,
-    /// What a key may do at most.
-    pub scopes: Option<kernel::PermissionSet>,
 }

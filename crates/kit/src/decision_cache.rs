@@ -46,7 +46,11 @@ where
     ///
     /// # Errors
     /// Those of `load`, which are not remembered; neither is a `None`.
-    pub async fn get_or_load<E>(&self, key: &K, load: impl Future<Output = Result<Option<V>, E>>) -> Result<Option<V>, E> {
+    pub async fn get_or_load<E>(
+        &self,
+        key: &K,
+        load: impl Future<Output = Result<Option<V>, E>>,
+    ) -> Result<Option<V>, E> {
         if let Some(value) = self.get(key) {
             return Ok(Some(value));
         }

@@ -16,13 +16,15 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let is_json = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")));
+        let is_json =
+            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+                value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+            });
         if !is_json {
-            return Err(Problem::new(Code::UnsupportedMediaType, "Send the body as JSON, with Content-Type: application/json."));
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "Send the body as JSON, with Content-Type: application/json.",
+            ));
         }
         let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
             if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
@@ -123,7 +125,10 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        axum::extract::Path::from_request_parts(parts, app).await.map(|path| Self(path.0)).map_err(|_| Problem::not_found())
+        axum::extract::Path::from_request_parts(parts, app)
+            .await
+            .map(|path| Self(path.0))
+            .map_err(|_| Problem::not_found())
     }
 }
 

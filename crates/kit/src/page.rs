@@ -50,8 +50,9 @@ impl PageQuery {
         let before = match &self.cursor {
             None => Uuid::max(),
             // An id of a row that the caller has seen; it selects inside their own organization only.
-            Some(cursor) => Uuid::try_parse(cursor)
-                .map_err(|_| Problem::new(Code::InvalidCursor, "Take the cursor from next_cursor of the page before."))?,
+            Some(cursor) => Uuid::try_parse(cursor).map_err(|_| {
+                Problem::new(Code::InvalidCursor, "Take the cursor from next_cursor of the page before.")
+            })?,
         };
         Ok(Window { before, fetch: i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1), limit })
     }

@@ -171,7 +171,10 @@ impl From<kernel::Denied> for Problem {
     fn from(denied: kernel::Denied) -> Self {
         Self::new(
             Code::Forbidden,
-            format!("This needs the permission {}:{}. Ask an owner of the organization.", denied.resource, denied.action),
+            format!(
+                "This needs the permission {}:{}. Ask an owner of the organization.",
+                denied.resource, denied.action
+            ),
         )
         .with("permission", format!("{}:{}", denied.resource, denied.action))
     }
@@ -216,7 +219,8 @@ impl IntoResponse for Problem {
         }
         if let Some(after) = self.retry_after {
             // Rounded up: coming back a moment early would be refused again.
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0)));
+            headers
+                .insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0)));
         }
         // For the access log of the server, which tells failures by their code.
         response.extensions_mut().insert(self.code);

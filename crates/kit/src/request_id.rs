@@ -19,7 +19,9 @@ pub async fn layer(request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let id = match given {
         // Bounded and plain, since it goes into logs.
-        Some(id) if (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => id.to_owned(),
+        Some(id) if (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+            id.to_owned()
+        }
         _ => kernel::random::token(),
     };
     let span = tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());

@@ -83,13 +83,18 @@ macro_rules! route {
 /// Adds to an operation what follows from who may call it.
 pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
     for operation in operations(&mut paths) {
+        // Handlers of different slices share plain names (`list`); a generated client needs one name each.
+        if let (Some(tag), Some(name)) = (operation.tags.iter().flatten().next(), &operation.operation_id) {
+            operation.operation_id = Some(format!("{}_{name}", tag.replace(' ', "_")));
+        }
         let extension = match caller {
             Caller::Anybody => "public".to_owned(),
             Caller::Person => "person".to_owned(),
             Caller::Holder(resource, action) => format!("{resource}:{action}"),
         };
         operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", extension).build());
-        let mut answers = vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
+        let mut answers =
+            vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
         if caller == Caller::Anybody {
             operation.security = Some(vec![SecurityRequirement::default()]);
         } else {

@@ -1,8 +1,4 @@
-use axum::{
-    Json as Body,
-    extract::State,
-    http::StatusCode,
-};
+use axum::{Json as Body, extract::State, http::StatusCode};
 use chrono::{DateTime, Duration, Utc};
 use kit::{App, Authorized, Problem, Router, input::Json, route};
 use serde::{Deserialize, Serialize};

@@ -73,7 +73,9 @@ async fn insert(
         resource: "api_key",
         resource_id: Some(id.uuid()),
         before: rotated_from.map(|old| json!({ "key_id": old })),
-        after: Some(json!({ "name": new.name, "lookup": text.lookup, "expires_at": new.expires_at, "stores": new.stores })),
+        after: Some(
+            json!({ "name": new.name, "lookup": text.lookup, "expires_at": new.expires_at, "stores": new.stores }),
+        ),
     };
     trail::audit(tx, clock, change).await?;
     let event = Event::info("api_key.created", format!("The API key \"{}\" was created.", new.name));
@@ -143,7 +145,7 @@ pub async fn rotate(app: &App, scope: &TenantScope, id: ApiKeyId, overlap: Durat
         name: old.key_name.clone(),
         // As long again as the old one was given.
         expires_at: now + (old.expires_at - old.created_at),
-        permissions: old.permissions.clone(),
+        permissions: old.permissions,
         stores: old.stores.clone(),
         allowed_origins: old.allowed_origins.clone(),
     };

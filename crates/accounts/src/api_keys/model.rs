@@ -2,7 +2,11 @@
 //!
 //! The checksum lets secret scanners, and our own door, tell a key from noise without asking a database.
 
-use kernel::{PermissionSet, Secret, Time, permission::{Action, Resource}, random};
+use kernel::{
+    PermissionSet, Secret, Time,
+    permission::{Action, Resource},
+    random,
+};
 use kit::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -101,10 +101,10 @@ impl ApiKeys {
         if let Some(refusal) = facts.refusal {
             return Err(Problem::new(Code::Unauthenticated, refusal));
         }
-        if let (Some(allowed), Some(origin)) = (&facts.allowed_origins, headers.get(header::ORIGIN)) {
-            if !allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes()) {
-                return Err(Problem::new(Code::Forbidden, "This key may not be used from this web page's origin."));
-            }
+        if let (Some(allowed), Some(origin)) = (&facts.allowed_origins, headers.get(header::ORIGIN))
+            && !allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes())
+        {
+            return Err(Problem::new(Code::Forbidden, "This key may not be used from this web page's origin."));
         }
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         Ok(Identity {
@@ -112,11 +112,15 @@ impl ApiKeys {
             user: facts.user,
             organization: Some(facts.organization),
             stores: facts.stores.clone(),
-            scopes: None,
         })
     }
 
-    pub(crate) async fn principal(&self, _app: &App, identity: &Identity, named: Option<OrganizationId>) -> Result<Principal, Problem> {
+    pub(crate) async fn principal(
+        &self,
+        _app: &App,
+        identity: &Identity,
+        named: Option<OrganizationId>,
+    ) -> Result<Principal, Problem> {
         let Actor::Key { key, .. } = identity.actor else { return Err(unauthenticated()) };
         let facts = self.0.facts(key).await?.ok_or_else(unauthenticated)?;
         if named.is_some_and(|named| named != facts.organization) {
@@ -192,9 +196,7 @@ impl State {
         let matches = tokio::task::spawn_blocking(move || model::matches(&key, &hash))
             .await
             .map_err(|error| Problem::internal(&error))?;
-        Ok(found
-            .filter(|_| matches)
-            .map(|found| Verified { id: found.id, key_hash: found.key_hash }))
+        Ok(found.filter(|_| matches).map(|found| Verified { id: found.id, key_hash: found.key_hash }))
     }
 
     async fn facts(&self, id: ApiKeyId) -> Result<Option<Arc<Facts>>, Problem> {
@@ -214,7 +216,9 @@ impl State {
                 None => self.facts.forget_all(),
             },
             // Rare, and it may concern any number of keys.
-            Change::Row(row) if row.table == "organization_members" || row.table == "organizations" => self.facts.forget_all(),
+            Change::Row(row) if row.table == "organization_members" || row.table == "organizations" => {
+                self.facts.forget_all()
+            }
             Change::Row(_) => {}
             Change::Everything => self.facts.forget_all(),
         }
@@ -246,7 +250,9 @@ fn facts_of(id: ApiKeyId, row: store::KeyFactsRow) -> Result<Facts, Problem> {
     let permissions: model::KeyPermissions =
         serde_json::from_value(row.permissions).map_err(|error| Problem::internal(&error))?;
     let refusal = match row.state.as_str() {
-        "active" if row.member_status != "active" => Some("The person who made this API key no longer has an active seat."),
+        "active" if row.member_status != "active" => {
+            Some("The person who made this API key no longer has an active seat.")
+        }
         "active" if row.organization_deleted => Some("The organization of this API key was deleted."),
         "active" => None,
         "suspended" => Some("The API key is suspended. Its owner can see why under API keys."),

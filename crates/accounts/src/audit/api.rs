@@ -49,15 +49,19 @@ async fn list(
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = store::newest(&mut tx, window).await?;
     tx.commit().await?;
-    Ok(Body(window.page(rows, |row| row.id, |row| AuditEntry {
-        id: row.id,
-        actor: row.actor,
-        action: row.action,
-        resource: row.resource,
-        resource_id: row.resource_id,
-        before: row.before,
-        after: row.after,
-        request_id: row.request_id,
-        created_at: row.created_at,
-    })))
+    Ok(Body(window.page(
+        rows,
+        |row| row.id,
+        |row| AuditEntry {
+            id: row.id,
+            actor: row.actor,
+            action: row.action,
+            resource: row.resource,
+            resource_id: row.resource_id,
+            before: row.before,
+            after: row.after,
+            request_id: row.request_id,
+            created_at: row.created_at,
+        },
+    )))
 }

@@ -42,7 +42,8 @@ pub async fn delete(app: &App, scope: &TenantScope, name: &str) -> Result<(), Pr
         after: Some(json!({ "data_keys_destroyed": keys.len() })),
     };
     trail::audit(&mut tx, &app.clock, change).await?;
-    let event = Event::warning("organization.deleted", "The organization was deleted and its data keys were destroyed.");
+    let event =
+        Event::warning("organization.deleted", "The organization was deleted and its data keys were destroyed.");
     trail::event(&mut tx, &app.clock, event).await?;
     tx.commit().await?;
     data_keys::destroy_shards(&app.keyring, &keys).await

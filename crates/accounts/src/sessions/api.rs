@@ -1,11 +1,11 @@
+use axum::extract::State;
 use axum::{
     Json as Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use axum::extract::State;
-use db::SystemTask;
 use chrono::{DateTime, Utc};
+use db::SystemTask;
 use kernel::{Actor, Role, Secret};
 use kit::{App, Code, Problem, Public, Router, SignedIn, input::Json, route};
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,7 @@ use super::{
 };
 
 pub fn routes() -> Router {
-    Router::new()
-        .routes(route!(sign_up))
-        .routes(route!(log_in))
-        .routes(route!(log_out))
-        .routes(route!(me))
+    Router::new().routes(route!(sign_up)).routes(route!(log_in)).routes(route!(log_out)).routes(route!(me))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -74,7 +70,9 @@ async fn sign_up(_: Public, State(app): State<App>, Json(form): Json<SignUp>) ->
     let organization_name = required(&form.organization_name, "/organization_name", 200)?;
     let email = form.email.trim().to_lowercase();
     let is_address = email.len() <= 254
-        && email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.') && !host.contains('@'))
+        && email
+            .split_once('@')
+            .is_some_and(|(user, host)| !user.is_empty() && host.contains('.') && !host.contains('@'))
         && !email.chars().any(|c| c.is_whitespace() || c.is_control());
     if !is_address {
         return Err(Problem::invalid("/email", "is not an e-mail address"));
@@ -83,8 +81,7 @@ async fn sign_up(_: Public, State(app): State<App>, Json(form): Json<SignUp>) ->
     if !(10..=200).contains(&length) || form.password.expose().to_lowercase() == email {
         return Err(Problem::invalid("/password", "must have 10 to 200 characters and not be the e-mail"));
     }
-    let signed_up =
-        super::sign_up(&app, NewUser { name, email, password: form.password, organization_name }).await?;
+    let signed_up = super::sign_up(&app, NewUser { name, email, password: form.password, organization_name }).await?;
     opened(&app, StatusCode::CREATED, signed_up.session, &signed_up.token, Some(signed_up.organization.uuid()))
 }
 
@@ -167,7 +164,13 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
     }))
 }
 
-fn opened(app: &App, status: StatusCode, session: Session, token: &Secret, organization_id: Option<Uuid>) -> Result<Response, Problem> {
+fn opened(
+    app: &App,
+    status: StatusCode,
+    session: Session,
+    token: &Secret,
+    organization_id: Option<Uuid>,
+) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
     set(&mut headers, &model::set_cookie(app.config.is_https(), token, session.expires_at - app.clock.now()))?;
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -27,7 +27,8 @@ const TRIAL: chrono::Duration = chrono::Duration::days(14);
 pub async fn sign_up(app: &App, user: NewUser) -> Result<SignedUp, Problem> {
     let hash = password::hash(&user.password).await?;
     let now = app.clock.now();
-    let (user_id, organization, member) = (UserId::new(&app.clock), OrganizationId::new(&app.clock), MemberId::new(&app.clock));
+    let (user_id, organization, member) =
+        (UserId::new(&app.clock), OrganizationId::new(&app.clock), MemberId::new(&app.clock));
     let mut tx = app.db.system(SystemTask::SignUp).await?;
     store::insert_user(&mut tx, user_id, &user, &hash, now).await.map_err(|error| match error {
         db::DbError::Constraint { constraint } if constraint == "users_by_email" => {
@@ -47,7 +48,10 @@ pub async fn sign_up(app: &App, user: NewUser) -> Result<SignedUp, Problem> {
         before: None,
         after: Some(json!({ "name": user.organization_name, "slug": slug })),
     };
-    let event = Event::info("organization.created", "The organization was created; the trial of the professional plan runs for 14 days.");
+    let event = Event::info(
+        "organization.created",
+        "The organization was created; the trial of the professional plan runs for 14 days.",
+    );
     trail::signed_up(&mut tx, &app.clock, organization, actor, change, event).await?;
     tx.commit().await?;
     Ok(SignedUp { user: user_id, organization, session, token })

@@ -68,7 +68,8 @@ pub(super) fn clear_cookie(is_https: bool) -> String {
 /// What a browser must send in `X-CSRF-Token` with everything that changes something: derived from the session, so that
 /// nothing more is kept.
 pub(crate) fn csrf_token(key: &[u8; 32], session: SessionId) -> String {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key)
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     mac.update(session.uuid().as_bytes());
     hex::encode(mac.finalize().into_bytes())
 }

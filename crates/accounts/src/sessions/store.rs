@@ -4,7 +4,13 @@ use uuid::Uuid;
 
 use super::model::{NewUser, Session};
 
-pub(super) async fn insert_user(tx: &mut SystemTx, id: UserId, user: &NewUser, hash: &str, now: Time) -> Result<(), DbError> {
+pub(super) async fn insert_user(
+    tx: &mut SystemTx,
+    id: UserId,
+    user: &NewUser,
+    hash: &str,
+    now: Time,
+) -> Result<(), DbError> {
     sqlx::query!(
         "
         -- insert_user
@@ -71,7 +77,12 @@ pub(super) async fn insert_member(
     Ok(())
 }
 
-pub(super) async fn insert_session(tx: &mut SystemTx, session: &Session, hash: &[u8], now: Time) -> Result<(), DbError> {
+pub(super) async fn insert_session(
+    tx: &mut SystemTx,
+    session: &Session,
+    hash: &[u8],
+    now: Time,
+) -> Result<(), DbError> {
     sqlx::query!(
         "
         -- insert_session

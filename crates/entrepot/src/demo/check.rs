@@ -59,7 +59,10 @@ fn order(answer: &Value) -> anyhow::Result<String> {
 
 fn customer(answer: &Value) -> anyhow::Result<String> {
     for customer in records(answer)? {
-        ensure!(customer["id"].as_str().is_some_and(|id| id.bytes().all(|b| b.is_ascii_digit())), "a customer without id");
+        ensure!(
+            customer["id"].as_str().is_some_and(|id| id.bytes().all(|b| b.is_ascii_digit())),
+            "a customer without id"
+        );
         ensure!(customer["created_at"].is_string(), "a customer without a date");
     }
     ensure!(answer["meta"]["next_cursor"].is_string(), "no cursor to the next page");
@@ -68,7 +71,10 @@ fn customer(answer: &Value) -> anyhow::Result<String> {
 
 fn product(answer: &Value) -> anyhow::Result<String> {
     for product in records(answer)? {
-        ensure!(product["variants"].as_array().is_some_and(|variants| !variants.is_empty()), "a product without variants");
+        ensure!(
+            product["variants"].as_array().is_some_and(|variants| !variants.is_empty()),
+            "a product without variants"
+        );
         ensure!(product.get("description_html").is_none(), "a field that was not asked for");
         ensure!(product["currency"] == "EUR", "a product not in euros");
     }

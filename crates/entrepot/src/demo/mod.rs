@@ -125,8 +125,11 @@ impl Demo {
             }
             anyhow::Ok(free)
         };
-        let [server_port, http_port, tls_port] =
-            [port(PORTS[0], "the server")?, port(PORTS[1], "the simulators' http")?, port(PORTS[2], "the simulators' https")?];
+        let [server_port, http_port, tls_port] = [
+            port(PORTS[0], "the server")?,
+            port(PORTS[1], "the simulators' http")?,
+            port(PORTS[2], "the simulators' https")?,
+        ];
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, server_port))).await?;
         let public_url = Url::parse(&format!("http://localhost:{}", listener.local_addr()?.port()))?;
 
@@ -150,8 +153,7 @@ impl Demo {
             ..sandbox::Options::default()
         })
         .await?;
-        let identity =
-            AppCredentials { client_id: CLIENT_ID.to_owned(), client_secret: secret, previous_secret: None };
+        let identity = AppCredentials { client_id: CLIENT_ID.to_owned(), client_secret: secret, previous_secret: None };
         let settings = Settings {
             data_dir: data_dir.to_owned(),
             master_key,

@@ -6,11 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use http::Method;
 use kernel::Secret;
-use sandbox::{
-    Sandbox,
-    woocommerce::Permissions,
-    world::Role,
-};
+use sandbox::{Sandbox, woocommerce::Permissions, world::Role};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -75,7 +71,8 @@ async fn seed(visitor: &Visitor, sandbox: &Sandbox) -> anyhow::Result<Seeded> {
         "config": { "shop_url": format!("https://{WOOCOMMERCE}") },
         "credential": { "consumer_key": key.consumer_key, "consumer_secret": key.consumer_secret },
     });
-    let (_, connection) = visitor.call(Method::POST, "/api/integrations/connections/", Some(token), Some(&form)).await?;
+    let (_, connection) =
+        visitor.call(Method::POST, "/api/integrations/connections/", Some(token), Some(&form)).await?;
     let woocommerce_store = connection["id"].as_str().context("no connection")?.to_owned();
     let shopify_store = visitor.connect_shopify(token, SHOPIFY).await?;
 

@@ -16,7 +16,10 @@ pub(super) struct Visitor {
 
 impl Visitor {
     pub(super) fn new(api: &Url, server: SocketAddr, simulators: SocketAddr) -> anyhow::Result<Self> {
-        #[expect(clippy::disallowed_methods, reason = "the demo calls itself on loopback, which the guarded client refuses")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the demo calls itself on loopback, which the guarded client refuses"
+        )]
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -51,8 +54,9 @@ impl Visitor {
 
     /// Connects a Shopify shop as a person does: starts, chooses the shop, consents, comes back. The connection's id.
     pub(super) async fn connect_shopify(&self, token: &str, handle: &str) -> anyhow::Result<String> {
-        let (headers, started) =
-            self.call(http::Method::POST, "/api/oauth/shopify/start", Some(token), Some(&serde_json::json!({}))).await?;
+        let (headers, started) = self
+            .call(http::Method::POST, "/api/oauth/shopify/start", Some(token), Some(&serde_json::json!({})))
+            .await?;
         let pairing = headers
             .get(header::SET_COOKIE)
             .and_then(|cookie| cookie.to_str().ok())
@@ -61,7 +65,8 @@ impl Visitor {
             .to_owned();
         let list = Url::parse(started["url"].as_str().context("no url to start at")?)?;
         let page = self.page(&list).await?;
-        let link = attribute(&page, &format!("href=\"/store/{handle}/")).context("the shop is not on the install page")?;
+        let link =
+            attribute(&page, &format!("href=\"/store/{handle}/")).context("the shop is not on the install page")?;
         let install = self.follow(&list.join(&format!("/store/{handle}/{link}"))?).await?;
         let consent = self.redirect(self.client.get(install).header(header::COOKIE, pairing)).await?;
         let form = self.page(&consent).await?;

@@ -180,7 +180,8 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Body<Page<ConnectionView>>, Problem> {
     let window = query.window()?;
-    let only: Option<Vec<Uuid>> = caller.stores.as_ref().map(|stores| stores.iter().map(|store| store.uuid()).collect());
+    let only: Option<Vec<Uuid>> =
+        caller.stores.as_ref().map(|stores| stores.iter().map(|store| store.uuid()).collect());
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = store::list(&mut tx, window, only.as_deref(), None).await?;
     tx.commit().await?;
@@ -261,7 +262,10 @@ async fn establish(
     let Some(keys) = provider.pasted_keys() else {
         return Err(Problem::new(
             Code::NotSupportedByPlatform,
-            format!("This provider is connected through its consent page: POST /api/oauth/{}/start.", provider.manifest().key),
+            format!(
+                "This provider is connected through its consent page: POST /api/oauth/{}/start.",
+                provider.manifest().key
+            ),
         ));
     };
     keys.establish(&app.http, &app.clock, config, secrets).await.map_err(super::connect_problem)
@@ -274,7 +278,8 @@ fn split(
     credential: Fields,
 ) -> Result<(Value, PastedSecrets), Problem> {
     let fields = provider.manifest().config;
-    let is_secret = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.kind == FieldKind::Secret);
+    let is_secret =
+        |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.kind == FieldKind::Secret);
     if let Some(name) = config.keys().find(|name| is_secret(name) != Some(false)) {
         return Err(Problem::invalid(format!("/config/{name}"), "is not a public field of this provider"));
     }
@@ -291,11 +296,16 @@ fn split(
             return Err(Problem::invalid(format!("/{place}/{}", field.name), format!("is required: {}", field.help)));
         }
     }
-    if config.values().map(String::len).chain(credential.values().map(|secret| secret.expose().len())).any(|length| length > 2_048)
+    if config
+        .values()
+        .map(String::len)
+        .chain(credential.values().map(|secret| secret.expose().len()))
+        .any(|length| length > 2_048)
     {
         return Err(Problem::invalid("/config", "a field is longer than 2048 characters"));
     }
-    let config = config.into_iter().map(|(name, text)| (name, Value::String(text.trim().to_owned()))).collect::<Map<_, _>>();
+    let config =
+        config.into_iter().map(|(name, text)| (name, Value::String(text.trim().to_owned()))).collect::<Map<_, _>>();
     Ok((Value::Object(config), PastedSecrets(credential.into_iter().collect())))
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use connector::{Credential, KeyPair, ProviderError, Token, provider::Established};
 use db::TenantTx;
-use kernel::{Action, Clock, ConnectionId, CredentialId, OrganizationId, Resource, Secret, TenantScope, Time, scope::InternalTask};
+use kernel::{
+    Action, Clock, ConnectionId, CredentialId, OrganizationId, Resource, Secret, TenantScope, Time, scope::InternalTask,
+};
 use kit::{
     App, Code, Problem, data_keys,
     trail::{self, Event},
@@ -32,14 +34,8 @@ impl InternalTask for KeepCredentials {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Plain<'a> {
-    Keys {
-        key: std::borrow::Cow<'a, str>,
-        secret: std::borrow::Cow<'a, str>,
-    },
-    Token {
-        access: std::borrow::Cow<'a, str>,
-        refresh: Option<std::borrow::Cow<'a, str>>,
-    },
+    Keys { key: std::borrow::Cow<'a, str>, secret: std::borrow::Cow<'a, str> },
+    Token { access: std::borrow::Cow<'a, str>, refresh: Option<std::borrow::Cow<'a, str>> },
 }
 
 fn context(organization: OrganizationId, connection: ConnectionId, id: CredentialId) -> Context {
@@ -174,7 +170,11 @@ pub(crate) async fn fresh(app: &App, stores: &Stores, store: Arc<Store>) -> Resu
 ///
 /// # Errors
 /// As [`fresh`].
-pub(crate) async fn after_refusal(app: &App, stores: &Stores, store: &Arc<Store>) -> Result<Option<Arc<Store>>, Problem> {
+pub(crate) async fn after_refusal(
+    app: &App,
+    stores: &Stores,
+    store: &Arc<Store>,
+) -> Result<Option<Arc<Store>>, Problem> {
     match &store.credential {
         Credential::Token(Token { refresh: Some(_), .. }) => refreshed(app, stores, store).await.map(Some),
         Credential::Token(_) | Credential::Keys(_) => Ok(None),
@@ -229,7 +229,13 @@ async fn refresh(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<S
 }
 
 /// Saves the new token before anybody uses it: a token that only this process knew would be lost with it.
-async fn save(app: &App, stores: &Stores, scope: &TenantScope, current: &Store, token: Token) -> Result<Arc<Store>, Problem> {
+async fn save(
+    app: &App,
+    stores: &Stores,
+    scope: &TenantScope,
+    current: &Store,
+    token: Token,
+) -> Result<Arc<Store>, Problem> {
     let mut tx = app.db.tenant(scope).await?;
     let opened = load(app, &mut tx, current.id).await?.ok_or_else(Problem::not_found)?;
     let (scopes, expires_at, refresh_expires_at) = (token.scopes.clone(), token.expires_at, token.refresh_expires_at);

@@ -88,9 +88,9 @@ pub async fn replace_credential(
     };
     let key = match (key, store::data_key_of(&mut tx, id).await?) {
         (Some(key), _) => key,
-        (None, Some(existing)) => data_keys::open(&mut tx, &app.keyring, existing)
-            .await?
-            .ok_or_else(|| Problem::new(Code::Conflict, "This connection's key was destroyed. Connect the account anew."))?,
+        (None, Some(existing)) => data_keys::open(&mut tx, &app.keyring, existing).await?.ok_or_else(|| {
+            Problem::new(Code::Conflict, "This connection's key was destroyed. Connect the account anew.")
+        })?,
         (None, None) => data_keys::create(&mut tx, &app.keyring, &app.clock, Scope::Connection(id)).await?,
     };
     store::revoke_credential(&mut tx, id, now).await?;
@@ -132,7 +132,8 @@ pub async fn revoke_credential(app: &App, scope: &TenantScope, id: ConnectionId)
         after: Some(json!({ "status": row.status })),
     };
     trail::audit(&mut tx, &app.clock, change).await?;
-    let event = Event::warning("credential.revoked", format!("The credential of {} was revoked.", row.display_name)).of(id);
+    let event =
+        Event::warning("credential.revoked", format!("The credential of {} was revoked.", row.display_name)).of(id);
     trail::event(&mut tx, &app.clock, event).await?;
     tx.commit().await?;
     Ok(row)

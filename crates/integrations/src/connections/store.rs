@@ -166,7 +166,12 @@ pub(crate) async fn list(
     Ok(rows)
 }
 
-pub(super) async fn edit(tx: &mut TenantTx, id: ConnectionId, edit: &Edit, now: Time) -> Result<ConnectionRow, DbError> {
+pub(super) async fn edit(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    edit: &Edit,
+    now: Time,
+) -> Result<ConnectionRow, DbError> {
     let organization = tx.organization();
     let row = sqlx::query_as!(
         ConnectionRow,
@@ -355,7 +360,10 @@ pub(super) struct CredentialRow {
     pub(super) refresh_expires_at: Option<Time>,
 }
 
-pub(super) async fn active_credential(tx: &mut TenantTx, connection: ConnectionId) -> Result<Option<CredentialRow>, DbError> {
+pub(super) async fn active_credential(
+    tx: &mut TenantTx,
+    connection: ConnectionId,
+) -> Result<Option<CredentialRow>, DbError> {
     let organization = tx.organization();
     let row = sqlx::query_as!(
         CredentialRow,

@@ -45,10 +45,8 @@ pub struct Stores {
 
 impl Stores {
     pub fn new(listener: &Listener) -> Self {
-        let stores = Self {
-            known: DecisionCache::new(listener.freshness(), REMEMBERED),
-            refreshes: SingleFlight::default(),
-        };
+        let stores =
+            Self { known: DecisionCache::new(listener.freshness(), REMEMBERED), refreshes: SingleFlight::default() };
         let known = stores.known.clone();
         listener.subscribe(Box::new(move |change| match change {
             Change::Row(row) => match (row.table.as_str(), row.organization_id, row.id) {
@@ -72,12 +70,18 @@ impl Stores {
     }
 
     /// The same, asked of the database.
-    pub(super) async fn read(&self, app: &App, scope: &TenantScope, id: ConnectionId) -> Result<Option<Arc<Store>>, Problem> {
+    pub(super) async fn read(
+        &self,
+        app: &App,
+        scope: &TenantScope,
+        id: ConnectionId,
+    ) -> Result<Option<Arc<Store>>, Problem> {
         let mut tx = app.db.tenant(scope).await?;
         let Some(row) = store::find(&mut tx, id).await? else { return Ok(None) };
         let opened = credential::load(app, &mut tx, id).await?;
         tx.commit().await?;
-        let status = Status::parse(&row.status).ok_or_else(|| Problem::internal(&"a connection has an unknown status"))?;
+        let status =
+            Status::parse(&row.status).ok_or_else(|| Problem::internal(&"a connection has an unknown status"))?;
         let Some(opened) = opened else {
             status.allow_live_reads()?;
             return Status::NeedsReauth.allow_live_reads().map(|()| None);
@@ -139,7 +143,13 @@ impl Stores {
         Ok(())
     }
 
-    async fn change_status(&self, app: &App, store: &Store, status: Status, cause: Option<&'static str>) -> Result<(), Problem> {
+    async fn change_status(
+        &self,
+        app: &App,
+        store: &Store,
+        status: Status,
+        cause: Option<&'static str>,
+    ) -> Result<(), Problem> {
         let scope = TenantScope::internal::<KeepCredentials>(store.organization);
         let mut tx = app.db.tenant(&scope).await?;
         // Only if it still stands where this call found it: another call may have said so already.

@@ -113,7 +113,7 @@ async fn write_batches(db: Db, mut lines: mpsc::Receiver<Waiting>) {
         }
         for waiting in batch.drain(..) {
             // A caller that has gone away no longer wants to know.
-            let _gone = waiting.written.send(result.as_ref().map(|()| ()).map_err(|_| ()));
+            let _gone = waiting.written.send(result.as_ref().copied().map_err(|_| ()));
         }
     }
 }

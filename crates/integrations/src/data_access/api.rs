@@ -49,6 +49,7 @@ struct StoreView {
 #[serde(deny_unknown_fields)]
 struct StoreQuery {
     /// Only stores that allow it: `customers`, `orders` or `products`.
+    #[param(inline)]
     access: Option<Access>,
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
@@ -77,7 +78,8 @@ async fn list(
         Access::Orders => "allow_order_access",
         Access::Products => "allow_product_access",
     });
-    let only: Option<Vec<Uuid>> = caller.stores.as_ref().map(|stores| stores.iter().map(|store| store.uuid()).collect());
+    let only: Option<Vec<Uuid>> =
+        caller.stores.as_ref().map(|stores| stores.iter().map(|store| store.uuid()).collect());
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = connections::list(&mut tx, window, only.as_deref(), switch).await?;
     tx.commit().await?;
@@ -162,14 +164,18 @@ async fn history(
     connections::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     let rows = store::history(&mut tx, id, window).await?;
     tx.commit().await?;
-    Ok(Body(window.page(rows, |row| row.id, |row| PermissionChange {
-        id: row.id,
-        actor: row.actor,
-        before: row.before.0,
-        after: row.after.0,
-        reason: row.reason,
-        created_at: row.created_at,
-    })))
+    Ok(Body(window.page(
+        rows,
+        |row| row.id,
+        |row| PermissionChange {
+            id: row.id,
+            actor: row.actor,
+            before: row.before.0,
+            after: row.after.0,
+            reason: row.reason,
+            created_at: row.created_at,
+        },
+    )))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -216,22 +222,26 @@ async fn access_log(
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = store::accesses(&mut tx, query.store_id, query.key_id, window).await?;
     tx.commit().await?;
-    Ok(Body(window.page(rows, |row| row.id, |row| AccessView {
-        id: row.id,
-        actor: row.actor,
-        key_id: row.key_id,
-        store_id: row.connection_id,
-        resource: row.resource,
-        operation: row.operation,
-        result: row.result,
-        records: row.records,
-        fields_returned: row.fields_returned,
-        fields_withheld: row.fields_withheld,
-        duration_ms: row.duration_ms,
-        upstream_ms: row.upstream_ms,
-        request_id: row.request_id,
-        created_at: row.created_at,
-    })))
+    Ok(Body(window.page(
+        rows,
+        |row| row.id,
+        |row| AccessView {
+            id: row.id,
+            actor: row.actor,
+            key_id: row.key_id,
+            store_id: row.connection_id,
+            resource: row.resource,
+            operation: row.operation,
+            result: row.result,
+            records: row.records,
+            fields_returned: row.fields_returned,
+            fields_withheld: row.fields_withheld,
+            duration_ms: row.duration_ms,
+            upstream_ms: row.upstream_ms,
+            request_id: row.request_id,
+            created_at: row.created_at,
+        },
+    )))
 }
 
 impl From<ConnectionRow> for StoreView {

@@ -49,7 +49,9 @@ pub async fn set(
         after: Some(json!(after)),
     };
     trail::audit(&mut tx, &app.clock, change).await?;
-    let event = Event::info("store_permissions.changed", format!("What may be read of {} was changed.", row.display_name)).of(id);
+    let event =
+        Event::info("store_permissions.changed", format!("What may be read of {} was changed.", row.display_name))
+            .of(id);
     trail::event(&mut tx, &app.clock, event.with(json!({ "before": before, "after": after }))).await?;
     tx.commit().await?;
     row.data_access_permissions.0 = after;

@@ -46,7 +46,11 @@ pub struct HistoryRow {
     pub created_at: Time,
 }
 
-pub(super) async fn history(tx: &mut TenantTx, connection: ConnectionId, window: Window) -> Result<Vec<HistoryRow>, DbError> {
+pub(super) async fn history(
+    tx: &mut TenantTx,
+    connection: ConnectionId,
+    window: Window,
+) -> Result<Vec<HistoryRow>, DbError> {
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         HistoryRow,

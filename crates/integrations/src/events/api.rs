@@ -60,14 +60,18 @@ async fn list(
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = store::newest(&mut tx, query.connection_id, window).await?;
     tx.commit().await?;
-    Ok(Body(window.page(rows, |row| row.id, |row| EventView {
-        id: row.id,
-        connection_id: row.connection_id,
-        level: row.level,
-        event_type: row.event_type,
-        message: row.message,
-        meta: row.meta,
-        actor: row.actor,
-        created_at: row.created_at,
-    })))
+    Ok(Body(window.page(
+        rows,
+        |row| row.id,
+        |row| EventView {
+            id: row.id,
+            connection_id: row.connection_id,
+            level: row.level,
+            event_type: row.event_type,
+            message: row.message,
+            meta: row.meta,
+            actor: row.actor,
+            created_at: row.created_at,
+        },
+    )))
 }

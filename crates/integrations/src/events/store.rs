@@ -15,7 +15,11 @@ pub(super) struct EventRow {
     pub(super) created_at: Time,
 }
 
-pub(super) async fn newest(tx: &mut TenantTx, connection: Option<Uuid>, window: Window) -> Result<Vec<EventRow>, DbError> {
+pub(super) async fn newest(
+    tx: &mut TenantTx,
+    connection: Option<Uuid>,
+    window: Window,
+) -> Result<Vec<EventRow>, DbError> {
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         EventRow,

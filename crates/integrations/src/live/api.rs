@@ -106,8 +106,7 @@ struct WithheldField {
 
 macro_rules! handlers {
     ($list:ident, $find:ident, $search:ident, $resource:ident, $permission:ident, $view:ident, $path:literal, $one:literal, $word:literal) => {
-        #[doc = concat!("List ", $path, " of a webshop, live")]
-        #[utoipa::path(get, path = concat!("/webshop-data-api/", $path), tag = "live data", params(ListParams), responses(
+        #[utoipa::path(get, summary = concat!("List ", $path, " of a webshop, live"), path = concat!("/webshop-data-api/", $path), tag = "live data", params(ListParams), responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
             (status = 409, description = "The store is not connected"),
             (status = 424, description = "The shop no longer accepts us, or its platform has switched it off"),
@@ -116,11 +115,10 @@ macro_rules! handlers {
             (status = 504, description = "The shop was too slow"),
         ))]
         async fn $list(caller: Attempted<$permission>, State(app): State<App>, Query(params): Query<ListParams>) -> Response {
-            attempt::<$resource, $permission>(&app, caller, Asked::Page { params, operation: "list" }).await
+            attempt::<$resource, $permission>(&app, caller, Asked::Page { params: Box::new(params), operation: "list" }).await
         }
 
-        #[doc = concat!("Read one ", $word, " of a webshop, live")]
-        #[utoipa::path(get, path = concat!("/webshop-data-api/", $path, "/{id}"), tag = "live data",
+        #[utoipa::path(get, summary = concat!("Read one ", $word, " of a webshop, live"), path = concat!("/webshop-data-api/", $path, "/{id}"), tag = "live data",
             params(("id" = String, Path, description = "The shop's own id"), OneParams), responses(
             (status = 200, description = "The record", body = LiveOne<$view<'static>>),
             (status = 409, description = "The store is not connected"),
@@ -138,8 +136,7 @@ macro_rules! handlers {
             attempt::<$resource, $permission>(&app, caller, Asked::One { record: id, params }).await
         }
 
-        #[doc = concat!("Search ", $path, " of a webshop, live: the same filters in the body, for personal values")]
-        #[utoipa::path(post, path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
+        #[utoipa::path(post, summary = concat!("Search ", $path, " of a webshop, live: the same filters in the body, for personal values"), path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
             request_body = ListParams, responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
             (status = 409, description = "The store is not connected"),
@@ -149,18 +146,38 @@ macro_rules! handlers {
             (status = 504, description = "The shop was too slow"),
         ))]
         async fn $search(caller: Attempted<$permission>, State(app): State<App>, Json(params): Json<ListParams>) -> Response {
-            attempt::<$resource, $permission>(&app, caller, Asked::Page { params, operation: "search" }).await
+            attempt::<$resource, $permission>(&app, caller, Asked::Page { params: Box::new(params), operation: "search" }).await
         }
     };
 }
 
-handlers!(list_customers, find_customer, search_customers, Customers, ReadCustomers, UnifiedCustomer, "customers", "customers/{id}", "customer");
+handlers!(
+    list_customers,
+    find_customer,
+    search_customers,
+    Customers,
+    ReadCustomers,
+    UnifiedCustomer,
+    "customers",
+    "customers/{id}",
+    "customer"
+);
 handlers!(list_orders, find_order, search_orders, Orders, ReadOrders, UnifiedOrder, "orders", "orders/{id}", "order");
-handlers!(list_products, find_product, search_products, Products, ReadProducts, UnifiedProduct, "products", "products/{id}", "product");
+handlers!(
+    list_products,
+    find_product,
+    search_products,
+    Products,
+    ReadProducts,
+    UnifiedProduct,
+    "products",
+    "products/{id}",
+    "product"
+);
 
 /// What a caller asks for.
 enum Asked {
-    Page { params: ListParams, operation: &'static str },
+    Page { params: Box<ListParams>, operation: &'static str },
     One { record: String, params: OneParams },
 }
 
@@ -224,8 +241,11 @@ async fn take(app: &App, organization: OrganizationId, actor: Actor) -> Result<V
 }
 
 fn over_limit(verdict: Verdict) -> Problem {
-    Problem::new(Code::RateLimited, format!("{} requests a minute are allowed. Come back after the time in Retry-After.", verdict.limit))
-        .with_retry_after(verdict.resets_in)
+    Problem::new(
+        Code::RateLimited,
+        format!("{} requests a minute are allowed. Come back after the time in Retry-After.", verdict.limit),
+    )
+    .with_retry_after(verdict.resets_in)
 }
 
 fn limit_headers(headers: &mut HeaderMap, verdict: Verdict) {
@@ -282,7 +302,10 @@ async fn read_page<R: LiveResource, P: Permission>(
             if reader.paging() == Paging::Cursor && page > ask::WALKED_PAGES {
                 return Err(Problem::new(
                     Code::UseCursor,
-                    format!("This shop has no page numbers; beyond page {} follow meta.next_cursor.", ask::WALKED_PAGES),
+                    format!(
+                        "This shop has no page numbers; beyond page {} follow meta.next_cursor.",
+                        ask::WALKED_PAGES
+                    ),
                 ));
             }
             (Position::Page(page), Some(page))
@@ -335,11 +358,8 @@ async fn read_one<R: LiveResource, P: Permission>(
     let key = hmac::Mac::finalize(digest).into_bytes().into();
     let shared = super::one::<R>(app, store.clone(), reader, key, record.to_owned(), selection).await?;
     let found = found(&shared, access)?;
-    let model = found
-        .value
-        .item
-        .as_ref()
-        .ok_or_else(|| Problem::new(Code::NotFound, "The shop has no record by this id."))?;
+    let model =
+        found.value.item.as_ref().ok_or_else(|| Problem::new(Code::NotFound, "The shop has no record by this id."))?;
     let meta = meta::<R>(&store, &found.value.notes, found.took, app.clock.now(), access);
     access.records = Some(1);
     access.fields_returned = returned::<R>(&params.fields, &meta);

@@ -27,7 +27,10 @@ pub fn of_provider(error: &ProviderError) -> Problem {
         .with_retry_after(*retry_after),
         ProviderError::TimedOut { after } => Problem::new(
             Code::StoreSlow,
-            format!("The shop did not answer within {} s. It is the shop that is slow; try again later.", after.as_secs()),
+            format!(
+                "The shop did not answer within {} s. It is the shop that is slow; try again later.",
+                after.as_secs()
+            ),
         ),
         ProviderError::Unavailable { detail } => {
             Problem::new(Code::StoreUnavailable, format!("The shop cannot be reached ({detail}). Try again later."))

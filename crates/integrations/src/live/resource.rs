@@ -66,7 +66,8 @@ impl LiveResource for Orders {
     const NAME: &'static str = "orders";
     const CAPABILITY: &'static str = "read_orders";
     const FIELDS: &'static [&'static str] = unified::ORDER_FIELDS;
-    const PERSONS: &'static [&'static str] = &["customer", "billing_address", "shipping_address", "note", "platform_specific"];
+    const PERSONS: &'static [&'static str] =
+        &["customer", "billing_address", "shipping_address", "note", "platform_specific"];
 
     fn allowed(access: DataAccess) -> bool {
         access.allow_order_access

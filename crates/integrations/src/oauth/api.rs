@@ -110,10 +110,7 @@ async fn finish(app: &App, caller: &SignedIn, provider: &str, query: &str) -> Re
     let principal = app.authenticate.principal(app, &caller.identity, Some(given.organization)).await?;
     let scope = principal.allow::<CreateConnections>()?;
     let connection = super::finish(app, &scope, provider, given).await?;
-    app.config
-        .public_url
-        .join(&format!("/?connected={}", connection.id))
-        .map_err(|error| Problem::internal(&error))
+    app.config.public_url.join(&format!("/?connected={}", connection.id)).map_err(|error| Problem::internal(&error))
 }
 
 const fn cookie_prefix(is_https: bool) -> &'static str {

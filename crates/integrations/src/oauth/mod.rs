@@ -37,7 +37,12 @@ struct Traveller {
 ///
 /// # Errors
 /// [`Code::NotSupportedByPlatform`] for a provider without a consent page, or not configured here.
-pub async fn start(app: &App, scope: &TenantScope, provider_key: &str, data_access: DataAccess) -> Result<(String, Url), Problem> {
+pub async fn start(
+    app: &App,
+    scope: &TenantScope,
+    provider_key: &str,
+    data_access: DataAccess,
+) -> Result<(String, Url), Problem> {
     let (flow, identity, provider_key) = flow(app, provider_key)?;
     let Actor::Person { user, session } = scope.actor() else {
         return Err(Problem::new(Code::Forbidden, "Only a person can give consent. Sign in."));
@@ -71,7 +76,10 @@ pub async fn install(app: &App, provider_key: &str, raw_query: &str, pairing: Op
     let pairing = pairing
         .and_then(|sealed| pairings(app).open(sealed, &[("provider", provider_key.as_bytes())], now).ok())
         .ok_or_else(|| {
-            Problem::new(Code::OauthRefused, "Sign in to Entrepot first and start the connection there, in this browser.")
+            Problem::new(
+                Code::OauthRefused,
+                "Sign in to Entrepot first and start the connection there, in this browser.",
+            )
         })?;
     let next = random::token();
     let mut tx = app.db.system(SystemTask::OauthState).await?;
@@ -95,7 +103,12 @@ pub struct Return {
 ///
 /// # Errors
 /// [`Code::OauthRefused`], without saying which check failed but for the person's own mistakes.
-pub async fn take_return(app: &App, provider_key: &str, raw_query: &str, session: Option<SessionId>) -> Result<Return, Problem> {
+pub async fn take_return(
+    app: &App,
+    provider_key: &str,
+    raw_query: &str,
+    session: Option<SessionId>,
+) -> Result<Return, Problem> {
     let (flow, identity, provider_key) = flow(app, provider_key)?;
     let now = app.clock.now();
     let callback = flow.verify_callback(identity, raw_query, now).map_err(|error| refused(&error))?;
@@ -105,7 +118,10 @@ pub async fn take_return(app: &App, provider_key: &str, raw_query: &str, session
     tx.commit().await?;
     let traveller = traveller.ok_or_else(used_up)?;
     if traveller.external_account.as_deref() != Some(callback.account.as_str()) {
-        return Err(Problem::new(Code::OauthRefused, "The consent is for another shop than the one that was begun with."));
+        return Err(Problem::new(
+            Code::OauthRefused,
+            "The consent is for another shop than the one that was begun with.",
+        ));
     }
     if session != Some(traveller.session) {
         return Err(Problem::new(Code::OauthRefused, "Finish in the browser and the session that you began with."));
@@ -117,7 +133,12 @@ pub async fn take_return(app: &App, provider_key: &str, raw_query: &str, session
 ///
 /// # Errors
 /// Those of the provider, and [`Code::OauthRefused`] for an account that is another's.
-pub async fn finish(app: &App, scope: &TenantScope, provider_key: &str, given: Return) -> Result<ConnectionRow, Problem> {
+pub async fn finish(
+    app: &App,
+    scope: &TenantScope,
+    provider_key: &str,
+    given: Return,
+) -> Result<ConnectionRow, Problem> {
     let (flow, identity, provider_key) = flow(app, provider_key)?;
     let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
     let established = flow
@@ -148,7 +169,10 @@ fn flow<'a>(app: &'a App, provider_key: &str) -> Result<Flow<'a>, Problem> {
     let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
     let manifest = provider.manifest();
     let flow = provider.authorization_code().ok_or_else(|| {
-        Problem::new(Code::NotSupportedByPlatform, format!("{} is connected with keys, not by consent.", manifest.label))
+        Problem::new(
+            Code::NotSupportedByPlatform,
+            format!("{} is connected with keys, not by consent.", manifest.label),
+        )
     })?;
     let identity = app.config.app_credentials(manifest.key).ok_or_else(|| {
         Problem::new(

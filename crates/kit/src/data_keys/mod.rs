@@ -16,7 +16,12 @@ use crate::{
 ///
 /// # Errors
 /// When the key store or the database refuses.
-pub async fn create(tx: &mut TenantTx, keyring: &Keyring, clock: &Clock, scope: Scope) -> Result<Arc<DataKey>, Problem> {
+pub async fn create(
+    tx: &mut TenantTx,
+    keyring: &Keyring,
+    clock: &Clock,
+    scope: Scope,
+) -> Result<Arc<DataKey>, Problem> {
     let new = keyring.create(tx.organization(), scope, 1).await.map_err(|error| Problem::internal(&error))?;
     store::insert(tx, &new.row, clock.now()).await?;
     Ok(new.key)

@@ -126,16 +126,17 @@ impl ListParams {
                 Ok(Some(text.to_owned()))
             }
         };
-        let window = |name: &'static str, after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>| match (after, before) {
-            (Some(after), Some(before)) if after >= before => Err(Problem::invalid(name, "must be later than its _after")),
-            _ => Ok(()),
-        };
+        let window =
+            |name: &'static str, after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>| match (after, before) {
+                (Some(after), Some(before)) if after >= before => {
+                    Err(Problem::invalid(name, "must be later than its _after"))
+                }
+                _ => Ok(()),
+            };
         window("created_before", self.created_after, self.created_before)?;
         window("updated_before", self.updated_after, self.updated_before)?;
-        if let Some(email) = text("email", &self.email)? {
-            if !email.contains('@') {
-                return Err(Problem::invalid("email", "is not an e-mail address"));
-            }
+        if text("email", &self.email)?.is_some_and(|email| !email.contains('@')) {
+            return Err(Problem::invalid("email", "is not an e-mail address"));
         }
         if let Some(status) = &self.payment_status {
             known("payment_status", status, canonical::PaymentStatus::ALL.iter().map(|status| status.as_str()))?;
@@ -194,7 +195,11 @@ impl ListParams {
 }
 
 /// Refuses filters that this shop cannot apply, naming those that it can.
-pub(in crate::live) fn refuse_unsupported(filters: &Filters, supported: &[Filter], platform: &str) -> Result<(), Problem> {
+pub(in crate::live) fn refuse_unsupported(
+    filters: &Filters,
+    supported: &[Filter],
+    platform: &str,
+) -> Result<(), Problem> {
     let unsupported: Vec<&str> =
         filters.used().into_iter().filter(|filter| !supported.contains(filter)).map(Filter::as_str).collect();
     if unsupported.is_empty() {

@@ -15,9 +15,15 @@ pub(in crate::live) fn order(order: &Order, filters: &Filters) -> bool {
     ids(&order.id, filters)
         && times(order.placed_at, order.updated_at, filters)
         && filters.status.as_deref().is_none_or(|status| order.status.as_str() == status)
-        && filters.payment_status.as_deref().is_none_or(|status| order.payment_status.is_some_and(|own| own.as_str() == status))
+        && filters
+            .payment_status
+            .as_deref()
+            .is_none_or(|status| order.payment_status.is_some_and(|own| own.as_str() == status))
         && filters.customer_id.as_deref().is_none_or(|id| buyer.is_none_or(|buyer| buyer.id.as_deref() == Some(id)))
-        && filters.number.as_deref().is_none_or(|number| order.number.as_deref().is_some_and(|own| same_number(own, number)))
+        && filters
+            .number
+            .as_deref()
+            .is_none_or(|number| order.number.as_deref().is_some_and(|own| same_number(own, number)))
         && buyer.is_none_or(|buyer| personal(filters.email.as_ref(), buyer.email.as_ref(), same_email))
         && buyer.is_none_or(|buyer| personal(filters.phone.as_ref(), buyer.phone.as_ref(), same_phone))
 }
@@ -27,7 +33,10 @@ pub(in crate::live) fn product(product: &Product, filters: &Filters) -> bool {
         && times(product.created_at, product.updated_at, filters)
         && filters.status.as_deref().is_none_or(|status| product.status.as_str() == status)
         && filters.sku.as_deref().is_none_or(|sku| {
-            product.variants.iter().any(|variant| variant.sku.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(sku)))
+            product
+                .variants
+                .iter()
+                .any(|variant| variant.sku.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(sku)))
         })
 }
 
@@ -58,7 +67,10 @@ fn same_phone(own: &str, wanted: &str) -> bool {
     let digits = |text: &str| text.chars().filter_map(|c| c.to_digit(10)).collect::<Vec<_>>();
     let (own, wanted) = (digits(own), digits(wanted));
     let tail = 8.min(own.len().max(wanted.len()));
-    !wanted.is_empty() && own.len() >= tail && wanted.len() >= tail && own[own.len() - tail..] == wanted[wanted.len() - tail..]
+    !wanted.is_empty()
+        && own.len() >= tail
+        && wanted.len() >= tail
+        && own[own.len() - tail..] == wanted[wanted.len() - tail..]
 }
 
 /// `#1042` and `1042` are one number.

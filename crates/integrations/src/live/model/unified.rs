@@ -6,25 +6,72 @@
 use chrono::{DateTime, Utc};
 use connector::{Address, Customer, Order, Product, model};
 use kernel::{Exit, Personal};
-use rust_decimal::Decimal;
-use serde::Serialize;
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 pub const CUSTOMER_FIELDS: &[&str] = &[
-    "id", "email", "first_name", "last_name", "phone", "company", "addresses", "default_address", "orders_count",
-    "total_spent", "currency", "tags", "marketing", "locale", "created_at", "updated_at", "platform_specific",
+    "id",
+    "email",
+    "first_name",
+    "last_name",
+    "phone",
+    "company",
+    "addresses",
+    "default_address",
+    "orders_count",
+    "total_spent",
+    "currency",
+    "tags",
+    "marketing",
+    "locale",
+    "created_at",
+    "updated_at",
+    "platform_specific",
 ];
 
 pub const ORDER_FIELDS: &[&str] = &[
-    "id", "number", "status", "payment_status", "fulfillment_status", "customer", "line_items", "subtotal",
-    "discount_total", "shipping_total", "tax_total", "total", "refunded_total", "currency", "billing_address",
-    "shipping_address", "note", "tags", "placed_at", "updated_at", "platform_specific",
+    "id",
+    "number",
+    "status",
+    "payment_status",
+    "fulfillment_status",
+    "customer",
+    "line_items",
+    "subtotal",
+    "discount_total",
+    "shipping_total",
+    "tax_total",
+    "total",
+    "refunded_total",
+    "currency",
+    "billing_address",
+    "shipping_address",
+    "note",
+    "tags",
+    "placed_at",
+    "updated_at",
+    "platform_specific",
 ];
 
 pub const PRODUCT_FIELDS: &[&str] = &[
-    "id", "title", "handle", "description_html", "status", "vendor", "type", "tags", "images", "options", "variants",
-    "currency", "url", "created_at", "updated_at", "platform_specific",
+    "id",
+    "title",
+    "handle",
+    "description_html",
+    "status",
+    "vendor",
+    "type",
+    "tags",
+    "images",
+    "options",
+    "variants",
+    "currency",
+    "url",
+    "created_at",
+    "updated_at",
+    "platform_specific",
 ];
 
 #[derive(Serialize, ToSchema)]
@@ -123,6 +170,8 @@ pub struct UnifiedLineItem<'a> {
     pub variant_id: Option<&'a str>,
     pub sku: Option<&'a str>,
     pub name: &'a str,
+    #[serde(serialize_with = "number")]
+    #[schema(value_type = f64)]
     pub quantity: Decimal,
     pub unit_price: Option<Decimal>,
     pub discount: Option<Decimal>,
@@ -182,6 +231,8 @@ pub struct UnifiedVariant<'a> {
 
 #[derive(Serialize, ToSchema)]
 pub struct UnifiedWeight<'a> {
+    #[serde(serialize_with = "number")]
+    #[schema(value_type = f64)]
     pub value: Decimal,
     pub unit: Option<&'a str>,
 }
@@ -190,6 +241,14 @@ pub struct UnifiedWeight<'a> {
 pub struct UnifiedSelectedOption<'a> {
     pub name: &'a str,
     pub value: &'a str,
+}
+
+/// What is counted or weighed is a number; only money is a string.
+fn number<S: Serializer>(value: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+    match value.to_i64().filter(|_| value.is_integer()) {
+        Some(whole) => serializer.serialize_i64(whole),
+        None => serializer.serialize_f64(value.to_f64().unwrap_or_default()),
+    }
 }
 
 pub(in crate::live) fn customer<'a>(customer: &'a Customer, exit: &'a Exit) -> UnifiedCustomer<'a> {
@@ -206,7 +265,11 @@ pub(in crate::live) fn customer<'a>(customer: &'a Customer, exit: &'a Exit) -> U
         total_spent: customer.total_spent,
         currency: customer.currency.as_deref(),
         tags: customer.tags.iter().map(|tag| tag.reveal(exit).as_str()).collect(),
-        marketing: UnifiedMarketing { email: customer.marketing.email, sms: customer.marketing.sms, at: customer.marketing.at },
+        marketing: UnifiedMarketing {
+            email: customer.marketing.email,
+            sms: customer.marketing.sms,
+            at: customer.marketing.at,
+        },
         locale: customer.locale.as_deref(),
         created_at: customer.created_at,
         updated_at: customer.updated_at,
@@ -263,7 +326,11 @@ pub(in crate::live) fn product(product: &Product) -> UnifiedProduct<'_> {
             .iter()
             .map(|image| UnifiedImage { id: image.id.as_deref(), url: &image.url, alt: image.alt.as_deref() })
             .collect(),
-        options: product.options.iter().map(|option| UnifiedOption { name: &option.name, values: &option.values }).collect(),
+        options: product
+            .options
+            .iter()
+            .map(|option| UnifiedOption { name: &option.name, values: &option.values })
+            .collect(),
         variants: product.variants.iter().map(variant).collect(),
         currency: product.currency.as_deref(),
         url: product.url.as_deref(),
@@ -315,7 +382,10 @@ fn variant(variant: &model::Variant) -> UnifiedVariant<'_> {
         price: variant.price,
         compare_at_price: variant.compare_at_price,
         inventory_quantity: variant.inventory_quantity,
-        weight: variant.weight.as_ref().map(|weight| UnifiedWeight { value: weight.value, unit: weight.unit.as_deref() }),
+        weight: variant
+            .weight
+            .as_ref()
+            .map(|weight| UnifiedWeight { value: weight.value, unit: weight.unit.as_deref() }),
         options: variant
             .options
             .iter()

@@ -5,8 +5,9 @@ use chrono::{Duration, DurationRound, SecondsFormat};
 use connector::{
     Filters, ProviderError,
     model::{OrderStatus, PaymentStatus, ProductStatus},
+    query::in_request,
 };
-use kernel::{Exit, Personal, Time, personal::Door};
+use kernel::{Personal, Time};
 
 /// A filter, translated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,16 +47,14 @@ impl Terms {
 
     fn personal_phrase(&mut self, field: &str, value: Option<&Personal<String>>) {
         if let Some(value) = value {
-            let exit = Exit::open(Door::ProviderRequest);
-            self.phrase(field, value.reveal(&exit));
+            self.phrase(field, in_request(value));
         }
     }
 
     /// All words must be somewhere in the record.
     fn words(&mut self, text: Option<&Personal<String>>) {
         if let Some(text) = text {
-            let exit = Exit::open(Door::ProviderRequest);
-            let words = text.reveal(&exit).split_whitespace().map(quoted).filter(|word| word != "\"\"");
+            let words = in_request(text).split_whitespace().map(quoted).filter(|word| word != "\"\"");
             let words: Vec<String> = words.collect();
             self.is_inexact = true;
             self.all.extend(words);

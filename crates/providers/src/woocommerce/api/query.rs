@@ -5,8 +5,9 @@ use chrono::Duration;
 use connector::{
     Filter, Filters, Position, ProviderError, Query, Selection,
     model::{OrderStatus, ProductStatus},
+    query::in_request,
 };
-use kernel::{Exit, Personal, personal::Door};
+use kernel::Personal;
 
 use super::super::{Connection, convert};
 
@@ -155,7 +156,7 @@ pub(super) fn id(text: &str) -> Option<String> {
 
 fn push_personal(params: &mut Params, name: &'static str, value: Option<&Personal<String>>) {
     if let Some(value) = value {
-        params.push((name, value.reveal(&Exit::open(Door::ProviderRequest)).clone()));
+        params.push((name, in_request(value).to_owned()));
     }
 }
 

@@ -170,3 +170,60 @@ fn values(errors: &[GraphQLError]) -> JsonValue {
     };
     JsonValue::Array(errors.iter().map(value).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Endpoint, Request, answer};
+    use crate::Options;
+    use crate::shopify::graphql::Documents;
+    use crate::shopify::graphql::access::Viewer;
+    use crate::shopify::{App, Rate, Scopes, Shop, ShopSpec};
+    use crate::world::{Market, Size};
+    use serde_json::json;
+    use std::time::{Duration, Instant};
+
+    /// How long this thread has run, where the system tells (Linux); otherwise the time.
+    fn busy(since: Instant) -> Duration {
+        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+        let nanoseconds = told.and_then(|told| told.split(' ').next()?.parse().ok());
+        nanoseconds.map_or_else(|| since.elapsed(), Duration::from_nanos)
+    }
+
+    #[test]
+    fn a_page_of_25_orders_takes_milliseconds_also_when_there_are_thousands() {
+        let options = Options { size: Size::large(), ..Options::default() };
+        let rate = Rate { single_query: 1e5, ..Rate::per_second(1e6) };
+        let shop = Shop::new(ShopSpec { rate, ..ShopSpec::new("big", "Big", Market::GERMANY) }, 0, &options);
+        let app = App::new("app", "secret", "https://hub.example/", "https://hub.example/callback", "");
+        let scopes = Scopes::parse("read_orders,read_all_orders,read_customers,read_products");
+        let viewer = Viewer { scopes, data_access: app.data_access, app: app.facts() };
+        let (documents, bucket) = (Documents::default(), shop.bucket("app"));
+        let endpoint = Endpoint {
+            documents: &documents,
+            store: shop.store(),
+            viewer: &viewer,
+            bucket: &bucket,
+            clock: &options.clock,
+            throttle: &|| false,
+            count: &|_| (),
+            throttled: &|| (),
+        };
+        let request: Request = serde_json::from_value(json!({
+            "query": include_str!("../tests/reads.graphql"), "operationName": "OrdersPage",
+            "variables": {"first": 25, "q": "updated_at:>='2025-01-01T00:00:00Z' status:any"},
+        }))
+        .unwrap();
+        let (begin, mut times) = (Instant::now(), Vec::new());
+        for _ in 0..30 {
+            let start = busy(begin);
+            let body = answer(&request, &endpoint).body;
+            times.push(busy(begin) - start);
+            assert_eq!(body["data"]["orders"]["nodes"].as_array().unwrap().len(), 25);
+            assert_eq!(body.get("errors"), None);
+        }
+        times.sort();
+        println!("OrdersPage of 25 out of thousands: best {:?}, median {:?}", times[0], times[15]);
+        // The best of many, and a wide margin: the machine may be busy, and a test build is not optimized.
+        assert!(times[0] < Duration::from_millis(60), "{times:?}");
+    }
+}

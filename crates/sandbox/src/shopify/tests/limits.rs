@@ -16,7 +16,11 @@ async fn every_answer_tells_requested_and_actual_cost_and_what_is_left() {
     let throttle = &cost["throttleStatus"];
     assert_eq!(throttle["maximumAvailable"].to_string(), "2000.0", "a fraction");
     assert_eq!(throttle["restoreRate"].to_string(), "100.0");
-    assert_eq!(throttle["currentlyAvailable"].to_string(), "1999", "a whole number, with the difference given back");
+    let left = throttle["currentlyAvailable"].as_u64().expect("a whole number");
+    assert!(
+        (1999..=2000).contains(&left),
+        "{left}: the difference was given back, and a point may have leaked back since"
+    );
 }
 
 #[tokio::test]
@@ -73,6 +77,7 @@ async fn the_recommended_page_sizes_stay_below_the_limit() {
 async fn a_storm_throttles_so_many_calls_and_passes() {
     let harness = Harness::start().await;
     let token = harness.installed("euro").access_token;
+    harness.shop("euro").set_rate(Rate { bucket: 2000.0, restore_per_second: 0.001, single_query: 1000.0 });
     harness.shop("euro").throttle_next(2);
     for _ in 0..2 {
         let body = harness.query("euro", &token, TEN, json!({})).await;

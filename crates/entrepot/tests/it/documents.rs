@@ -1,0 +1,99 @@
+//! Documents are held to what there is: what they name exists, and what they list is complete.
+
+use std::path::Path;
+
+use kernel::{Action, Resource, Role};
+
+use crate::repository::{Source, file, files, root};
+
+fn documents() -> Vec<Source> {
+    files().into_iter().filter(|file| file.path.ends_with(".md")).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in documents() {
+        for target in document.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.contains("://") || target.starts_with('#') {
+                continue;
+            }
+            let path = target.split('#').next().unwrap();
+            let folder = root().join(&document.path);
+            let place = folder.parent().unwrap().join(path);
+            assert!(place.exists(), "{} links to {target}, which is not there", document.path);
+        }
+    }
+}
+
+#[test]
+fn paths_in_documents_and_comments_exist() {
+    let starts = ["crates/", "docs/", "migrations/", "script/", "bench/"];
+    for source in files().iter().filter(|file| file.path.ends_with(".md") || file.path.ends_with(".rs")) {
+        for quoted in source.text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+            // `<key>`, `*` and `{a,b}` stand for something else; a space begins a command's arguments.
+            let is_pattern = quoted.contains(['<', '*', '{', '…', '(', ';', '$']);
+            let path = quoted.split([' ', ':']).next().unwrap_or_default();
+            if is_pattern || !starts.iter().any(|start| path.starts_with(start)) || path.contains("NNNN") {
+                continue;
+            }
+            assert!(root().join(path).exists(), "{} names `{quoted}`, which is not there", source.path);
+        }
+    }
+}
+
+#[test]
+fn decisions_are_short_and_of_one_form() {
+    let sources = files();
+    let decisions: Vec<&Source> = sources.iter().filter(|file| file.path.starts_with("docs/adr/0")).collect();
+    assert!(!decisions.is_empty());
+    for (index, decision) in decisions.iter().enumerate() {
+        let number = format!("docs/adr/{:04}-", index + 1);
+        assert!(decision.path.starts_with(&number), "{}: the next decision is {number}", decision.path);
+        let lines = decision.text.lines().count();
+        assert!(lines <= 40, "{} has {lines} lines, of 40 at most", decision.path);
+        let headings: Vec<&str> = decision.text.lines().filter(|line| line.starts_with("## ")).collect();
+        assert_eq!(headings, ["## Context", "## Decision", "## Rejected", "## Consequences"], "{}", decision.path);
+        let name = Path::new(&decision.path).file_name().unwrap().to_str().unwrap();
+        let list = &file(&sources, "docs/adr/README.md").text;
+        assert!(list.contains(&format!("({name})")), "docs/adr/README.md does not list {name}");
+    }
+}
+
+/// `docs/ARCHITECTURE.md` shows who may do what; the program decides it.
+#[test]
+fn the_table_of_roles_is_the_programs() {
+    let sources = files();
+    let text = &file(&sources, "docs/ARCHITECTURE.md").text;
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let mut rows = text.lines().skip_while(|line| !line.starts_with("| role |"));
+    let resources: Vec<Resource> = cells(rows.next().unwrap())[1..].iter().map(|name| name.parse().unwrap()).collect();
+    assert_eq!(resources, Resource::ALL, "the columns are the resources");
+    let rows: Vec<Vec<String>> = rows.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
+    let roles: Vec<Role> = rows.iter().map(|row| row[0].parse().unwrap()).collect();
+    assert_eq!(roles, Role::ALL, "the rows are the roles");
+    for (role, row) in roles.iter().zip(&rows) {
+        let may = role.permissions();
+        for (resource, shown) in resources.iter().zip(&row[1..]) {
+            let held: Vec<&str> =
+                Action::ALL.iter().filter(|action| may.contains(*resource, **action)).map(|action| action.as_str()).collect();
+            let expected = match held.len() {
+                0 => "–".to_owned(),
+                all if all == Action::ALL.len() => "all".to_owned(),
+                _ => held.join(", "),
+            };
+            assert_eq!(*shown, expected, "{role} on {resource}");
+        }
+    }
+}
+
+/// `README.md` lists the settings of `entrepot serve`; the command line knows them.
+#[test]
+fn the_table_of_settings_is_complete() {
+    let sources = files();
+    let readme = &file(&sources, "README.md").text;
+    let cli = &file(&sources, "crates/entrepot/src/cli.rs").text;
+    let named = cli.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
+    for name in named {
+        assert!(readme.contains(&format!("`{name}`")), "README.md does not explain {name}");
+    }
+}

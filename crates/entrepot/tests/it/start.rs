@@ -1,0 +1,186 @@
+//! The program refuses to run unsafe (VLT-2, TEN-1), and says what to do.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use db::{
+    Login,
+    cluster::{Cluster, ClusterOptions},
+};
+use sqlx::{ConnectOptions, Connection, Executor};
+
+/// A master key as `openssl rand -hex 32` makes one.
+fn new_key() -> String {
+    kernel::random::bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A folder that PostgreSQL's user can get to, also under root.
+fn scratch() -> tempfile::TempDir {
+    tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o711)).tempdir().unwrap()
+}
+
+fn entrepot(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entrepot"));
+    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.envs(environment.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let Output { status, stderr, .. } = entrepot(arguments, environment).output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert!(!status.success(), "it started with {environment:?}");
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+#[test]
+fn without_a_good_master_key_it_does_not_start() {
+    let (folder, good) = (scratch(), new_key());
+    let open_to_all = folder.path().join("open.key");
+    fs::write(&open_to_all, &good).unwrap();
+    fs::set_permissions(&open_to_all, fs::Permissions::from_mode(0o644)).unwrap();
+    let cases: &[(&[(&str, &str)], &str)] = &[
+        (&[], "no master key"),
+        (&[("ENTREPOT_MASTER_KEY", "changeme")], "master_key"),
+        (&[("ENTREPOT_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")], "master_key"),
+        (&[("ENTREPOT_MASTER_KEY", "c2hvcnQ=")], "master_key"),
+        (&[("ENTREPOT_MASTER_KEY_FILE", "/nowhere/at/all")], "/nowhere/at/all"),
+        (&[("ENTREPOT_MASTER_KEY_FILE", open_to_all.to_str().unwrap())], "open.key"),
+    ];
+    for (environment, expected) in cases {
+        let said = refused(&["serve", "--data-dir", folder.path().join("data").to_str().unwrap()], environment);
+        assert!(said.to_lowercase().contains(expected), "{environment:?} said: {said}");
+        assert!(!said.contains(&good), "the key was printed");
+        assert!(!folder.path().join("data").exists(), "it touched the disk before it refused");
+    }
+}
+
+#[test]
+fn plain_http_and_half_a_database_are_refused() {
+    let key = new_key();
+    let key = ("ENTREPOT_MASTER_KEY", key.as_str());
+    let said = refused(&["serve", "--public-url", "http://hub.example.com"], &[key]);
+    assert!(said.contains("must be https"), "{said}");
+    let said = refused(&["serve"], &[key, ("DATABASE_URL", "postgres://app:topsecret@localhost/x")]);
+    assert!(said.contains("DATABASE_OWNER_URL") && !said.contains("topsecret"), "{said}");
+}
+
+/// A served program, killed when the test is done with it.
+struct Serving {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Serving {
+    fn start(data_dir: &Path, key: &str) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let child = entrepot(
+            &["serve", "--listen", &address, "--data-dir", data_dir.to_str().unwrap()],
+            &[("ENTREPOT_MASTER_KEY", key)],
+        )
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+        let mut serving = Self { child, address };
+        let until = Instant::now() + Duration::from_secs(90);
+        while !serving.is_ready() {
+            assert!(serving.child.try_wait().unwrap().is_none(), "it ended");
+            assert!(Instant::now() < until, "it is not ready");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        serving
+    }
+
+    fn is_ready(&self) -> bool {
+        use std::io::{Read, Write};
+        let Ok(mut stream) = std::net::TcpStream::connect(&self.address) else { return false };
+        let request = format!("GET /readyz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address);
+        let mut answer = String::new();
+        stream.write_all(request.as_bytes()).is_ok()
+            && stream.read_to_string(&mut answer).is_ok()
+            && answer.starts_with("HTTP/1.1 200")
+    }
+
+    /// As a service manager stops it.
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success(), "it did not stop cleanly");
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+    }
+}
+
+#[test]
+fn with_only_a_master_key_it_runs_on_its_own_postgresql_and_with_another_key_it_does_not() {
+    let folder = scratch();
+    let data_dir = folder.path().join("data");
+    let (key, other) = (new_key(), new_key());
+    Serving::start(&data_dir, &key).stop();
+    Serving::start(&data_dir, &key).stop();
+    let said = refused(&["serve", "--data-dir", data_dir.to_str().unwrap()], &[("ENTREPOT_MASTER_KEY", &other)]);
+    assert!(said.contains("master key") && said.contains("filled with"), "{said}");
+}
+
+#[tokio::test]
+async fn logins_that_could_see_past_row_level_security_are_refused() {
+    let folder = scratch();
+    let cluster = Cluster::start(ClusterOptions::new(folder.path().join("postgres"))).await.unwrap();
+    let database = cluster.database().to_owned();
+    let mut superuser = cluster.superuser_url(&database).connect().await.unwrap();
+    superuser
+        .execute(
+            "create role too_strong login bypassrls password 'x'; grant entrepot_app to too_strong;
+             create role two_hats login password 'x'; grant entrepot_app, entrepot_system to two_hats;
+             create role stranger login password 'x'; grant connect on database entrepot to too_strong, two_hats, stranger",
+        )
+        .await
+        .unwrap();
+    let good = db::Logins::of_cluster(&cluster, &database);
+    db::Db::migrate(&good.owner).await.unwrap();
+    let sizes = db::PoolSizes::default();
+    db::Db::connect(&good, &sizes).await.unwrap().close().await;
+
+    let as_app = |name: &str| {
+        let mut logins = good.clone();
+        logins.app = cluster.url(Login::App, &database).username(name).password("x");
+        logins
+    };
+    for (logins, expected) in [
+        (db::Logins { app: cluster.superuser_url(&database), ..good.clone() }, "is a superuser"),
+        (as_app("too_strong"), "BYPASSRLS"),
+        (as_app("two_hats"), "another of the four"),
+        (as_app("stranger"), "not (a member of)"),
+        (db::Logins { app: good.owner.clone(), ..good.clone() }, "owns tables"),
+    ] {
+        match db::Db::connect(&logins, &sizes).await {
+            Err(error) => assert!(error.to_string().contains(expected), "expected {expected}: {error}"),
+            Ok(_) => panic!("connected although the login {expected}"),
+        }
+    }
+    superuser.close().await.unwrap();
+    cluster.stop().await.unwrap();
+}
+
+#[test]
+fn the_demo_checks_itself() {
+    let folder: PathBuf = scratch().keep();
+    let output = entrepot(&["demo", "--check"], &[("TMPDIR", folder.to_str().unwrap())]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("All good"), "{said}");
+    let left: Vec<_> = fs::read_dir(&folder).unwrap().collect();
+    assert!(left.is_empty(), "it left {left:?} behind");
+    fs::remove_dir(&folder).unwrap();
+}

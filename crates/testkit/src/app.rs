@@ -1,0 +1,269 @@
+//! A node of the program, with everything that it stands on.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{body::Body, http::Request, response::Response};
+use chrono::TimeDelta;
+use connector::{
+    AppCredentials,
+    http::{Hosts, Link, Route},
+};
+use db::PoolSizes;
+use entrepot::{
+    server::{self, Endpoint},
+    startup::{Program, Settings},
+};
+use kernel::{Clock, Secret};
+use kit::{
+    App, Config,
+    vault::{MASTER_KEY, MasterKey},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use sandbox::{Sandbox, woocommerce, world};
+use sqlx::PgConnection;
+use tempfile::TempDir;
+use tower::ServiceExt;
+use url::Url;
+
+use crate::{
+    client::{Answer, Client},
+    cluster::Database,
+};
+
+/// Where the program under test believes to be reached.
+pub const PUBLIC_URL: &str = "https://entrepot.example";
+pub const SHOPIFY_CLIENT_ID: &str = "testkit-client-id";
+
+/// What may differ from test to test.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub live_requests_per_minute: u32,
+    /// How much data each simulated shop has.
+    pub size: world::Size,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { live_requests_per_minute: 100, size: world::Size { people: 20, products: 12, orders: 60 } }
+    }
+}
+
+/// What the nodes of one installation share.
+pub struct Installation {
+    pub database: Database,
+    pub sandbox: Sandbox,
+    pub clock: Clock,
+    /// In hexadecimal.
+    pub master_key: String,
+    pub shopify_secret: String,
+    /// Key store of all nodes.
+    pub data_dir: TempDir,
+    options: Options,
+}
+
+/// A running node.
+pub struct TestApp {
+    pub installation: Arc<Installation>,
+    program: Option<Program>,
+    endpoint: Endpoint,
+}
+
+impl TestApp {
+    /// The program with the usual settings.
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub async fn with(options: Options) -> Self {
+        Self::with_metrics(options, None).await
+    }
+
+    pub async fn with_metrics(options: Options, metrics: Option<PrometheusHandle>) -> Self {
+        let clock = Clock::shifted();
+        let sandbox_clock = sandbox::Clock::default();
+        // Just behind the youngest order of the simulated shops, whatever the date is today.
+        let start = world::epoch_end() + TimeDelta::hours(1);
+        clock.advance(start - clock.now());
+        sandbox_clock.set_now(start);
+        let sandbox = Sandbox::start(sandbox::Options {
+            clock: sandbox_clock,
+            size: options.size,
+            woocommerce: woocommerce::ShopSpec::standard(),
+            ..sandbox::Options::default()
+        })
+        .await
+        .expect("the simulators start");
+        let shopify_secret = kernel::random::token();
+        let callback = |path: &str| format!("{PUBLIC_URL}/api/oauth/shopify/{path}");
+        sandbox.shopify().register(sandbox::shopify::App::new(
+            SHOPIFY_CLIENT_ID,
+            &shopify_secret,
+            &callback("install"),
+            &callback("callback"),
+            "read_customers,read_orders,read_products",
+        ));
+        let installation = Installation {
+            database: Database::create().await,
+            sandbox,
+            clock,
+            master_key: hex::encode(kernel::random::bytes::<32>()),
+            shopify_secret,
+            data_dir: tempfile::tempdir().expect("a folder for keys"),
+            options,
+        };
+        Self::node(Arc::new(installation), metrics).await
+    }
+
+    /// Another node of the same installation.
+    pub async fn second_node(&self) -> Self {
+        Self::node(self.installation.clone(), None).await
+    }
+
+    async fn node(installation: Arc<Installation>, metrics: Option<PrometheusHandle>) -> Self {
+        let program = Program::start(settings(&installation)).await.expect("the program starts");
+        let node = Self { endpoint: server::service(&program.app, metrics), installation, program: Some(program) };
+        // Caches are believed once the node hears its own heartbeat.
+        node.eventually("hears changes", || async { node.app().freshness.holds() }).await;
+        node
+    }
+
+    pub fn app(&self) -> &App {
+        &self.program().app
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn program(&self) -> &Program {
+        self.program.as_ref().expect("the program runs until it is finished")
+    }
+
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.installation.sandbox
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.installation.clock
+    }
+
+    /// A connection for which no row is hidden.
+    pub async fn superuser(&self) -> PgConnection {
+        self.installation.database.superuser().await
+    }
+
+    /// Moves the time, here and at the shops. Partitions follow, as they would in the course of time.
+    pub async fn advance(&self, by: TimeDelta) {
+        self.clock().advance(by);
+        self.sandbox().clock().set_now(self.clock().now());
+        self.app().db.maintain_partitions(self.clock().now()).await.expect("partitions");
+    }
+
+    /// Serves a request without a socket.
+    pub async fn serve(&self, request: Request<Body>) -> Response {
+        match self.endpoint.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Somebody without credentials.
+    pub fn nobody(&self) -> Client {
+        Client::new(self, None)
+    }
+
+    /// Waits until something is so; a second is what the program promises, so that is how long.
+    ///
+    /// # Panics
+    /// When it is not so by then.
+    pub async fn within_a_second<F>(&self, what: &str, is_so: impl Fn() -> F) -> Duration
+    where
+        F: Future<Output = bool>,
+    {
+        wait(what, Duration::from_secs(1), is_so).await
+    }
+
+    /// The same with all the time that a slow machine may need.
+    ///
+    /// # Panics
+    /// After 30 seconds.
+    pub async fn eventually<F>(&self, what: &str, is_so: impl Fn() -> F) -> Duration
+    where
+        F: Future<Output = bool>,
+    {
+        wait(what, Duration::from_secs(30), is_so).await
+    }
+
+    /// A Prometheus text, as a scraper on this machine sees it.
+    pub async fn metrics(&self) -> Answer {
+        let mut request = Request::get("/metrics").body(Body::empty()).expect("a request");
+        let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        request.extensions_mut().insert(axum::extract::ConnectInfo(loopback));
+        Answer::read(self.serve(request).await).await
+    }
+
+    /// Ends the node, and asserts that it leaves no work behind.
+    ///
+    /// # Panics
+    /// When jobs are still running, or dead.
+    pub async fn finish(mut self) {
+        let Some(program) = self.program.take() else { return };
+        program.stop().await.expect("the program stops");
+        let mut superuser = self.superuser().await;
+        let left: Vec<(String, String)> =
+            sqlx::query_as("select name, state from jobs where state in ('running', 'dead', 'retrying') order by name")
+                .fetch_all(&mut superuser)
+                .await
+                .expect("jobs are listed");
+        assert!(left.is_empty(), "jobs are left behind: {left:?}");
+    }
+}
+
+async fn wait<F: Future<Output = bool>>(what: &str, at_most: Duration, is_so: impl Fn() -> F) -> Duration {
+    let began = std::time::Instant::now();
+    loop {
+        // The question is asked before the time is looked at: a slow machine gets its answer.
+        let so = is_so().await;
+        let took = began.elapsed();
+        if so {
+            return took;
+        }
+        assert!(took < at_most, "not within {at_most:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn settings(installation: &Installation) -> Settings {
+    let Installation { sandbox, clock, master_key, shopify_secret, data_dir, database, options } = installation;
+    let routes = sandbox
+        .routes()
+        .into_iter()
+        .map(|route| Route { pattern: route.pattern, https: route.https, http: route.http })
+        .collect();
+    let port = sandbox.http_addr().port();
+    let links = [("admin.shopify.com", "admin"), ("*.myshopify.com", "*")].map(|(pattern, label)| Link {
+        pattern: pattern.into(),
+        origin: format!("http://{label}.shopify.localhost:{port}"),
+    });
+    let credentials = AppCredentials {
+        client_id: SHOPIFY_CLIENT_ID.to_owned(),
+        client_secret: Secret::new(shopify_secret.clone()),
+        previous_secret: None,
+    };
+    Settings {
+        data_dir: data_dir.path().to_owned(),
+        master_key: MasterKey::from_lookup(|name| (name == MASTER_KEY).then(|| master_key.into()))
+            .expect("a master key"),
+        logins: Some(database.logins()),
+        pools: PoolSizes { app: 12, system: 6, ingest: 2, acquire_timeout: Duration::from_secs(20) },
+        config: Config {
+            public_url: Url::parse(PUBLIC_URL).expect("a URL"),
+            sandbox: true,
+            apps: vec![("shopify".to_owned(), credentials)],
+            trusted_proxies: vec![],
+            live_requests_per_minute: options.live_requests_per_minute,
+        },
+        hosts: Hosts::sandbox(Some(sandbox.ca_certificate_der()), routes, links.into()).expect("the sandbox's hosts"),
+        clock: clock.clone(),
+    }
+}

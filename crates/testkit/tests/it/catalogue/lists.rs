@@ -1,0 +1,83 @@
+//! What the rules of the data model except, each with its reason. A line more here is a decision, reviewed as one.
+
+/// Tables without a tenant, and tables whose tenant is not their key. Everything else with or without `organization_id` is
+/// held to the rules of tenant tables.
+pub(super) const GLOBAL_TABLES: &[(&str, &str)] = &[
+    ("public._sqlx_migrations", "which migrations have run; no serving login reads it"),
+    ("app.partitioned_tables", "which tables are cut by time; read by the owner's own function only"),
+    ("public.installation", "facts that all nodes share"),
+    ("public.schedules", "when the house's schedules last ran"),
+    ("public.users", "a person may belong to several organizations"),
+    ("public.sessions", "a session is a person's, before any organization is chosen"),
+    ("public.organizations", "its id is the tenant"),
+    ("public.role_permissions", "the matrix of roles, the same for all, read only"),
+    ("public.api_key_prefixes", "which organization a key belongs to is asked before any tenant is known"),
+    ("public.oauth_states", "consumed on the way back from a provider, before any tenant is known"),
+];
+
+/// Tables on which row level security is not even switched on: no serving login has any right to them.
+pub(super) const WITHOUT_RLS: &[&str] = &["public._sqlx_migrations", "app.partitioned_tables"];
+
+/// The policies that let a login see or write rows of all tenants: login, table, command.
+pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
+    ("entrepot_app", "public.role_permissions", "select"),
+    ("entrepot_ingest", "public.api_access_log", "insert"),
+    ("entrepot_system", "public.api_key_prefixes", "select"),
+    ("entrepot_system", "public.audit_log", "insert"),
+    ("entrepot_system", "public.events", "insert"),
+    ("entrepot_system", "public.installation", "insert"),
+    ("entrepot_system", "public.installation", "select"),
+    ("entrepot_system", "public.jobs", "insert"),
+    ("entrepot_system", "public.jobs", "select"),
+    ("entrepot_system", "public.jobs", "update"),
+    ("entrepot_system", "public.oauth_states", "delete"),
+    ("entrepot_system", "public.oauth_states", "insert"),
+    ("entrepot_system", "public.oauth_states", "select"),
+    ("entrepot_system", "public.organization_members", "insert"),
+    ("entrepot_system", "public.organization_members", "select"),
+    ("entrepot_system", "public.organizations", "insert"),
+    ("entrepot_system", "public.organizations", "select"),
+    ("entrepot_system", "public.role_permissions", "select"),
+    ("entrepot_system", "public.schedules", "insert"),
+    ("entrepot_system", "public.schedules", "select"),
+    ("entrepot_system", "public.schedules", "update"),
+    ("entrepot_system", "public.sessions", "insert"),
+    ("entrepot_system", "public.sessions", "select"),
+    ("entrepot_system", "public.sessions", "update"),
+    ("entrepot_system", "public.user_api_keys", "select"),
+    ("entrepot_system", "public.user_api_keys", "update"),
+    ("entrepot_system", "public.users", "insert"),
+    ("entrepot_system", "public.users", "select"),
+];
+
+/// What policies of `entrepot_app` ask of the caller beyond the tenant: table, command, and the permissions of which one is
+/// needed. What is not here asks for nothing but the tenant.
+pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
+    ("public.api_access_log", "select", &["access_log:read"]),
+    ("public.api_key_prefixes", "insert", &["api_keys:create"]),
+    ("public.audit_log", "select", &["audit:read"]),
+    ("public.connections", "insert", &["connections:create"]),
+    ("public.connections", "update", &["connections:update"]),
+    ("public.credentials", "insert", &["connections:create", "connections:update"]),
+    ("public.credentials", "update", &["connections:update"]),
+    ("public.data_keys", "insert", &["connections:create", "connections:update"]),
+    ("public.data_keys", "update", &["connections:update", "connections:delete", "organization:delete"]),
+    ("public.oauth_states", "insert", &["connections:create"]),
+    ("public.organization_members", "delete", &["members:delete"]),
+    ("public.organization_members", "insert", &["members:create"]),
+    ("public.organization_members", "update", &["members:update"]),
+    ("public.organizations", "update", &["organization:update", "organization:delete"]),
+    ("public.store_permission_audit", "insert", &["connections:create", "connections:update"]),
+    ("public.user_api_keys", "insert", &["api_keys:create"]),
+    ("public.user_api_keys", "update", &["api_keys:update", "api_keys:delete"]),
+];
+
+/// Functions that run with their owner's rights, and who may call them.
+pub(super) const DEFINERS: &[(&str, &str)] = &[("app.maintain_partitions", "entrepot_system")];
+
+/// Columns that are named like secrets and are not sealed bytes.
+pub(super) const NOT_SEALED: &[(&str, &str)] = &[
+    ("public.users.password_hash", "Argon2id in PHC format: slow to guess"),
+    ("public.user_api_keys.key_hash", "bcrypt, cost 12: slow to guess"),
+    ("public.jobs.lease_token", "a counter that fences, no secret"),
+];

@@ -1,0 +1,116 @@
+//! A row of every table that belongs to a tenant, so that no proof passes on an empty table.
+
+use uuid::Uuid;
+
+/// The statements that give an organization one row in every table; `{org}` is the organization, `{user}` its user, and
+/// `{n}` a fresh UUIDv7 of the current partition. Each statement needs those before it only.
+const ROWS: &[(&str, &str)] = &[
+    (
+        "public.organization_members",
+        "insert into organization_members (organization_id, id, user_id, role, status, created_at) values ('{org}', '{n}', '{user}', 'owner', 'active', '{at}')",
+    ),
+    (
+        "public.user_api_keys",
+        "insert into user_api_keys (organization_id, id, user_id, key_name, lookup, key_hash, expires_at, created_at, updated_at) values ('{org}', '{n}', '{user}', 'key', substr(md5('{n}'), 1, 8), 'hash', '{at}', '{at}', '{at}')",
+    ),
+    (
+        "public.api_key_prefixes",
+        "insert into api_key_prefixes (lookup, organization_id, key_id) values (substr(md5('{n}'), 1, 8), '{org}', '{n}')",
+    ),
+    (
+        "public.rate_windows",
+        "insert into rate_windows (organization_id, subject, window_minute, used) values ('{org}', '{n}', 1, 1)",
+    ),
+    (
+        "public.audit_log",
+        "insert into audit_log (organization_id, id, actor, action, resource, created_at) values ('{org}', '{n}', 'system:test', 'test', 'test', '{at}')",
+    ),
+    (
+        "public.events",
+        "insert into events (organization_id, id, level, event_type, message, actor, created_at) values ('{org}', '{n}', 'info', 'test', 'test', 'system:test', '{at}')",
+    ),
+    (
+        "public.jobs",
+        "insert into jobs (organization_id, id, name, payload, run_at, due_at, state, created_at) values ('{org}', '{n}', 'test', '{}', '{at}', '{at}', 'dead', '{at}')",
+    ),
+    (
+        "public.data_keys",
+        "insert into data_keys (organization_id, id, scope, scope_id, key_version, wrapped, master_fingerprint, created_at) values ('{org}', '{n}', 'connection', '{n}', 1, '\\x00', 'test', '{at}')",
+    ),
+    (
+        "public.connections",
+        "insert into connections (organization_id, id, provider_key, external_account, display_name, status, created_at, updated_at) values ('{org}', '{n}', 'woocommerce', '{n}', 'test', 'connected', '{at}', '{at}')",
+    ),
+    (
+        "public.credentials",
+        "insert into credentials (organization_id, id, connection_id, data_key_id, kind, sealed, key_version, revoked_at, created_at) select '{org}', '{n}', c.id, k.id, 'keys', '\\x00', 1, '{at}', '{at}' from connections c, data_keys k where c.organization_id = '{org}' and k.organization_id = '{org}' limit 1",
+    ),
+    (
+        "public.store_permission_audit",
+        "insert into store_permission_audit (organization_id, id, connection_id, actor, before, after, created_at) select '{org}', '{n}', c.id, 'system:test', '{}', '{}', '{at}' from connections c where c.organization_id = '{org}' limit 1",
+    ),
+    (
+        "public.api_access_log",
+        "insert into api_access_log (organization_id, id, actor, resource, operation, result, duration_ms, created_at) values ('{org}', '{n}', 'system:test', 'orders', 'list', 'ok', 1, '{at}')",
+    ),
+    (
+        "public.oauth_states",
+        "insert into oauth_states (state_hash, organization_id, user_id, session_id, provider_key, step, data_access_permissions, created_at, expires_at) values (decode(md5('{n}'), 'hex'), '{org}', '{user}', '{session}', 'shopify', 'pairing', '{}', '{at}', '{at}')",
+    ),
+];
+
+/// Who a row is for.
+#[derive(Clone, Copy)]
+pub(super) struct Tenant {
+    pub(super) organization: Uuid,
+    pub(super) user: Uuid,
+    pub(super) session: Uuid,
+}
+
+pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|(table, _)| *table)
+}
+
+/// The statement that makes a new row of a tenant.
+pub(super) fn insert(table: &str, tenant: Tenant, clock: &kernel::Clock) -> Option<String> {
+    let (_, sql) = ROWS.iter().find(|(listed, _)| *listed == table)?;
+    let id = kernel::JobId::new(clock);
+    Some(
+        sql.replace("{org}", &tenant.organization.to_string())
+            .replace("{user}", &tenant.user.to_string())
+            .replace("{session}", &tenant.session.to_string())
+            .replace("{n}", &id.to_string())
+            .replace("{at}", &clock.now().to_rfc3339()),
+    )
+}
+
+/// Two tenants with a row of every table each.
+pub(super) async fn two_tenants(superuser: &mut sqlx::PgConnection, clock: &kernel::Clock) -> [Tenant; 2] {
+    let mut tenants = vec![];
+    for name in ["ours", "theirs"] {
+        let [organization, user, session] = std::array::from_fn(|_| kernel::JobId::new(clock).uuid());
+        let tenant = Tenant { organization, user, session };
+        let at = clock.now().to_rfc3339();
+        let mut statements = vec![
+            format!(
+                "insert into organizations (id, name, slug, subscription_status, subscription_plan, created_at) values ('{organization}', '{name}', '{name}', 'trial', 'free', '{at}')"
+            ),
+            format!(
+                "insert into users (id, email, name, password_hash, created_at) values ('{user}', '{name}@people.example', '{name}', 'none', '{at}')"
+            ),
+            format!(
+                "insert into sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at) values ('{session}', '{user}', '\\x{}', '{at}', '{at}', '{at}')",
+                session.simple()
+            ),
+        ];
+        statements.extend(tables().filter_map(|table| insert(table, tenant, clock)));
+        for sql in statements {
+            sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
+                .execute(&mut *superuser)
+                .await
+                .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+        tenants.push(tenant);
+    }
+    [tenants[0], tenants[1]]
+}

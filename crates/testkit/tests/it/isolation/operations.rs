@@ -1,0 +1,252 @@
+//! Every operation of the OpenAPI document, and how to call it. An operation that is not here fails the tests, so a new one
+//! is covered by being written down, once, with the ids that it takes.
+
+use std::collections::BTreeMap;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use testkit::{Answer, Client};
+use uuid::Uuid;
+
+/// Who may call, as the document says (`x-permission`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    Nothing,
+    Session,
+    Permission(String),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) needs: Needs,
+    query: Vec<String>,
+    has_body: bool,
+}
+
+impl Operation {
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+/// The operations that anybody may call, each with its reason.
+pub(super) const PUBLIC: &[(&str, &str)] = &[
+    ("POST /api/login", "how a session begins"),
+    ("POST /api/sign-up", "how a user begins"),
+    (
+        "GET /api/oauth/{provider}/install",
+        "a platform sends people here; signed by it, and of no use without the sealed pairing",
+    ),
+];
+
+/// The ids that a request carries.
+#[derive(Clone, Debug)]
+pub(super) struct Ids {
+    pub(super) organization: Uuid,
+    pub(super) store: Uuid,
+    pub(super) key: Uuid,
+    /// By resource, the shop's own id of a record.
+    pub(super) records: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    Organization,
+    Store,
+    Key,
+}
+
+impl Slot {
+    pub(super) const ALL: [Self; 3] = [Self::Organization, Self::Store, Self::Key];
+}
+
+impl Ids {
+    pub(super) fn with(&self, slot: Slot, id: Uuid) -> Self {
+        let mut ids = self.clone();
+        match slot {
+            Slot::Organization => ids.organization = id,
+            Slot::Store => ids.store = id,
+            Slot::Key => ids.key = id,
+        }
+        ids
+    }
+
+    pub(super) fn of(&self, slot: Slot) -> Uuid {
+        match slot {
+            Slot::Organization => self.organization,
+            Slot::Store => self.store,
+            Slot::Key => self.key,
+        }
+    }
+}
+
+/// How to call an operation with a body, and what it answers to one who may, with ids of their own. In an order in which each
+/// leaves to the next what it needs.
+pub(super) struct Recipe {
+    pub(super) operation: &'static str,
+    body: Option<fn(&Ids) -> Value>,
+    pub(super) answers: u16,
+}
+
+const fn get(operation: &'static str) -> Recipe {
+    Recipe { operation, body: None, answers: 200 }
+}
+
+const fn with_body(operation: &'static str, answers: u16, body: fn(&Ids) -> Value) -> Recipe {
+    Recipe { operation, body: Some(body), answers }
+}
+
+pub(super) const RECIPES: &[Recipe] = &[
+    get("GET /api/me"),
+    get("GET /api/organizations/{id}"),
+    get("GET /api/stores"),
+    get("GET /api/stores/{id}"),
+    get("GET /api/stores/{id}/permissions/history"),
+    get("GET /api/access-log"),
+    get("GET /api/audit"),
+    get("GET /api/integrations/events/"),
+    get("GET /api/integrations/providers/"),
+    get("GET /api/integrations/connections/"),
+    get("GET /api/integrations/connections/{id}/"),
+    get("GET /webshop-data-api/customers"),
+    get("GET /webshop-data-api/customers/{id}"),
+    with_body("POST /webshop-data-api/customers/search", 200, |ids| json!({ "store_id": ids.store })),
+    get("GET /webshop-data-api/orders"),
+    get("GET /webshop-data-api/orders/{id}"),
+    with_body("POST /webshop-data-api/orders/search", 200, |ids| json!({ "store_id": ids.store })),
+    get("GET /webshop-data-api/products"),
+    get("GET /webshop-data-api/products/{id}"),
+    with_body("POST /webshop-data-api/products/search", 200, |ids| json!({ "store_id": ids.store })),
+    with_body(
+        "POST /api-key-management/create",
+        201,
+        |ids| json!({ "name": "made by the sweep", "stores": [ids.store] }),
+    ),
+    get("GET /api-key-management/list"),
+    with_body("POST /api-key-management/rotate", 201, |ids| json!({ "key_id": ids.key })),
+    with_body("POST /api-key-management/revoke", 200, |ids| json!({ "key_id": ids.key })),
+    with_body(
+        "PATCH /api/integrations/connections/{id}/",
+        200,
+        |_| json!({ "enabled_capabilities": ["read_customers", "read_orders", "read_products"] }),
+    ),
+    with_body(
+        "PUT /api/stores/{id}/permissions",
+        200,
+        |_| json!({ "data_access_permissions": { "allow_customer_access": true, "allow_order_access": true, "allow_product_access": true } }),
+    ),
+    // Connected already: whoever may connect is told so, after the keys were proven.
+    with_body("POST /api/integrations/connections/", 409, |_| form()),
+    get("POST /api/integrations/connections/{id}/revoke/"),
+    with_body(
+        "POST /api/integrations/connections/{id}/credential/",
+        200,
+        |_| json!({ "credential": form()["credential"] }),
+    ),
+    with_body("POST /api/oauth/{provider}/start", 200, |_| json!({})),
+    // Without a platform's signature there is nothing to finish.
+    Recipe { operation: "GET /api/oauth/{provider}/callback", body: None, answers: 400 },
+    // With another name than the organization's nothing is deleted.
+    with_body("DELETE /api/organizations/{id}", 422, |_| json!({ "name": "not its name" })),
+    Recipe { operation: "POST /api/logout", body: None, answers: 204 },
+];
+
+/// Set once by the scene: the form of our own shop.
+pub(super) static FORM: std::sync::OnceLock<Value> = std::sync::OnceLock::new();
+
+fn form() -> Value {
+    FORM.get().cloned().unwrap_or(Value::Null)
+}
+
+/// The operations of the program, from its OpenAPI document.
+pub(super) fn operations() -> Vec<Operation> {
+    let document = serde_json::to_value(entrepot::assembly::openapi()).expect("a document");
+    let mut all = vec![];
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("methods") {
+            let Ok(method) = method.to_uppercase().parse::<Method>() else { continue };
+            if !operation.is_object() {
+                continue;
+            }
+            let needs = match operation["x-permission"].as_str() {
+                Some("public") => Needs::Nothing,
+                Some("person") => Needs::Session,
+                Some(permission) => Needs::Permission(permission.to_owned()),
+                None => panic!("{method} {path} says nobody who may call it: it was not made by kit::route!"),
+            };
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let query = parameters
+                .iter()
+                .filter(|parameter| parameter["in"] == "query")
+                .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
+                .collect();
+            let has_body = operation.get("requestBody").is_some_and(|body| !body.is_null());
+            all.push(Operation { method, path: path.clone(), needs, query, has_body });
+        }
+    }
+    all
+}
+
+/// The operation with its recipe.
+pub(super) fn recipe(operation: &Operation) -> Option<&'static Recipe> {
+    RECIPES.iter().find(|recipe| recipe.operation == operation.name())
+}
+
+/// Every operation but the public ones, in the order of the recipes.
+pub(super) fn guarded() -> Vec<(Operation, &'static Recipe)> {
+    let operations = operations();
+    RECIPES
+        .iter()
+        .map(|recipe| {
+            let operation = operations.iter().find(|operation| operation.name() == recipe.operation);
+            (operation.unwrap_or_else(|| panic!("{} is not in the document", recipe.operation)).clone(), recipe)
+        })
+        .collect()
+}
+
+/// The request with these ids, in the path, the query and the body.
+pub(super) fn request(operation: &Operation, recipe: &Recipe, ids: &Ids) -> (String, Option<Value>) {
+    assert_eq!(operation.has_body, recipe.body.is_some(), "{}: the recipe's body", operation.name());
+    let resource = operation.path.strip_prefix("/webshop-data-api/").and_then(|rest| rest.split('/').next());
+    let id = match &operation.path {
+        path if path.starts_with("/api/organizations/") => ids.organization.to_string(),
+        path if path.starts_with("/api/stores/") || path.starts_with("/api/integrations/connections/") => {
+            ids.store.to_string()
+        }
+        _ => resource.and_then(|resource| ids.records.get(resource)).cloned().unwrap_or_default(),
+    };
+    let mut path = operation.path.replace("{provider}", "shopify");
+    if path.contains("{id}") {
+        assert!(!id.is_empty(), "{}: whose id is meant?", operation.name());
+        path = path.replace("{id}", &id);
+    }
+    assert!(!path.contains('{'), "{path}: a parameter that the sweep does not know");
+    let value = |name: &str| match name {
+        "store_id" | "connection_id" => Some(ids.store),
+        "key_id" => Some(ids.key),
+        _ => None,
+    };
+    let query: Vec<String> =
+        operation.query.iter().filter_map(|name| Some(format!("{name}={}", value(name)?))).collect();
+    if !query.is_empty() {
+        path = format!("{path}?{}", query.join("&"));
+    }
+    (path, recipe.body.map(|body| body(ids)))
+}
+
+/// The slots whose id the request carries.
+pub(super) fn slots(operation: &Operation, recipe: &Recipe, ids: &Ids) -> Vec<Slot> {
+    let carries = |slot: &Slot| {
+        let sentinel = Uuid::from_u128(0xfeed_0000 + *slot as u128);
+        let (path, body) = request(operation, recipe, &ids.with(*slot, sentinel));
+        format!("{path} {}", body.unwrap_or_default()).contains(&sentinel.to_string())
+    };
+    Slot::ALL.into_iter().filter(carries).collect()
+}
+
+pub(super) async fn call(caller: &Client, operation: &Operation, recipe: &Recipe, ids: &Ids) -> Answer {
+    let (path, body) = request(operation, recipe, ids);
+    caller.send(operation.method.clone(), &path, body).await
+}

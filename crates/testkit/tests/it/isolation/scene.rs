@@ -1,0 +1,103 @@
+//! Two organizations with everything that there is to mix up.
+
+use kernel::Role;
+use serde_json::json;
+use testkit::{Answer, Client, Key, Member, Options, TestApp};
+use uuid::Uuid;
+
+use super::operations::{FORM, Ids};
+
+/// An organization with a store, a key, records and words that nobody else may read.
+pub(super) struct Tenant {
+    pub(super) owner: Member,
+    pub(super) key: Key,
+    pub(super) ids: Ids,
+    pub(super) markers: Vec<String>,
+}
+
+pub(super) struct Scene {
+    pub(super) app: TestApp,
+    pub(super) ours: Tenant,
+    pub(super) theirs: Tenant,
+}
+
+impl Scene {
+    pub(super) async fn set() -> Self {
+        let app = TestApp::with(Options { live_requests_per_minute: 1_000_000, ..Options::default() }).await;
+        let ours = Tenant::make(&app, "Ours", "kavebolt.example").await;
+        let theirs = Tenant::make(&app, "Theirs", "tea.example").await;
+        FORM.get_or_init(|| ours.owner.woocommerce_form("kavebolt.example"));
+        Self { app, ours, theirs }
+    }
+}
+
+impl Tenant {
+    async fn make(app: &TestApp, name: &str, host: &str) -> Self {
+        let owner = app.sign_up(name).await;
+        let store = owner.connect_woocommerce(host).await;
+        let marker = format!("marker-{}", kernel::random::token());
+        let named = json!({ "display_name": format!("store {marker}") });
+        owner.patch(&format!("/api/integrations/connections/{store}/"), named).await.expect(http::StatusCode::OK);
+        let key = owner.create_key(&format!("key {marker}")).await;
+        let mut ids = Ids { organization: owner.organization, store, key: key.id, records: Default::default() };
+        for resource in ["customers", "orders", "products"] {
+            let page = key
+                .get(&format!("/webshop-data-api/{resource}?store_id={store}&limit=1"))
+                .await
+                .expect(http::StatusCode::OK);
+            ids.records.insert(resource.to_owned(), page.at("/data/0/id").as_str().expect("a record").to_owned());
+        }
+        let markers = vec![
+            marker,
+            owner.organization_name.clone(),
+            owner.email.clone(),
+            host.to_owned(),
+            owner.organization.to_string(),
+            owner.user.to_string(),
+            store.to_string(),
+            key.id.to_string(),
+            key.text[..21].to_owned(),
+        ];
+        Self { owner, key, ids, markers }
+    }
+
+    /// A person of this organization, with an API key of their own if they may have one.
+    pub(super) async fn person(&self, role: Role) -> (Member, Ids) {
+        let member = self.owner.member(role).await;
+        let mut ids = self.ids.clone();
+        if role.permissions().contains(kernel::Resource::ApiKeys, kernel::Action::Create) {
+            ids.key = member.create_key(&format!("{role}'s")).await.id;
+        }
+        (member, ids)
+    }
+
+    /// Panics where an answer to somebody else holds anything of this organization.
+    pub(super) fn refuse_markers(&self, place: &str, answer: &Answer, given: &[Uuid]) {
+        let mut text = answer.text();
+        for (name, value) in &answer.headers {
+            text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+        }
+        for marker in self.markers.iter().filter(|marker| !given.iter().any(|id| id.to_string() == **marker)) {
+            assert!(!text.contains(marker.as_str()), "{place}: the answer holds {marker}: {}", answer.short());
+        }
+    }
+}
+
+/// An answer without what differs from request to request, to compare two.
+pub(super) fn shape(answer: &Answer, ids: &[Uuid]) -> String {
+    let mut body = answer.text();
+    if let Ok(mut value) = serde_json::from_str::<serde_json::Value>(&body) {
+        if let Some(object) = value.as_object_mut() {
+            object.remove("request_id");
+        }
+        body = value.to_string();
+    }
+    for id in ids {
+        body = body.replace(&id.to_string(), "{id}");
+    }
+    format!("{} {body}", answer.status)
+}
+
+pub(super) fn unknown(client: &Client) -> Uuid {
+    kernel::JobId::new(&client.installation().clock).uuid()
+}

@@ -1,0 +1,24 @@
+//! Live reads, end to end.
+
+mod key_changes;
+mod reading;
+mod switches;
+mod token_refresh;
+
+use testkit::TestApp;
+use uuid::Uuid;
+
+/// A page of orders, customers or products.
+fn list(resource: &str, store: Uuid) -> String {
+    format!("/webshop-data-api/{resource}?store_id={store}")
+}
+
+/// How often both platforms were asked, whatever for.
+fn upstream_calls(app: &TestApp) -> u64 {
+    let shopify = app.sandbox().shopify().shops().iter().map(|shop| {
+        let counts = shop.counts();
+        counts.operations.values().sum::<u64>() + counts.unauthorized + counts.throttled + counts.refreshes
+    });
+    let woocommerce = app.sandbox().woocommerce().shops().iter().map(|shop| shop.calls().count());
+    shopify.chain(woocommerce).sum()
+}
