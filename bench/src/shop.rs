@@ -30,7 +30,7 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let body = serde_json::to_vec(&orders())?;
+        let body = as_wordpress_writes(&serde_json::to_string(&orders())?);
         let body_bytes = body.len();
         let mut answer = format!(
             "HTTP/1.1 200 OK\r\nServer: shop\r\nContent-Type: application/json; charset=UTF-8\r\nX-WP-Total: 2500000\r\n\
@@ -84,6 +84,22 @@ async fn serve(mut stream: TcpStream, answer: Bytes, asked: &AtomicU64) -> std::
             stream.write_all(&answer).await?;
         }
     }
+}
+
+/// PHP's `json_encode` escapes everything beyond ASCII, and slashes.
+fn as_wordpress_writes(json: &str) -> Vec<u8> {
+    let mut out = String::with_capacity(json.len() + 1024);
+    for character in json.chars() {
+        match character {
+            '/' => out.push_str("\\/"),
+            character if character.is_ascii() => out.push(character),
+            character => {
+                let mut units = [0; 2];
+                out.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+        }
+    }
+    out.into_bytes()
 }
 
 /// As WooCommerce documents orders, with the fields that a live read asks for with `_fields`.
