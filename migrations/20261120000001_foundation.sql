@@ -38,8 +38,10 @@ create table app.partitioned_tables (
 );
 
 -- Makes the partitions around a moment and drops those past their retention. Runs as the owner for entrepot_system, which
--- could otherwise make no table; a partition is born with forced row level security and no grants, so that nobody reads it
--- around its parent's policy.
+-- could otherwise make no table. A partition is born with forced row level security and no grants, so that nobody reads
+-- it around its parent's policy, and is attached rather than created in place, which would lock out every insert. Nodes
+-- queue up; whoever holds a lock for long is not waited for. A moment whose partition was not made ahead comes from a clock
+-- that jumped, or after a long sleep: such a call drops nothing.
 create function app.maintain_partitions(moment timestamptz) returns integer
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$
@@ -49,18 +51,26 @@ declare
     month timestamptz;
     made integer := 0;
     name text;
+    was_expected boolean;
 begin
-    for parent in select table_name, retention from app.partitioned_tables loop
+    perform pg_advisory_xact_lock(hashtextextended('entrepot maintain_partitions', 0));
+    perform set_config('lock_timeout', '2s', true);
+    for parent in select table_name, retention from app.partitioned_tables order by table_name loop
+        name := parent.table_name || '_' || to_char(moment at time zone 'UTC', 'YYYY_MM');
+        was_expected := to_regclass('public.' || quote_ident(name)) is not null;
         for offset_months in -1..3 loop
             month := date_trunc('month', moment, 'UTC') + make_interval(months => offset_months);
             name := parent.table_name || '_' || to_char(month at time zone 'UTC', 'YYYY_MM');
             if to_regclass('public.' || quote_ident(name)) is null then
                 execute format(
-                    'create table public.%I partition of public.%I for values from (%L) to (%L)',
-                    name, parent.table_name, app.uuid_floor(month), app.uuid_floor(month + interval '1 month')
+                    'create table public.%I (like public.%I including defaults including constraints)', name, parent.table_name
                 );
                 execute format('alter table public.%I enable row level security', name);
                 execute format('alter table public.%I force row level security', name);
+                execute format(
+                    'alter table public.%I attach partition public.%I for values from (%L) to (%L)',
+                    parent.table_name, name, app.uuid_floor(month), app.uuid_floor(month + interval '1 month')
+                );
                 made := made + 1;
             end if;
         end loop;
@@ -70,9 +80,14 @@ begin
             join pg_class c on c.oid = i.inhrelid
             where i.inhparent = to_regclass('public.' || quote_ident(parent.table_name))
               and c.relname ~ '_[0-9]{4}_[0-9]{2}$'
-              and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' < moment - parent.retention
+              and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC'
+                  < moment - parent.retention and was_expected
         loop
-            execute format('drop table public.%I', child.relname);
+            begin
+                execute format('drop table public.%I', child.relname);
+            exception when lock_not_available then
+                raise notice '% is in use and is dropped the next time', child.relname;
+            end;
         end loop;
     end loop;
     return made;

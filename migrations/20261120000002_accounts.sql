@@ -36,6 +36,7 @@ create policy app_update on organizations for update to entrepot_app
     with check (
         id = (select current_setting('app.organization_id')::uuid)
         and ((select app.can('organization', 'update')) or (select app.can('organization', 'delete')))
+        and (deleted_at is null or (select app.can('organization', 'delete')))
     );
 grant select, insert on organizations to entrepot_system;
 create policy system_select on organizations for select to entrepot_system using (true);
@@ -65,12 +66,14 @@ create policy app_insert on organization_members for insert to entrepot_app
     with check (
         organization_id = (select current_setting('app.organization_id')::uuid)
         and (select app.can('members', 'create'))
+        and (role <> 'owner' or (select app.can('organization', 'delete')))
     );
 create policy app_update on organization_members for update to entrepot_app
     using (organization_id = (select current_setting('app.organization_id')::uuid))
     with check (
         organization_id = (select current_setting('app.organization_id')::uuid)
         and (select app.can('members', 'update'))
+        and (role <> 'owner' or (select app.can('organization', 'delete')))
     );
 create policy app_delete on organization_members for delete to entrepot_app
     using (
@@ -215,7 +218,13 @@ create index user_api_keys_by_user on user_api_keys (organization_id, user_id);
 create index user_api_keys_by_expiry on user_api_keys (organization_id, expires_at) where state in ('active', 'suspended');
 alter table user_api_keys enable row level security;
 alter table user_api_keys force row level security;
-grant select, insert, update on user_api_keys to entrepot_app;
+-- Not the hash: whoever checks keys is the system login. Not whose key it is, nor what opens it.
+grant select (
+    organization_id, id, user_id, key_name, lookup, permissions, stores, allowed_origins, state, state_reason,
+    state_changed_at, last_used_at, expires_at, rotated_from, created_at, updated_at
+) on user_api_keys to entrepot_app;
+grant insert on user_api_keys to entrepot_app;
+grant update (state, state_reason, state_changed_at, expires_at, updated_at) on user_api_keys to entrepot_app;
 create policy app_select on user_api_keys for select to entrepot_app
     using (organization_id = (select current_setting('app.organization_id')::uuid));
 create policy app_insert on user_api_keys for insert to entrepot_app

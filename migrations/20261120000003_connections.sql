@@ -19,7 +19,8 @@ create table data_keys (
 );
 alter table data_keys enable row level security;
 alter table data_keys force row level security;
-grant select, insert, update on data_keys to entrepot_app;
+grant select, insert on data_keys to entrepot_app;
+grant update (wrapped, destroyed_at) on data_keys to entrepot_app;
 create policy app_select on data_keys for select to entrepot_app
     using (organization_id = (select current_setting('app.organization_id')::uuid));
 create policy app_insert on data_keys for insert to entrepot_app

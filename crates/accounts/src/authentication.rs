@@ -10,7 +10,7 @@ use kit::{
 };
 
 use crate::{
-    api_keys::{self, ApiKeys},
+    api_keys::ApiKeys,
     sessions::{model, store},
 };
 
@@ -30,7 +30,7 @@ impl Authentication {
 impl Authenticate for Authentication {
     async fn identify(&self, app: &App, parts: &Parts) -> Result<Identity, Problem> {
         if let Some(text) = bearer(&parts.headers)? {
-            if api_keys::is_key(text) {
+            if self.keys.are_claimed_by(text) {
                 return self.keys.identify(app, text, &parts.headers).await;
             }
             if model::is_session_token(text) {
@@ -55,7 +55,7 @@ impl Authenticate for Authentication {
         named: Option<OrganizationId>,
     ) -> Result<Principal, Problem> {
         if matches!(identity.actor, Actor::Key { .. }) {
-            return self.keys.principal(app, identity, named).await;
+            return self.keys.principal(identity, named).await;
         }
         let mut tx = app.db.system(SystemTask::Authenticate).await?;
         let memberships = store::memberships(&mut tx, identity.user).await?;

@@ -24,6 +24,9 @@ pub enum ProviderError {
     /// Not reachable, or failing on its own.
     #[error("the shop is not available ({detail})")]
     Unavailable { detail: &'static str },
+    /// The shop has no way to apply this filter with this value; it was not asked.
+    #[error("the shop cannot filter by {filter} ({detail})")]
+    FilterUnsupported { filter: &'static str, detail: &'static str },
     /// The provider understood the request and says that it is wrong.
     #[error("the shop rejects the request ({detail})")]
     Rejected { detail: String },
@@ -47,6 +50,7 @@ impl ProviderError {
             Self::RateLimited { .. } => "rate_limited",
             Self::TimedOut { .. } => "timed_out",
             Self::Unavailable { .. } => "unavailable",
+            Self::FilterUnsupported { .. } => "filter_unsupported",
             Self::Rejected { .. } => "rejected",
             Self::Malformed { .. } => "malformed",
         }

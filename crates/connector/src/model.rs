@@ -80,7 +80,7 @@ pub struct Order {
     pub fulfillment_status: Option<FulfillmentStatus>,
     pub customer: Option<OrderCustomer>,
     pub line_items: Vec<LineItem>,
-    /// Before shipping; with or without tax as the shop keeps its prices.
+    /// What the lines come to after discounts, before shipping; with or without tax as the shop keeps its prices.
     pub subtotal: Option<Decimal>,
     pub discount_total: Option<Decimal>,
     pub shipping_total: Option<Decimal>,

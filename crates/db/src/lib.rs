@@ -102,8 +102,8 @@ impl From<sqlx::Error> for DbError {
                         Self::Constraint { constraint: name.to_owned() }
                     }
                     ("42501", _) => Self::Refused { code },
-                    // Admin shutdown, crash shutdown, cannot connect now, too many connections.
-                    ("57P01" | "57P02" | "57P03" | "53300", _) => Self::Unavailable,
+                    // Admin shutdown, crash shutdown, cannot connect now, too many connections; statement or lock timeout.
+                    ("57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03", _) => Self::Unavailable,
                     _ => Self::Other { code },
                 }
             }
@@ -190,6 +190,10 @@ impl Db {
     }
 }
 
+/// A statement that waits for a lock, or for ever, gives its connection back; its caller has gone by then.
+const BOUNDS: [(&str, &str); 3] =
+    [("statement_timeout", "15s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "30s")];
+
 #[expect(clippy::disallowed_methods, reason = "this is the one place that makes pools")]
 fn pool(options: &PgConnectOptions, login: Login, size: u32, acquire_timeout: Duration) -> PgPool {
     PgPoolOptions::new()
@@ -197,5 +201,5 @@ fn pool(options: &PgConnectOptions, login: Login, size: u32, acquire_timeout: Du
         .acquire_timeout(acquire_timeout)
         .idle_timeout(Duration::from_secs(300))
         // A lazy pool: the server can start while the database is still coming up.
-        .connect_lazy_with(options.clone().application_name(login.as_str()))
+        .connect_lazy_with(options.clone().application_name(login.as_str()).options(BOUNDS))
 }

@@ -149,7 +149,9 @@ async fn listen_once(
         tokio::select! {
             _ = beat.tick() => {
                 let sent = u64::try_from(freshness.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-                sqlx::query!("select pg_notify($1, $2)", heartbeat, sent.to_string()).execute(&pool).await?;
+                let beat = sqlx::query!("select pg_notify($1, $2)", heartbeat, sent.to_string()).execute(&pool);
+                // A connection that went silent would otherwise keep this node deaf until TCP gives up.
+                tokio::time::timeout(Duration::from_secs(2), beat).await.map_err(|_| DbError::Unavailable)??;
             }
             notification = listener.try_recv() => {
                 let Some(notification) = notification? else { return Err(DbError::Unavailable) };

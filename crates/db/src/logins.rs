@@ -26,14 +26,21 @@ pub(crate) async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbE
             bool_or(r.rolbypassrls) as "bypasses!",
             bool_or(r.rolcreaterole) as "creates_roles!",
             bool_or(exists (
-                select 1 from pg_class c
-                where c.relowner = r.oid and c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+                select 1 from pg_class c where c.relowner = r.oid and c.relnamespace in ('public'::regnamespace, 'app'::regnamespace)
             )) as "owns!",
             coalesce(pg_has_role(current_user, (select oid from pg_roles where rolname = $1), 'usage'), false) as "serves!",
             (
                 select count(*) from pg_roles other
                 where other.rolname = any($2) and pg_has_role(current_user, other.oid, 'member')
-            ) as "others!"
+            ) as "others!",
+            (
+                select coalesce(bool_or(pg_has_role(current_user, strong.oid, 'member')), false) from pg_roles strong
+                where strong.rolname in (
+                    'pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files', 'pg_write_server_files',
+                    'pg_execute_server_program'
+                )
+            ) as "strong!",
+            has_schema_privilege(current_user, 'public', 'create') as "creates_tables!"
         from pg_roles r
         where pg_has_role(current_user, r.oid, 'member')
         "#,
@@ -50,6 +57,10 @@ pub(crate) async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbE
         "may create roles"
     } else if found.owns {
         "owns tables that it serves"
+    } else if found.strong {
+        "is a member of a role that reads or writes around the tables' policies"
+    } else if found.creates_tables {
+        "may create tables in the schema public"
     } else if !found.serves {
         "is not (a member of) the role of that name"
     } else if found.others > 0 {

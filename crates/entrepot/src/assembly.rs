@@ -54,7 +54,8 @@ pub struct Ingredients {
 /// Puts the program together. The listener must live as long as the app.
 pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
     let Ingredients { db, clock, keyring, http, config } = ingredients;
-    let keys = ApiKeys::new(db.clone(), clock.clone(), listener, *keyring.derive("api key memory"));
+    let hash_key = *keyring.derive("api key memory");
+    let keys = ApiKeys::new(db.clone(), clock.clone(), listener, hash_key, config.api_key_prefix.clone());
     let mut slices = axum::http::Extensions::new();
     slices.insert(keys.clone());
     slices.insert(RateLimit::new(db.clone(), clock.clone(), config.live_requests_per_minute));
@@ -85,7 +86,9 @@ impl Modify for SecuritySchemes {
         let components = document.components.get_or_insert_default();
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key (`api_shopcall_…`) or a session token"))
+            .description(Some(
+                "An API key (`api_shopcall_…`, unless the installation chose another prefix) or a session token",
+            ))
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let cookie = ApiKeyValue::with_description(

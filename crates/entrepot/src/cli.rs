@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use connector::{AppCredentials, http::Hosts};
 use db::{Db, Logins, PoolSizes};
 use kernel::{Clock, Secret};
-use kit::{Config, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, vault::MasterKey};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -63,9 +63,12 @@ struct Serve {
     /// Addresses of proxies whose X-Forwarded-For is believed
     #[arg(long, env = "ENTREPOT_TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<IpAddr>,
-    /// Requests a minute that a key or a session may make to the live API
+    /// Requests a minute that an API key may make, and a session to the live API
     #[arg(long, env = "ENTREPOT_LIVE_REQUESTS_PER_MINUTE", default_value_t = 100)]
     live_requests_per_minute: u32,
+    /// How API keys begin: 3 to 24 of a-z, 0-9 and _, with _ at the end. Keys that begin otherwise stop working
+    #[arg(long, env = "ENTREPOT_API_KEY_PREFIX", default_value = "api_shopcall_")]
+    api_key_prefix: ApiKeyPrefix,
     /// The client id of our app at Shopify
     #[arg(long, env = "ENTREPOT_SHOPIFY_CLIENT_ID", requires = "shopify_client_secret")]
     shopify_client_id: Option<String>,
@@ -103,7 +106,9 @@ struct Migrate {
 
 impl Database {
     fn logins(&self) -> anyhow::Result<Option<Logins>> {
-        let all = [&self.database_owner_url, &self.database_url, &self.database_system_url, &self.database_ingest_url];
+        // Compose files leave variables empty where they mean none.
+        let all = [&self.database_owner_url, &self.database_url, &self.database_system_url, &self.database_ingest_url]
+            .map(|url| url.as_deref().filter(|url| !url.is_empty()));
         if all.iter().all(|url| url.is_none()) {
             return Ok(None);
         }
@@ -175,7 +180,7 @@ impl Command {
 }
 
 async fn serve(options: Serve) -> anyhow::Result<()> {
-    log_to_stderr();
+    log_to_stderr("info,sqlx=warn");
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
     let master_key = MasterKey::from_env()?;
     let public_url = match options.public_url {
@@ -203,6 +208,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             apps,
             trusted_proxies: options.trusted_proxies,
             live_requests_per_minute: options.live_requests_per_minute,
+            api_key_prefix: options.api_key_prefix,
         },
         hosts: Hosts::production(),
         clock: Clock::system(),
@@ -242,10 +248,10 @@ pub(crate) async fn stop_signal() -> anyhow::Result<()> {
 }
 
 /// Lines for people on a terminal, JSON for machines elsewhere. `RUST_LOG` chooses what.
-pub fn log_to_stderr() {
+pub fn log_to_stderr(usually: &str) {
     use std::io::IsTerminal;
     use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usually));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed =
         if std::io::stderr().is_terminal() { builder.with_target(false).try_init() } else { builder.json().try_init() };

@@ -12,15 +12,19 @@ use axum::{
     routing::get,
 };
 use db::SystemTask;
+use hyper::server::conn::http1;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use kit::{App, Code, Problem, request_id};
+use kit::{App, Code, Problem, rate_limit, request_id};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 use tower::Service;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -31,6 +35,8 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// Longer than the longest upstream read, so that its own problem is told.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Open connections at once; each costs a file descriptor and some memory.
+const CONNECTIONS: usize = 10_000;
 /// How long open requests may go on once the program is asked to stop.
 const DRAIN: Duration = Duration::from_secs(35);
 
@@ -46,11 +52,11 @@ pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
     let (slices, document) = assembly::routes();
     let paths = Arc::new(Paths::of(&document));
     let document = Arc::new(document);
-    let served = document.clone();
+    let prepared = axum::body::Bytes::from(serde_json::to_vec(document.as_ref()).unwrap_or_default());
     let router = slices
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .route("/openapi.json", get(move || async move { Json(served.as_ref().clone()) }))
+        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], prepared) }))
         .merge(pages::routes(document))
         .fallback(|| async {
             Problem::new(Code::NotFound, "There is nothing at this address. The API is described at /docs.")
@@ -66,6 +72,7 @@ pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
     let is_https = app.config.is_https();
     let inner = router
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn(rate_limit::layer))
         .layer(CatchPanicLayer::custom(|_| {
             metrics::counter!("entrepot_panics_total").increment(1);
             Problem::internal(&"a handler panicked").into_response()
@@ -200,9 +207,11 @@ async fn secure_headers(is_https: bool, request: Request, next: Next) -> Respons
 
 /// Serves until `stop` changes, then lets open requests end.
 pub async fn serve(listener: TcpListener, service: Endpoint, mut stop: watch::Receiver<bool>) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
+    // HTTP/1.1 only: a proxy in front speaks HTTP/2 with browsers, and this way the time limit for headers runs from the
+    // first moment of a connection.
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {
         let (stream, peer) = tokio::select! {
@@ -221,10 +230,15 @@ pub async fn serve(listener: TcpListener, service: Endpoint, mut stop: watch::Re
             tracing::debug!(%error, "a connection closed as it opened");
         }
         let service = WithPeer { inner: service.clone(), peer };
-        let connection =
-            builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = graceful.watch(connection.into_owned());
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            // Closing it at once costs the least; a balancer tries another node.
+            metrics::counter!("entrepot_connections_refused_total").increment(1);
+            continue;
+        };
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = graceful.watch(connection);
         tokio::spawn(async move {
+            let _place = place;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }

@@ -1,6 +1,6 @@
 //! From settings to a running program: the keys, the database, the outside, the app.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use connector::http::{Hosts, Http, HttpOptions};
@@ -54,6 +54,12 @@ impl Program {
     /// With what is wrong and what to do about it.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         let Settings { data_dir, master_key, logins, pools, config, hosts, clock } = settings;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            // PostgreSQL runs as another user under root and must get through; what lies in it has modes of its own.
+            .mode(0o711)
+            .create(&data_dir)
+            .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
         let (logins, cluster) = match logins {
             Some(logins) => (logins, None),
             None => {
@@ -63,7 +69,7 @@ impl Program {
         };
         Db::migrate(&logins.owner).await.context("the database could not be brought up to date")?;
         let db = Db::connect(&logins, &pools).await?;
-        db.maintain_partitions(clock.now()).await?;
+        make_partitions(&db, &clock).await?;
         let store = DirectoryKeyStore::open(data_dir.join("keys")).await?;
         let keyring = Arc::new(Keyring::new(master_key, Arc::new(store), clock.clone()));
         refuse_foreign_keys(&db, &keyring).await?;
@@ -125,6 +131,20 @@ async fn refuse_foreign_keys(db: &Db, keyring: &Keyring) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The first partitions, without which nothing can be written. A backup that holds a lock is waited for a little.
+async fn make_partitions(db: &Db, clock: &Clock) -> anyhow::Result<()> {
+    let mut tries = 0;
+    loop {
+        match db.maintain_partitions(clock.now()).await {
+            Err(db::DbError::Unavailable) if tries < 5 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            done => return done.context("the partitions of the logs could not be made"),
+        }
+    }
+}
+
 /// Makes the next partitions, and drops those past their retention, twice a day.
 async fn keep_partitions(db: Db, clock: Clock) {
     let mut tick = tokio::time::interval(Duration::from_secs(12 * 60 * 60));
@@ -137,12 +157,22 @@ async fn keep_partitions(db: Db, clock: Clock) {
     }
 }
 
+/// Histograms grow until somebody looks at them, or this does.
+async fn keep_metrics(metrics: metrics_exporter_prometheus::PrometheusHandle) {
+    let mut tick = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tick.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
 /// A served program.
 pub struct Served {
     pub program: Program,
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
+    upkeep: Option<JoinHandle<()>>,
 }
 
 impl Served {
@@ -156,9 +186,10 @@ impl Served {
         metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
+        let upkeep = metrics.clone().map(|metrics| tokio::spawn(keep_metrics(metrics)));
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::serve(listener, server::service(&program.app, metrics), stopped));
-        Ok(Self { program, address, stop, server })
+        Ok(Self { program, address, stop, server, upkeep })
     }
 
     /// Lets open requests end, then stops the program.
@@ -167,6 +198,9 @@ impl Served {
     /// When the embedded database cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
+        if let Some(upkeep) = self.upkeep {
+            upkeep.abort();
+        }
         self.server.await.context("the server ended badly")?;
         self.program.stop().await
     }

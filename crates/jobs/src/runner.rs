@@ -47,6 +47,8 @@ impl Default for Limits {
     }
 }
 
+/// How often a claim that met another one is repeated at once.
+const CLAIM_TRIES: u32 = 5;
 /// How many jobs are made ready with one statement.
 const WAKE_BATCH: u64 = 1_000;
 
@@ -242,7 +244,7 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
             limit: i64::try_from(limit).unwrap_or(i64::MAX),
             lease_until: self.clock.now() + self.limits.lease,
         };
-        loop {
+        for _ in 0..CLAIM_TRIES {
             let mut tx = self.db.system(SystemTask::ClaimJobs).await?;
             match store::claim(&mut tx, &wanted).await {
                 Ok(claimed) => {
@@ -256,6 +258,8 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
                 Err(error) => return Err(error),
             }
         }
+        tracing::info!("other nodes claim the same ordering keys; looking again later");
+        Ok(vec![])
     }
 
     async fn release(&self, leases: &[Arc<Lease>]) -> Result<(), DbError> {

@@ -1,6 +1,6 @@
 //! The state that every handler and job shares.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use axum::http::request::Parts;
@@ -21,8 +21,9 @@ pub struct Config {
     pub apps: Vec<(String, AppCredentials)>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Requests a minute that a key or a session may make to the live API.
+    /// Requests a minute that an API key may make, and a session to the live API.
     pub live_requests_per_minute: u32,
+    pub api_key_prefix: ApiKeyPrefix,
 }
 
 impl Config {
@@ -33,6 +34,43 @@ impl Config {
 
     pub fn app_credentials(&self, provider: &str) -> Option<&AppCredentials> {
         self.apps.iter().find(|(key, _)| key == provider).map(|(_, app)| app)
+    }
+}
+
+/// How the API keys of this installation begin, so that people and secret scanners know them. Keys with another prefix are not
+/// keys here: choose it before the first key is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyPrefix(Arc<str>);
+
+/// The prefix is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a prefix of API keys has 3 to 24 of a-z, 0-9 and _, ends with _, and does not begin with entrepot_, as sessions do"
+)]
+pub struct NotAPrefix;
+
+impl ApiKeyPrefix {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for ApiKeyPrefix {
+    /// Seed document 002's.
+    fn default() -> Self {
+        Self("api_shopcall_".into())
+    }
+}
+
+impl FromStr for ApiKeyPrefix {
+    type Err = NotAPrefix;
+
+    fn from_str(text: &str) -> Result<Self, NotAPrefix> {
+        let is_prefix = (3..=24).contains(&text.len())
+            && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+            && text.ends_with('_')
+            && !text.starts_with("entrepot_");
+        if is_prefix { Ok(Self(text.into())) } else { Err(NotAPrefix) }
     }
 }
 
@@ -112,8 +150,37 @@ pub trait Authenticate: Send + Sync {
 pub struct Identity {
     pub actor: Actor,
     pub user: UserId,
-    /// A key belongs to one organization; a session chooses with each request.
+    /// The organization that a key belongs to; a session chooses one with each request.
     pub organization: Option<OrganizationId>,
     /// The stores that a key is limited to.
     pub stores: Option<Arc<[ConnectionId]>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_of_api_keys_is_plain_and_unlike_a_session() {
+        for good in ["ab_", "api_shopcall_", "shop24_live_", &format!("{}_", "a".repeat(23))] {
+            assert_eq!(good.parse::<ApiKeyPrefix>().unwrap().as_str(), good);
+        }
+        let long = format!("{}_", "a".repeat(24));
+        for bad in [
+            "",
+            "_",
+            "a_",
+            "abc",
+            "Api_",
+            "api-",
+            "a b_",
+            "é_é_",
+            "entrepot_",
+            "entrepot_session_",
+            "entrepot_key_",
+            &long,
+        ] {
+            assert_eq!(bad.parse::<ApiKeyPrefix>(), Err(NotAPrefix), "{bad}");
+        }
+    }
 }

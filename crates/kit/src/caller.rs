@@ -5,12 +5,25 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use kernel::{Actor, ConnectionId, OrganizationId, Permission, TenantScope};
+use kernel::{Actor, ApiKeyId, ConnectionId, OrganizationId, Permission, Principal, TenantScope};
 
-use crate::{App, Code, Problem, app::Identity};
+use crate::{App, Code, Problem, app::Identity, rate_limit};
 
 /// The header that names the organization.
 pub const ORGANIZATION_HEADER: &str = "entrepot-organization";
+
+/// Who calls. A key's request is taken from its minute.
+async fn identify(parts: &Parts, app: &App) -> Result<Identity, Problem> {
+    let identity = app.authenticate.identify(app, parts).await?;
+    if let (Actor::Key { key, .. }, Some(organization)) = (identity.actor, identity.organization) {
+        rate_limit::count(app, parts, organization, key).await?;
+    }
+    Ok(identity)
+}
+
+async fn principal(parts: &Parts, app: &App, identity: &Identity) -> Result<Principal, Problem> {
+    app.authenticate.principal(app, identity, named_organization(parts)?).await
+}
 
 /// A caller who may do `P`, and the scope to do it in.
 pub struct Authorized<P: Permission> {
@@ -39,10 +52,8 @@ impl<P: Permission> FromRequestParts<App> for Authorized<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let identity = app.authenticate.identify(app, parts).await?;
-        let organization = named_organization(parts)?;
-        let principal = app.authenticate.principal(app, &identity, organization).await?;
-        let scope = principal.allow::<P>()?;
+        let identity = identify(parts, app).await?;
+        let scope = principal(parts, app, &identity).await?.allow::<P>()?;
         Ok(Self { scope, stores: identity.stores, permission: PhantomData })
     }
 }
@@ -50,19 +61,42 @@ impl<P: Permission> FromRequestParts<App> for Authorized<P> {
 /// A person with a session, whatever their organizations.
 pub struct SignedIn {
     pub identity: Identity,
-    /// The organization that the request names, if any.
-    pub organization: Option<OrganizationId>,
 }
 
 impl FromRequestParts<App> for SignedIn {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let identity = app.authenticate.identify(app, parts).await?;
+        let identity = identify(parts, app).await?;
         if !matches!(identity.actor, Actor::Person { .. }) {
             return Err(Problem::new(Code::Forbidden, "This is for people with a session, not for API keys."));
         }
-        Ok(Self { identity, organization: named_organization(parts)? })
+        Ok(Self { identity })
+    }
+}
+
+/// A program with an API key, whatever the key may do.
+pub struct AnyKey {
+    pub key: ApiKeyId,
+    pub identity: Identity,
+    /// What the key may do now: its scopes ∩ its creator's rights.
+    pub principal: Principal,
+}
+
+impl FromRequestParts<App> for AnyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let identity = identify(parts, app).await?;
+        let Actor::Key { key, .. } = identity.actor else {
+            return Err(Problem::new(
+                Code::InvalidRequest,
+                "This tells an API key about itself, and you sent a session. Send the key as Authorization: Bearer; \
+                 GET /api/me is about you.",
+            ));
+        };
+        let principal = principal(parts, app, &identity).await?;
+        Ok(Self { key, identity, principal })
     }
 }
 
@@ -87,7 +121,8 @@ fn named_organization(parts: &Parts) -> Result<Option<OrganizationId>, Problem> 
         .ok_or_else(|| Problem::invalid("Entrepot-Organization", "must be the id of an organization"))
 }
 
-/// A caller who asks for `P`, whether or not they may: for handlers that write down refusals too.
+/// A caller who asks for `P`, whether or not they may: for handlers that write down refusals too. The request is not taken
+/// from anybody's minute: the handler takes it (`RateLimit::take`), so that it can write down that refusal as well.
 pub enum Attempted<P: Permission> {
     Authorized(Authorized<P>),
     Refused { actor: Actor, organization: OrganizationId, problem: Problem },
@@ -98,8 +133,7 @@ impl<P: Permission> FromRequestParts<App> for Attempted<P> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let identity = app.authenticate.identify(app, parts).await?;
-        let organization = named_organization(parts)?;
-        let principal = app.authenticate.principal(app, &identity, organization).await?;
+        let principal = principal(parts, app, &identity).await?;
         Ok(match principal.allow::<P>() {
             Ok(scope) => Self::Authorized(Authorized { scope, stores: identity.stores, permission: PhantomData }),
             Err(denied) => Self::Refused {

@@ -87,6 +87,23 @@ fn describe(error: &serde_json::Error) -> String {
     }
 }
 
+/// A short text of a person's, such as a name: trimmed, of 1 to `max` characters, on one line.
+///
+/// PostgreSQL takes no NUL in a text, and nothing that shows the text expects any other control character.
+///
+/// # Errors
+/// [`Code::InvalidRequest`] at `pointer`.
+pub fn text(pointer: &str, value: &str, max: usize) -> Result<String, Problem> {
+    let value = value.trim();
+    if value.is_empty() || value.chars().count() > max || value.chars().any(char::is_control) {
+        return Err(Problem::invalid(
+            pointer,
+            format!("must have 1 to {max} characters, none of them a control character"),
+        ));
+    }
+    Ok(value.to_owned())
+}
+
 /// The query string.
 pub struct Query<T>(pub T);
 
@@ -145,5 +162,26 @@ pub enum Patch<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_trimmed_and_counted_in_characters() {
+        assert_eq!(text("/name", " \t Kávé & Bolt\n", 11).unwrap(), "Kávé & Bolt");
+        assert_eq!(text("/name", &"é".repeat(200), 200).unwrap().chars().count(), 200);
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_kept_or_shown_is_refused_with_its_place() {
+        let long = "é".repeat(201);
+        for refused in ["", "  ", "\u{0}", "a\u{0}b", "two\nlines", "\u{7f}x", "\u{9b}x", &long] {
+            let problem = text("/name", refused, 200).unwrap_err();
+            assert_eq!(problem.code(), Code::InvalidRequest, "{refused:?}");
+            assert!(problem.detail().starts_with("/name: "), "{}", problem.detail());
+        }
     }
 }

@@ -23,7 +23,7 @@ pub mod single_flight;
 pub mod trail;
 pub mod vault;
 
-pub use app::{App, Config};
+pub use app::{ApiKeyPrefix, App, Config};
 pub use caller::{Authorized, Public, SignedIn};
 pub use problem::{Code, Problem};
 

@@ -1,10 +1,12 @@
-//! Cursor pages of our own records, newest first.
+//! Cursor pages of our own records, newest first. A cursor is the last id, sealed: nobody can read, change or lend it.
 
+use kernel::{OrganizationId, TenantScope};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::{Code, Problem};
+use crate::{App, Code, Problem, vault::TokenSealer};
 
 pub const DEFAULT_LIMIT: u16 = 25;
 pub const MAX_LIMIT: u16 = 100;
@@ -28,6 +30,8 @@ pub struct Window {
     /// One more than the page, to know whether there is another.
     pub fetch: i64,
     limit: usize,
+    organization: OrganizationId,
+    list: [u8; 32],
 }
 
 /// The limit of a page.
@@ -43,18 +47,31 @@ pub fn limit(asked: Option<u16>) -> Result<u16, Problem> {
 }
 
 impl PageQuery {
+    /// The window of a list of the scope's organization. A cursor continues the list of this name with these filters, in
+    /// this organization, for a day; filters are whatever narrows the list besides the page, `()` for nothing.
+    ///
     /// # Errors
-    /// When the limit is out of range or the cursor is not one of ours.
-    pub fn window(&self) -> Result<Window, Problem> {
+    /// [`Code::InvalidRequest`] when the limit is out of range, [`Code::InvalidCursor`] when the cursor is not of this list.
+    pub fn window(
+        &self,
+        app: &App,
+        scope: &TenantScope,
+        list: &'static str,
+        filters: impl Serialize,
+    ) -> Result<Window, Problem> {
         let limit = usize::from(limit(self.limit)?);
-        let before = match &self.cursor {
-            None => Uuid::max(),
-            // An id of a row that the caller has seen; it selects inside their own organization only.
-            Some(cursor) => Uuid::try_parse(cursor).map_err(|_| {
-                Problem::new(Code::InvalidCursor, "Take the cursor from next_cursor of the page before.")
-            })?,
+        let filters = serde_json::to_vec(&(list, filters)).map_err(|error| Problem::internal(&error))?;
+        let mut window = Window {
+            before: Uuid::max(),
+            fetch: i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
+            limit,
+            organization: scope.organization(),
+            list: Sha256::digest(filters).into(),
         };
-        Ok(Window { before, fetch: i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1), limit })
+        if let Some(cursor) = &self.cursor {
+            window.before = window.open(app, cursor)?;
+        }
+        Ok(window)
     }
 }
 
@@ -68,11 +85,34 @@ pub struct Page<T> {
 
 impl Window {
     /// Cuts what was fetched to the page.
-    pub fn page<R, T>(self, mut rows: Vec<R>, id: impl Fn(&R) -> Uuid, view: impl FnMut(R) -> T) -> Page<T> {
+    pub fn page<R, T>(self, app: &App, mut rows: Vec<R>, id: impl Fn(&R) -> Uuid, view: impl FnMut(R) -> T) -> Page<T> {
         let next_cursor = (rows.len() > self.limit).then(|| {
             rows.truncate(self.limit);
-            rows.last().map(|row| id(row).to_string())
+            rows.last().map(|row| self.seal(app, id(row)))
         });
         Page { data: rows.into_iter().map(view).collect(), next_cursor: next_cursor.flatten() }
     }
+
+    fn seal(&self, app: &App, last: Uuid) -> String {
+        let bound = (self.organization.uuid().into_bytes(), self.list);
+        sealer(app)
+            .seal(&[("organization", &bound.0), ("list", &bound.1)], last.as_bytes(), app.clock.now())
+            .unwrap_or_else(|_| unreachable!("an id is shorter than what a token carries"))
+    }
+
+    fn open(&self, app: &App, cursor: &str) -> Result<Uuid, Problem> {
+        let bound = (self.organization.uuid().into_bytes(), self.list);
+        let invalid = |detail: String| {
+            let advice = "Take next_cursor of the page before, and keep the filters as they were.";
+            Problem::new(Code::InvalidCursor, format!("{detail}. {advice}"))
+        };
+        let id = sealer(app)
+            .open(cursor, &[("organization", &bound.0), ("list", &bound.1)], app.clock.now())
+            .map_err(|error| invalid(error.to_string()))?;
+        Uuid::from_slice(&id).map_err(|_| invalid("The cursor holds no id".to_owned()))
+    }
+}
+
+fn sealer(app: &App) -> TokenSealer {
+    TokenSealer::new(&app.keyring, "page cursors", TokenSealer::DAY)
 }

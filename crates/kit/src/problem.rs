@@ -81,7 +81,7 @@ codes! {
 }
 
 /// A failure on its way to the caller.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
@@ -97,6 +97,8 @@ pub struct ProblemBody {
     /// Stable, and the address of a page about it.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The end of `type`: the stable word to decide by.
+    pub code: &'static str,
     pub title: &'static str,
     pub status: u16,
     /// What a person can act on.
@@ -203,6 +205,7 @@ impl IntoResponse for Problem {
         let status = self.code.status();
         let body = ProblemBody {
             kind: format!("/docs/errors/{}", self.code.as_str()),
+            code: self.code.as_str(),
             title: self.code.title(),
             status: status.as_u16(),
             detail: self.detail.into_owned(),

@@ -1,6 +1,11 @@
 //! One id per request, in every log line, problem and trail that the request leaves.
 
-use axum::{extract::Request, http::HeaderValue, middleware::Next, response::Response};
+use axum::{
+    extract::{MatchedPath, Request},
+    http::HeaderValue,
+    middleware::Next,
+    response::Response,
+};
 use tracing::Instrument;
 
 pub const HEADER: &str = "x-request-id";
@@ -14,17 +19,27 @@ pub fn current() -> Option<String> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// Takes a well-formed id from a proxy in front, or makes one, and gives it back in the answer.
+/// Runs work of this request in a task of its own, which goes on when the caller has gone away.
+///
+/// # Errors
+/// When the work panicked.
+pub async fn spawn<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    let span = tracing::Span::current();
+    match current() {
+        Some(id) => tokio::spawn(CURRENT.scope(id, work).instrument(span)).await,
+        None => tokio::spawn(work.instrument(span)).await,
+    }
+}
+
+/// Makes an id and gives it back in the answer. One that a caller sends is not taken: it would be kept for years in the
+/// audit log, and could say anything.
 pub async fn layer(request: Request, next: Next) -> Response {
-    let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
-    let id = match given {
-        // Bounded and plain, since it goes into logs.
-        Some(id) if (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
-            id.to_owned()
-        }
-        _ => kernel::random::token(),
-    };
-    let span = tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
+    let id = kernel::random::token();
+    // The route and not the path: what stands in place of an id may be anything, also a person's e-mail.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
     let header = HeaderValue::from_str(&id);
     let mut response = CURRENT.scope(id, next.run(request).instrument(span)).await;
     if let Ok(header) = header {

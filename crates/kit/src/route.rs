@@ -6,15 +6,18 @@
 use axum::handler::Handler;
 use kernel::{Action, Permission, Resource};
 use utoipa::openapi::{
-    ContentBuilder, Ref, RefOr, ResponseBuilder,
+    ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
     extensions::ExtensionsBuilder,
     path::{Operation, Paths},
-    schema::Schema,
+    schema::{Schema, Type},
     security::SecurityRequirement,
 };
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use crate::{App, Authorized, Public, SignedIn, caller::Attempted};
+use crate::{
+    App, Authorized, Public, SignedIn,
+    caller::{AnyKey, Attempted},
+};
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub enum Caller {
     Anybody,
     /// A person with a session.
     Person,
+    /// A program with an API key.
+    Key,
     /// A person or a key with this permission.
     Holder(Resource, Action),
 }
@@ -39,6 +44,9 @@ impl<P: Permission> FirstArgument for Attempted<P> {
 }
 impl FirstArgument for SignedIn {
     const CALLER: Caller = Caller::Person;
+}
+impl FirstArgument for AnyKey {
+    const CALLER: Caller = Caller::Key;
 }
 impl FirstArgument for Public {
     const CALLER: Caller = Caller::Anybody;
@@ -90,6 +98,7 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
         let extension = match caller {
             Caller::Anybody => "public".to_owned(),
             Caller::Person => "person".to_owned(),
+            Caller::Key => "key".to_owned(),
             Caller::Holder(resource, action) => format!("{resource}:{action}"),
         };
         operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", extension).build());
@@ -98,16 +107,26 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
         if caller == Caller::Anybody {
             operation.security = Some(vec![SecurityRequirement::default()]);
         } else {
-            operation.security = Some(vec![
-                SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []),
-                SecurityRequirement::new::<_, [&str; 0], &str>("session", []),
-            ]);
+            let mut schemes = vec![SecurityRequirement::new::<_, [&str; 0], &str>("bearer", [])];
+            if caller != Caller::Key {
+                schemes.push(SecurityRequirement::new::<_, [&str; 0], &str>("session", []));
+            }
+            operation.security = Some(schemes);
             answers.push(("401", "Nobody is known by these credentials"));
             answers.push(("403", "The caller lacks the permission, or the CSRF header"));
             answers.push(("404", "Not there, or not yours"));
+            answers.push(("429", "The key's minute is used up"));
         }
         for (status, description) in answers {
-            operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(description));
+            let answer = || ResponseBuilder::new().description(description).build().into();
+            operation.responses.responses.entry(status.to_owned()).or_insert_with(answer);
+        }
+        for (status, answer) in &mut operation.responses.responses {
+            if let RefOr::T(answer) = answer
+                && status.as_str() >= "400"
+            {
+                describe_failure(status, answer);
+            }
         }
     }
     (schemas, paths, router)
@@ -119,8 +138,17 @@ fn operations(paths: &mut Paths) -> impl Iterator<Item = &mut Operation> {
     })
 }
 
-/// A failed answer, for the document.
-fn problem(description: &str) -> RefOr<utoipa::openapi::Response> {
-    let content = ContentBuilder::new().schema(Some(RefOr::<Schema>::Ref(Ref::from_schema_name("Problem")))).build();
-    ResponseBuilder::new().description(description).content("application/problem+json", content).build().into()
+/// A failed answer is a problem, and says when to come back where that helps.
+fn describe_failure(status: &str, answer: &mut Response) {
+    if answer.content.is_empty() {
+        let problem = RefOr::<Schema>::Ref(Ref::from_schema_name("Problem"));
+        let content = ContentBuilder::new().schema(Some(problem)).build();
+        answer.content.insert("application/problem+json".to_owned(), content.into());
+    }
+    if matches!(status, "429" | "503") {
+        let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+        let header =
+            HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds until it is worth coming back"));
+        answer.headers.insert("Retry-After".to_owned(), header.build().into());
+    }
 }

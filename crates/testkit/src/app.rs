@@ -15,7 +15,7 @@ use entrepot::{
 };
 use kernel::{Clock, Secret};
 use kit::{
-    App, Config,
+    ApiKeyPrefix, App, Config,
     vault::{MASTER_KEY, MasterKey},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -38,13 +38,18 @@ pub const SHOPIFY_CLIENT_ID: &str = "testkit-client-id";
 #[derive(Clone, Debug)]
 pub struct Options {
     pub live_requests_per_minute: u32,
+    pub api_key_prefix: ApiKeyPrefix,
     /// How much data each simulated shop has.
     pub size: world::Size,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { live_requests_per_minute: 100, size: world::Size { people: 20, products: 12, orders: 60 } }
+        Self {
+            live_requests_per_minute: 100,
+            api_key_prefix: ApiKeyPrefix::default(),
+            size: world::Size { people: 20, products: 12, orders: 60 },
+        }
     }
 }
 
@@ -262,6 +267,7 @@ fn settings(installation: &Installation) -> Settings {
             apps: vec![("shopify".to_owned(), credentials)],
             trusted_proxies: vec![],
             live_requests_per_minute: options.live_requests_per_minute,
+            api_key_prefix: options.api_key_prefix.clone(),
         },
         hosts: Hosts::sandbox(Some(sandbox.ca_certificate_der()), routes, links.into()).expect("the sandbox's hosts"),
         clock: clock.clone(),

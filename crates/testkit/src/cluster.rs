@@ -41,8 +41,14 @@ pub fn cluster() -> &'static Cluster {
 async fn start() -> Cluster {
     let folder = scratch();
     // Two nodes a test, and as many tests at once as there are cores.
-    let settings =
-        [("shared_buffers", "64MB"), ("max_connections", "400"), ("max_wal_size", "512MB"), ("min_wal_size", "32MB")];
+    let settings = [
+        ("shared_buffers", "64MB"),
+        ("max_connections", "400"),
+        ("max_wal_size", "512MB"),
+        ("min_wal_size", "32MB"),
+        // What was written is to be found again.
+        ("wal_compression", "off"),
+    ];
     let extra_settings = settings.map(|(name, value)| (name.into(), value.into())).into();
     let options = ClusterOptions { extra_settings, ..ClusterOptions::new(folder.join("postgres")) };
     let cluster = Cluster::start(options).await.expect("PostgreSQL starts");

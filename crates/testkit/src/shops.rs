@@ -8,6 +8,17 @@ use uuid::Uuid;
 
 use crate::{Answer, Member, app::PUBLIC_URL};
 
+/// A consent that was given.
+pub struct Consent {
+    /// Of our callback.
+    pub answer: Answer,
+    /// The sealed pairing, the state and the code: each good for one use.
+    pub secrets: Vec<String>,
+    /// Where the platform sent the browser back to.
+    pub back: String,
+    pub cookies: String,
+}
+
 impl Member {
     /// Pastes the keys of a simulated WooCommerce shop; the store's id.
     pub async fn connect_woocommerce(&self, host: &str) -> Uuid {
@@ -29,15 +40,14 @@ impl Member {
 
     /// Walks through Shopify's install and consent pages, as a browser does; the store's id.
     pub async fn connect_shopify(&self, handle: &str) -> Uuid {
-        let (answer, cookies) = self.consent_to(handle, json!({})).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{} {cookies}", answer.text());
+        let answer = self.consent_to(handle, json!({})).await.answer.expect(StatusCode::SEE_OTHER);
         let back = Url::parse(answer.header("location")).expect("an address");
         let id = back.query_pairs().find(|(name, _)| name == "connected").map(|(_, id)| id.into_owned());
         id.and_then(|id| id.parse().ok()).expect("a store's id")
     }
 
-    /// The whole way to the consent and back: the answer of our callback, and the cookies that were sent.
-    pub async fn consent_to(&self, handle: &str, form: Value) -> (Answer, String) {
+    /// The whole way to the consent and back.
+    pub async fn consent_to(&self, handle: &str, form: Value) -> Consent {
         let started = self.post("/api/oauth/shopify/start", form).await.expect(StatusCode::OK);
         let pairing = started.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
         let cookies = format!("{pairing}; __Host-entrepot_session={}", self.bearer.as_deref().unwrap_or_default());
@@ -57,7 +67,19 @@ impl Member {
         let mut decide = consent.clone();
         decide.set_query(None);
         let back = browse(Method::POST, &decide, Some(form)).await.expect(StatusCode::FOUND);
-        (self.follow(&back, &cookies).await, cookies)
+        let answer = self.follow(&back, &cookies).await;
+        let pairing = pairing.split('=').nth(1).unwrap_or_default().to_owned();
+        let location = Url::parse(back.header("location")).expect("an address");
+        let parameter = |wanted: &str| {
+            let found = location.query_pairs().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.into_owned()).unwrap_or_default()
+        };
+        Consent {
+            answer,
+            secrets: vec![pairing, parameter("state"), parameter("code")],
+            back: back.header("location").into(),
+            cookies,
+        }
     }
 
     /// Follows a redirect to ourselves, with the cookies of the browser.

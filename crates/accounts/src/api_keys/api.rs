@@ -1,14 +1,21 @@
 use axum::{Json as Body, extract::State, http::StatusCode};
 use chrono::{DateTime, Duration, Utc};
-use kit::{App, Authorized, Problem, Router, input::Json, route};
+use db::SystemTask;
+use kit::{
+    App, Authorized, Problem, Router,
+    caller::AnyKey,
+    input::{self, Json, Query},
+    page::{Page, PageQuery},
+    route,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    CreatedKey,
+    CreatedKey, EXPIRED,
     model::{KeyPermissions, NewKey},
-    store::KeyRow,
+    store::{self, KeyRow},
 };
 
 kernel::permissions! {
@@ -21,7 +28,12 @@ kernel::permissions! {
 const DEFAULT_DAYS: u16 = 365;
 
 pub fn routes() -> Router {
-    Router::new().routes(route!(create)).routes(route!(list)).routes(route!(revoke)).routes(route!(rotate))
+    Router::new()
+        .routes(route!(create))
+        .routes(route!(list))
+        .routes(route!(own))
+        .routes(route!(revoke))
+        .routes(route!(rotate))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -86,11 +98,6 @@ struct CreatedKeyView {
     key: ApiKeyView,
 }
 
-#[derive(Serialize, ToSchema)]
-struct ApiKeyList {
-    data: Vec<ApiKeyView>,
-}
-
 /// Create an API key
 #[utoipa::path(post, path = "/api-key-management/create", tag = "api keys", request_body = CreateKey, responses(
     (status = 201, description = "The key, shown this once", body = CreatedKeyView),
@@ -101,10 +108,7 @@ async fn create(
     State(app): State<App>,
     Json(form): Json<CreateKey>,
 ) -> Result<(StatusCode, Body<CreatedKeyView>), Problem> {
-    let name = form.name.trim().to_owned();
-    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-        return Err(Problem::invalid("/name", "must have 1 to 100 characters"));
-    }
+    let name = input::text("/name", &form.name, 100)?;
     let days = form.expires_in_days.unwrap_or(DEFAULT_DAYS);
     if !(1..=DEFAULT_DAYS).contains(&days) {
         return Err(Problem::invalid("/expires_in_days", "must be 1 to 365"));
@@ -121,15 +125,60 @@ async fn create(
         allowed_origins,
     };
     let created = super::create(&app, &caller.scope, new).await?;
-    Ok((StatusCode::CREATED, Body(created.into())))
+    Ok((StatusCode::CREATED, Body(created_view(&app, created))))
 }
 
 /// The organization's API keys, newest first
-#[utoipa::path(get, path = "/api-key-management/list", tag = "api keys",
-    responses((status = 200, description = "The keys, without their secrets", body = ApiKeyList)))]
-async fn list(caller: Authorized<ReadApiKeys>, State(app): State<App>) -> Result<Body<ApiKeyList>, Problem> {
-    let rows = super::list(&app, &caller.scope).await?;
-    Ok(Body(ApiKeyList { data: rows.into_iter().map(ApiKeyView::from).collect() }))
+#[utoipa::path(get, path = "/api-key-management/list", tag = "api keys", params(PageQuery),
+    responses((status = 200, description = "A page of keys, without their secrets", body = Page<ApiKeyView>)))]
+async fn list(
+    caller: Authorized<ReadApiKeys>,
+    State(app): State<App>,
+    Query(query): Query<PageQuery>,
+) -> Result<Body<Page<ApiKeyView>>, Problem> {
+    let window = query.window(&app, &caller.scope, "api keys", ())?;
+    let mut tx = app.db.tenant(&caller.scope).await?;
+    let rows = store::newest(&mut tx, window).await?;
+    tx.commit().await?;
+    Ok(Body(window.page(&app, rows, |row| row.id.uuid(), |row| view(&app, row))))
+}
+
+/// A key, as the program that has it may know it.
+#[derive(Serialize, ToSchema)]
+struct OwnKey {
+    key_id: Uuid,
+    name: String,
+    organization_id: Uuid,
+    organization_name: String,
+    permissions: KeyPermissions,
+    /// What the key may do now, as `resource:action`: its permissions as far as its creator has them too.
+    scopes: Vec<String>,
+    /// The stores that the key reaches; null for all of the organization.
+    stores: Option<Vec<Uuid>>,
+    expires_at: DateTime<Utc>,
+    /// Requests that the key may make in a minute.
+    limit_per_minute: u32,
+}
+
+/// What the key that calls is and may do: whether a key works
+#[utoipa::path(get, path = "/api-key-management/self", tag = "api keys",
+    responses((status = 200, description = "The key of this request", body = OwnKey)))]
+async fn own(caller: AnyKey, State(app): State<App>) -> Result<Body<OwnKey>, Problem> {
+    let mut tx = app.db.system(SystemTask::Authenticate).await?;
+    let row = store::own_key(&mut tx, caller.key).await?.ok_or_else(Problem::not_found)?;
+    tx.rollback().await?;
+    let scopes = caller.principal.permissions().iter().map(|(resource, action)| format!("{resource}:{action}"));
+    Ok(Body(OwnKey {
+        key_id: caller.key.uuid(),
+        name: row.key_name,
+        organization_id: caller.principal.organization().uuid(),
+        organization_name: row.organization_name,
+        permissions: row.permissions.0,
+        scopes: scopes.collect(),
+        stores: caller.identity.stores.map(|stores| stores.iter().map(|store| store.uuid()).collect()),
+        expires_at: row.expires_at,
+        limit_per_minute: app.config.live_requests_per_minute,
+    }))
 }
 
 /// Revoke an API key
@@ -140,7 +189,8 @@ async fn revoke(
     State(app): State<App>,
     Json(form): Json<NameKey>,
 ) -> Result<Body<ApiKeyView>, Problem> {
-    Ok(Body(super::revoke(&app, &caller.scope, form.key_id.into()).await?.into()))
+    let row = super::revoke(&app, &caller.scope, form.key_id.into()).await?;
+    Ok(Body(view(&app, row)))
 }
 
 /// Replace an API key
@@ -159,7 +209,7 @@ async fn rotate(
     }
     let overlap = Duration::hours(i64::from(hours));
     let created = super::rotate(&app, &caller.scope, form.key_id.into(), overlap).await?;
-    Ok((StatusCode::CREATED, Body(created.into())))
+    Ok((StatusCode::CREATED, Body(created_view(&app, created))))
 }
 
 /// Origins as browsers send them (RFC 6454): scheme, host and port, nothing after.
@@ -183,28 +233,25 @@ fn origins(given: Vec<String>) -> Result<Vec<String>, Problem> {
     given.into_iter().enumerate().map(origin).collect()
 }
 
-impl From<KeyRow> for ApiKeyView {
-    fn from(row: KeyRow) -> Self {
-        Self {
-            key_id: row.id.uuid(),
-            name: row.key_name,
-            prefix: format!("{}{}", super::model::PREFIX, row.lookup),
-            user_id: row.user_id.uuid(),
-            permissions: row.permissions,
-            stores: row.stores,
-            allowed_origins: row.allowed_origins,
-            state: row.state,
-            state_reason: row.state_reason,
-            last_used_at: row.last_used_at,
-            expires_at: row.expires_at,
-            rotated_from: row.rotated_from,
-            created_at: row.created_at,
-        }
+fn view(app: &App, row: KeyRow) -> ApiKeyView {
+    let state = row.state_at(app.clock.now()).to_owned();
+    ApiKeyView {
+        key_id: row.id.uuid(),
+        name: row.key_name,
+        prefix: format!("{}{}", app.config.api_key_prefix.as_str(), row.lookup),
+        user_id: row.user_id.uuid(),
+        permissions: row.permissions.0,
+        stores: row.stores,
+        allowed_origins: row.allowed_origins,
+        state_reason: if state == row.state { row.state_reason } else { Some(EXPIRED.to_owned()) },
+        state,
+        last_used_at: row.last_used_at,
+        expires_at: row.expires_at,
+        rotated_from: row.rotated_from,
+        created_at: row.created_at,
     }
 }
 
-impl From<CreatedKey> for CreatedKeyView {
-    fn from(created: CreatedKey) -> Self {
-        Self { api_key: created.text.expose().to_owned(), key: created.row.into() }
-    }
+fn created_view(app: &App, created: CreatedKey) -> CreatedKeyView {
+    CreatedKeyView { api_key: created.text.expose().to_owned(), key: view(app, created.row) }
 }

@@ -6,14 +6,14 @@ pub mod model;
 mod store;
 mod verify;
 
-use chrono::Duration;
+use chrono::{Duration, SecondsFormat};
 use db::TenantTx;
-use kernel::{Actor, ApiKeyId, Clock, ConnectionId, Secret, TenantScope, Time, UserId};
+use kernel::{Actor, ApiKeyId, Clock, Secret, TenantScope, Time, UserId};
 use kit::{
     App, Code, Problem,
     trail::{self, Change, Event},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub use verify::ApiKeys;
@@ -24,10 +24,8 @@ use store::KeyRow;
 /// Keys that a user may have at once in an organization (the table of plans).
 const KEYS_PER_USER: i64 = 10;
 
-/// Whether a Bearer text claims to be an API key.
-pub(crate) fn is_key(text: &str) -> bool {
-    text.starts_with(model::PREFIX)
-}
+/// The reason of the state of keys that have expired.
+const EXPIRED: &str = "reached its expiry";
 
 /// A key that was just made, with its text, which is never shown again.
 pub struct CreatedKey {
@@ -41,7 +39,7 @@ pub struct CreatedKey {
 /// [`Code::ApiKeyLimit`] at the eleventh.
 pub async fn create(app: &App, scope: &TenantScope, new: NewKey) -> Result<CreatedKey, Problem> {
     let user = person(scope)?;
-    let (text, hash) = model::generate().await?;
+    let (text, hash) = model::generate(&app.config.api_key_prefix).await?;
     let mut tx = app.db.tenant(scope).await?;
     store::lock_user(&mut tx, user).await?;
     if store::count_live(&mut tx, user, app.clock.now()).await? >= KEYS_PER_USER {
@@ -52,6 +50,16 @@ pub async fn create(app: &App, scope: &TenantScope, new: NewKey) -> Result<Creat
     }
     refuse_unknown_stores(&mut tx, new.stores.as_deref()).await?;
     let row = insert(&mut tx, &app.clock, user, &new, &text, hash, None).await?;
+    let change = Change {
+        action: "api_key.create",
+        resource: "api_key",
+        resource_id: Some(row.id.uuid()),
+        before: None,
+        after: Some(description(&row)),
+    };
+    trail::audit(&mut tx, &app.clock, change).await?;
+    let event = Event::info("api_key.created", format!("The API key \"{}\" was created.", row.key_name));
+    trail::event(&mut tx, &app.clock, event.with(json!({ "key_id": row.id, "lookup": row.lookup }))).await?;
     tx.commit().await?;
     Ok(CreatedKey { row, text: text.full })
 }
@@ -68,30 +76,12 @@ async fn insert(
     let id = ApiKeyId::new(clock);
     let row = store::insert_key(tx, id, user, new, &text.lookup, &hash, rotated_from, clock.now()).await?;
     store::insert_prefix(tx, &text.lookup, id).await?;
-    let change = Change {
-        action: if rotated_from.is_some() { "api_key.rotate" } else { "api_key.create" },
-        resource: "api_key",
-        resource_id: Some(id.uuid()),
-        before: rotated_from.map(|old| json!({ "key_id": old })),
-        after: Some(
-            json!({ "name": new.name, "lookup": text.lookup, "expires_at": new.expires_at, "stores": new.stores }),
-        ),
-    };
-    trail::audit(tx, clock, change).await?;
-    let event = Event::info("api_key.created", format!("The API key \"{}\" was created.", new.name));
-    trail::event(tx, clock, event.with(json!({ "key_id": id, "lookup": text.lookup }))).await?;
     Ok(row)
 }
 
-/// The keys of the organization, newest first.
-///
-/// # Errors
-/// When the database is gone.
-pub async fn list(app: &App, scope: &TenantScope) -> Result<Vec<KeyRow>, Problem> {
-    let mut tx = app.db.tenant(scope).await?;
-    let rows = store::list(&mut tx).await?;
-    tx.commit().await?;
-    Ok(rows)
+/// A key for the audit log.
+fn description(row: &KeyRow) -> Value {
+    json!({ "name": row.key_name, "lookup": row.lookup, "expires_at": row.expires_at, "stores": row.stores })
 }
 
 /// Ends a key, on every node within a second. Ending an ended one changes nothing.
@@ -109,7 +99,7 @@ pub async fn revoke(app: &App, scope: &TenantScope, id: ApiKeyId) -> Result<KeyR
         action: "api_key.revoke",
         resource: "api_key",
         resource_id: Some(id.uuid()),
-        before: Some(json!({ "state": before.state })),
+        before: Some(json!({ "state": before.state_at(app.clock.now()) })),
         after: Some(json!({ "state": "revoked" })),
     };
     trail::audit(&mut tx, &app.clock, change).await?;
@@ -119,17 +109,18 @@ pub async fn revoke(app: &App, scope: &TenantScope, id: ApiKeyId) -> Result<KeyR
     Ok(row)
 }
 
-/// A new key in place of an old one, which goes on for the overlap so that programs can change over.
+/// A new key in place of an old one, which goes on for the overlap so that programs can change over. What the old one had
+/// itself replaced ends at once: of keys that replaced one another, two work at most.
 ///
 /// # Errors
 /// [`Code::Conflict`] for a key that no longer works.
 pub async fn rotate(app: &App, scope: &TenantScope, id: ApiKeyId, overlap: Duration) -> Result<CreatedKey, Problem> {
     let user = person(scope)?;
-    let (text, hash) = model::generate().await?;
+    let (text, hash) = model::generate(&app.config.api_key_prefix).await?;
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
     let old = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    if old.state != "active" || old.expires_at <= now {
+    if old.state_at(now) != "active" {
         return Err(Problem::new(Code::Conflict, "This key no longer works. Create a new one."));
     }
     if store::was_rotated(&mut tx, id).await? {
@@ -145,12 +136,37 @@ pub async fn rotate(app: &App, scope: &TenantScope, id: ApiKeyId, overlap: Durat
         name: old.key_name.clone(),
         // As long again as the old one was given.
         expires_at: now + (old.expires_at - old.created_at),
-        permissions: old.permissions,
+        permissions: old.permissions.0,
         stores: old.stores.clone(),
         allowed_origins: old.allowed_origins.clone(),
     };
     let row = insert(&mut tx, &app.clock, user, &new, &text, hash, Some(id)).await?;
-    store::set_expiry(&mut tx, id, old.expires_at.min(now + overlap), now).await?;
+    let old_ends = old.expires_at.min(now + overlap);
+    store::set_expiry(&mut tx, id, old_ends, now).await?;
+    let ended = match old.rotated_from {
+        Some(before) if store::end_now(&mut tx, before, now).await? => Some(before),
+        _ => None,
+    };
+    let change = Change {
+        action: "api_key.rotate",
+        resource: "api_key",
+        resource_id: Some(row.id.uuid()),
+        before: Some(json!({ "key_id": id, "expires_at": old.expires_at })),
+        after: Some(json!({ "key": description(&row), "old_key_ends_at": old_ends, "ended_key_id": ended })),
+    };
+    trail::audit(&mut tx, &app.clock, change).await?;
+    let mut message = format!(
+        "The API key \"{}\" was rotated; the old key ends at {}.",
+        row.key_name,
+        old_ends.to_rfc3339_opts(SecondsFormat::Secs, true)
+    );
+    if ended.is_some() {
+        message.push_str(" The one before it ended at once.");
+    }
+    let meta = json!({
+        "key_id": row.id, "lookup": row.lookup, "old_key_id": id, "old_key_ends_at": old_ends, "ended_key_id": ended,
+    });
+    trail::event(&mut tx, &app.clock, Event::info("api_key.rotated", message).with(meta)).await?;
     tx.commit().await?;
     Ok(CreatedKey { row, text: text.full })
 }
@@ -183,12 +199,11 @@ async fn refuse_unknown_stores(tx: &mut TenantTx, stores: Option<&[Uuid]>) -> Re
 }
 
 impl KeyRow {
-    /// Whether the key works at a moment.
-    pub fn is_live(&self, now: Time) -> bool {
-        self.state == "active" && self.expires_at > now
-    }
-
-    pub fn store_ids(&self) -> Option<impl Iterator<Item = ConnectionId>> {
-        self.stores.as_ref().map(|stores| stores.iter().copied().map(ConnectionId::from))
+    /// The state at a moment. A key ends when it expires, whether or not a job has marked it since.
+    pub fn state_at(&self, now: Time) -> &str {
+        match self.state.as_str() {
+            "active" | "suspended" if self.expires_at <= now => "expired",
+            state => state,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The text of a key: `api_shopcall_` + 8 characters to find it by, 18 of secret (107 bits), 6 of checksum.
+//! The text of a key: the installation's prefix (`api_shopcall_`) + 8 characters to find it by, 18 of secret (107 bits), 6 of checksum.
 //!
 //! The checksum lets secret scanners, and our own door, tell a key from noise without asking a database.
 
@@ -7,13 +7,11 @@ use kernel::{
     permission::{Action, Resource},
     random,
 };
-use kit::Problem;
+use kit::{ApiKeyPrefix, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The installation's prefix (seed document 002).
-pub const PREFIX: &str = "api_shopcall_";
 const LOOKUP: usize = 8;
 const SECRET: usize = 18;
 const CHECKSUM: usize = 6;
@@ -27,9 +25,9 @@ pub struct KeyText {
 }
 
 /// A new key and its bcrypt hash.
-pub(super) async fn generate() -> Result<(KeyText, String), Problem> {
+pub(super) async fn generate(prefix: &ApiKeyPrefix) -> Result<(KeyText, String), Problem> {
     let lookup = random::base62(LOOKUP);
-    let body = format!("{PREFIX}{lookup}{}", random::base62(SECRET));
+    let body = format!("{}{lookup}{}", prefix.as_str(), random::base62(SECRET));
     let full = Secret::new(format!("{body}{}", checksum(&body)));
     let hash = hash(full.clone()).await?;
     Ok((KeyText { full, lookup }, hash))
@@ -48,8 +46,8 @@ pub(super) fn matches(key: &Secret, hash: &str) -> bool {
 }
 
 /// The lookup part of a well-formed key. None for anything else, found out without a database.
-pub fn parse(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix(PREFIX)?;
+pub fn parse<'a>(prefix: &ApiKeyPrefix, text: &'a str) -> Option<&'a str> {
+    let rest = text.strip_prefix(prefix.as_str())?;
     if rest.len() != LOOKUP + SECRET + CHECKSUM || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
@@ -118,31 +116,34 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_is_found_by_its_lookup_and_matches_its_hash() {
-        let (text, hash) = generate().await.unwrap();
-        assert_eq!(text.full.expose().len(), PREFIX.len() + 32);
-        assert_eq!(parse(text.full.expose()), Some(text.lookup.as_str()));
+        let prefix: ApiKeyPrefix = "shop_live_".parse().unwrap();
+        let (text, hash) = generate(&prefix).await.unwrap();
+        assert_eq!(text.full.expose().len(), prefix.as_str().len() + 32);
+        assert_eq!(parse(&prefix, text.full.expose()), Some(text.lookup.as_str()));
+        assert_eq!(parse(&ApiKeyPrefix::default(), text.full.expose()), None, "a key of another prefix");
         assert!(hash.starts_with("$2b$12$"), "bcrypt, cost 12");
         assert!(matches(&text.full, &hash));
-        let (other, _) = generate().await.unwrap();
+        let (other, _) = generate(&prefix).await.unwrap();
         assert!(!matches(&other.full, &hash));
     }
 
     proptest! {
         #[test]
         fn garbage_is_refused_by_the_checksum(text in ".{0,80}") {
-            prop_assert_eq!(parse(&text), None);
+            prop_assert_eq!(parse(&ApiKeyPrefix::default(), &text), None);
         }
 
         #[test]
         fn one_changed_letter_is_refused(at in 0usize..32, letter in "[0-9A-Za-z]") {
-            let body = format!("{PREFIX}aB3dE6gHsecretsecretsecre");
+            let prefix = ApiKeyPrefix::default();
+            let body = format!("{}aB3dE6gHsecretsecretsecre", prefix.as_str());
             let key = format!("{body}{}", checksum(&body));
-            prop_assert_eq!(parse(&key), Some("aB3dE6gH"));
+            prop_assert_eq!(parse(&prefix, &key), Some("aB3dE6gH"));
             let mut changed = key.clone().into_bytes();
-            changed[PREFIX.len() + at] = letter.as_bytes()[0];
+            changed[prefix.as_str().len() + at] = letter.as_bytes()[0];
             let changed = String::from_utf8(changed).unwrap();
             prop_assume!(changed != key);
-            prop_assert_eq!(parse(&changed), None);
+            prop_assert_eq!(parse(&prefix, &changed), None);
         }
     }
 }

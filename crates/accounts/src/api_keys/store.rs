@@ -1,9 +1,11 @@
 use db::{DbError, SystemTx, TenantTx};
 use kernel::{ApiKeyId, OrganizationId, Time, UserId};
 use serde_json::Value;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::model::{KeyPermissions, NewKey};
+use kit::page::Window;
 
 /// A key without its hash.
 pub struct KeyRow {
@@ -11,7 +13,7 @@ pub struct KeyRow {
     pub user_id: UserId,
     pub key_name: String,
     pub lookup: String,
-    pub permissions: KeyPermissions,
+    pub permissions: Json<KeyPermissions>,
     pub stores: Option<Vec<Uuid>>,
     pub allowed_origins: Option<Vec<String>>,
     pub state: String,
@@ -20,26 +22,6 @@ pub struct KeyRow {
     pub expires_at: Time,
     pub rotated_from: Option<Uuid>,
     pub created_at: Time,
-}
-
-macro_rules! key_row {
-    ($row:expr) => {
-        KeyRow {
-            id: $row.id.into(),
-            user_id: $row.user_id.into(),
-            key_name: $row.key_name,
-            lookup: $row.lookup,
-            permissions: serde_json::from_value($row.permissions).unwrap_or(KeyPermissions { webshop_data: false }),
-            stores: $row.stores,
-            allowed_origins: $row.allowed_origins,
-            state: $row.state,
-            state_reason: $row.state_reason,
-            last_used_at: $row.last_used_at,
-            expires_at: $row.expires_at,
-            rotated_from: $row.rotated_from,
-            created_at: $row.created_at,
-        }
-    };
 }
 
 /// Creations of one user queue up, so that two at once cannot both be the tenth.
@@ -58,7 +40,7 @@ pub(super) async fn lock_user(tx: &mut TenantTx, user: UserId) -> Result<(), DbE
     Ok(())
 }
 
-/// Keys of a user that work. One that was rotated is on its way out and does not count.
+/// Keys of a user that work. A key in its overlap and the one that replaced it count as one.
 pub(super) async fn count_live(tx: &mut TenantTx, user: UserId, now: Time) -> Result<i64, DbError> {
     let organization = tx.organization();
     let count = sqlx::query_scalar!(
@@ -68,7 +50,9 @@ pub(super) async fn count_live(tx: &mut TenantTx, user: UserId, now: Time) -> Re
         from user_api_keys k
         where k.organization_id = $1 and k.user_id = $2 and k.state in ('active', 'suspended') and k.expires_at > $3
           and not exists (
-            select 1 from user_api_keys newer where newer.organization_id = $1 and newer.rotated_from = k.id
+            select 1 from user_api_keys newer
+            where newer.organization_id = $1 and newer.rotated_from = k.id
+              and newer.state in ('active', 'suspended') and newer.expires_at > $3
           )
         "#,
         organization.uuid(),
@@ -115,17 +99,18 @@ pub(super) async fn insert_key(
 ) -> Result<KeyRow, DbError> {
     let organization = tx.organization();
     let permissions = serde_json::json!({ "webshop_data": new.permissions.webshop_data });
-    let row = sqlx::query!(
-        "
+    let row = sqlx::query_as!(
+        KeyRow,
+        r#"
         -- insert_key
         insert into user_api_keys (
             organization_id, id, user_id, key_name, lookup, key_hash, permissions, stores, allowed_origins, expires_at,
             rotated_from, created_at, updated_at
         )
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
-        returning id, user_id, key_name, lookup, permissions, stores, allowed_origins, state, state_reason, last_used_at,
-            expires_at, rotated_from, created_at
-        ",
+        returning id, user_id, key_name, lookup, permissions as "permissions: Json<KeyPermissions>", stores, allowed_origins, state,
+            state_reason, last_used_at, expires_at, rotated_from, created_at
+        "#,
         organization.uuid(),
         id.uuid(),
         user.uuid(),
@@ -141,7 +126,7 @@ pub(super) async fn insert_key(
     )
     .fetch_one(tx.conn())
     .await?;
-    Ok(key_row!(row))
+    Ok(row)
 }
 
 pub(super) async fn insert_prefix(tx: &mut TenantTx, lookup: &str, id: ApiKeyId) -> Result<(), DbError> {
@@ -160,43 +145,46 @@ pub(super) async fn insert_prefix(tx: &mut TenantTx, lookup: &str, id: ApiKeyId)
     Ok(())
 }
 
-/// All keys of the organization; ten per user and a few years bound it.
-pub(super) async fn list(tx: &mut TenantTx) -> Result<Vec<KeyRow>, DbError> {
+pub(super) async fn newest(tx: &mut TenantTx, window: Window) -> Result<Vec<KeyRow>, DbError> {
     let organization = tx.organization();
-    let rows = sqlx::query!(
-        "
+    let rows = sqlx::query_as!(
+        KeyRow,
+        r#"
         -- list_keys
-        select id, user_id, key_name, lookup, permissions, stores, allowed_origins, state, state_reason, last_used_at,
-            expires_at, rotated_from, created_at
+        select id, user_id, key_name, lookup, permissions as "permissions: Json<KeyPermissions>", stores, allowed_origins, state,
+            state_reason, last_used_at, expires_at, rotated_from, created_at
         from user_api_keys
-        where organization_id = $1
+        where organization_id = $1 and id < $2
         order by id desc
-        limit 500
-        ",
-        organization.uuid()
+        limit $3
+        "#,
+        organization.uuid(),
+        window.before,
+        window.fetch
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows.into_iter().map(|row| key_row!(row)).collect())
+    Ok(rows)
 }
 
 pub(super) async fn find_for_update(tx: &mut TenantTx, id: ApiKeyId) -> Result<Option<KeyRow>, DbError> {
     let organization = tx.organization();
-    let row = sqlx::query!(
-        "
+    let row = sqlx::query_as!(
+        KeyRow,
+        r#"
         -- find_key_for_update
-        select id, user_id, key_name, lookup, permissions, stores, allowed_origins, state, state_reason, last_used_at,
-            expires_at, rotated_from, created_at
+        select id, user_id, key_name, lookup, permissions as "permissions: Json<KeyPermissions>", stores, allowed_origins, state,
+            state_reason, last_used_at, expires_at, rotated_from, created_at
         from user_api_keys
         where organization_id = $1 and id = $2
         for update
-        ",
+        "#,
         organization.uuid(),
         id.uuid()
     )
     .fetch_optional(tx.conn())
     .await?;
-    Ok(row.map(|row| key_row!(row)))
+    Ok(row)
 }
 
 pub(super) async fn was_rotated(tx: &mut TenantTx, id: ApiKeyId) -> Result<bool, DbError> {
@@ -222,14 +210,15 @@ pub(super) async fn set_state(
     now: Time,
 ) -> Result<KeyRow, DbError> {
     let organization = tx.organization();
-    let row = sqlx::query!(
-        "
+    let row = sqlx::query_as!(
+        KeyRow,
+        r#"
         -- set_key_state
         update user_api_keys set state = $3, state_reason = $4, state_changed_at = $5, updated_at = $5
         where organization_id = $1 and id = $2
-        returning id, user_id, key_name, lookup, permissions, stores, allowed_origins, state, state_reason, last_used_at,
-            expires_at, rotated_from, created_at
-        ",
+        returning id, user_id, key_name, lookup, permissions as "permissions: Json<KeyPermissions>", stores, allowed_origins, state,
+            state_reason, last_used_at, expires_at, rotated_from, created_at
+        "#,
         organization.uuid(),
         id.uuid(),
         state,
@@ -238,7 +227,7 @@ pub(super) async fn set_state(
     )
     .fetch_one(tx.conn())
     .await?;
-    Ok(key_row!(row))
+    Ok(row)
 }
 
 pub(super) async fn set_expiry(tx: &mut TenantTx, id: ApiKeyId, expires_at: Time, now: Time) -> Result<(), DbError> {
@@ -258,6 +247,24 @@ pub(super) async fn set_expiry(tx: &mut TenantTx, id: ApiKeyId, expires_at: Time
     Ok(())
 }
 
+/// Ends a key that still works at once. Whether there was one.
+pub(super) async fn end_now(tx: &mut TenantTx, id: Uuid, now: Time) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let ended = sqlx::query!(
+        "
+        -- end_key
+        update user_api_keys set expires_at = $3, updated_at = $3
+        where organization_id = $1 and id = $2 and state in ('active', 'suspended') and expires_at > $3
+        ",
+        organization.uuid(),
+        id,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(ended.rows_affected() > 0)
+}
+
 pub(super) struct ExpiredRow {
     pub(super) id: ApiKeyId,
     pub(super) key_name: String,
@@ -270,12 +277,13 @@ pub(super) async fn expire_due(tx: &mut TenantTx, now: Time) -> Result<Vec<Expir
         "
         -- expired_keys
         update user_api_keys
-        set state = 'expired', state_reason = 'reached its expiry', state_changed_at = $2, updated_at = $2
+        set state = 'expired', state_reason = $3, state_changed_at = $2, updated_at = $2
         where organization_id = $1 and state in ('active', 'suspended') and expires_at <= $2
         returning id, key_name
         ",
         organization.uuid(),
-        now
+        now,
+        super::EXPIRED
     )
     .fetch_all(tx.conn())
     .await?;
@@ -347,6 +355,31 @@ pub(super) async fn key_with_creator(tx: &mut SystemTx, id: ApiKeyId) -> Result<
         join organization_members m on m.organization_id = k.organization_id and m.user_id = k.user_id
         join organizations o on o.id = k.organization_id
         join users u on u.id = k.user_id
+        where k.id = $1
+        "#,
+        id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
+/// A key as it may know itself.
+pub(super) struct SelfRow {
+    pub(super) organization_name: String,
+    pub(super) key_name: String,
+    pub(super) permissions: Json<KeyPermissions>,
+    pub(super) expires_at: Time,
+}
+
+pub(super) async fn own_key(tx: &mut SystemTx, id: ApiKeyId) -> Result<Option<SelfRow>, DbError> {
+    let row = sqlx::query_as!(
+        SelfRow,
+        r#"
+        -- own_key
+        select o.name as organization_name, k.key_name, k.permissions as "permissions: Json<KeyPermissions>", k.expires_at
+        from user_api_keys k
+        join organizations o on o.id = k.organization_id
         where k.id = $1
         "#,
         id.uuid()

@@ -17,7 +17,9 @@ use db::{
 };
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Role, Secret, Time, UserId};
-use kit::{App, Code, Problem, app::Identity, decision_cache::DecisionCache};
+use kit::{
+    ApiKeyPrefix, App, Code, Problem, app::Identity, decision_cache::DecisionCache, single_flight::SingleFlight,
+};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
@@ -28,8 +30,9 @@ use crate::authentication::unauthenticated;
 const REMEMBERED: u64 = 100_000;
 /// bcrypt checks at once: as many as leave the server its other work.
 const COLD_AT_ONCE: usize = 2;
-/// Unknown texts that may wait for a cold check. More is an attack, or a start with everything cold; both may come back.
-const COLD_WAITING: usize = 16;
+/// Texts that may be in or before a cold check, each counted once however many calls present it. It bounds the wait, to
+/// 32 checks of bcrypt one after the other; more texts are an attack, or a start with everything cold, and both may come back.
+const COLD_TEXTS: usize = 64;
 /// How long a wrong text is remembered as wrong, so that repeating it costs no bcrypt.
 const WRONG_FOR: Duration = Duration::from_secs(60);
 /// How often uses are written down.
@@ -44,15 +47,21 @@ pub struct ApiKeys(Arc<State>);
 struct State {
     db: Db,
     clock: Clock,
+    prefix: ApiKeyPrefix,
     /// Ours alone: what is remembered of a key is of no use to who reads our memory.
     hash_key: [u8; 32],
     verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
     wrong: moka::sync::Cache<[u8; 32], ()>,
     facts: DecisionCache<ApiKeyId, Arc<Facts>>,
+    /// One cold check for all who present a text at the same time.
+    checks: SingleFlight<[u8; 32], Checked>,
     cold: Semaphore,
-    cold_waiting: Semaphore,
+    cold_texts: Semaphore,
     used: Mutex<HashSet<ApiKeyId>>,
 }
+
+/// The key that a text is and what it may do; None when it is no key.
+type Checked = Result<Option<(ApiKeyId, Arc<Facts>)>, Problem>;
 
 /// A text that is the key of a row.
 struct Verified {
@@ -75,22 +84,29 @@ struct Facts {
 }
 
 impl ApiKeys {
-    pub fn new(db: Db, clock: Clock, listener: &Listener, hash_key: [u8; 32]) -> Self {
+    pub fn new(db: Db, clock: Clock, listener: &Listener, hash_key: [u8; 32], prefix: ApiKeyPrefix) -> Self {
         let keys = Self(Arc::new(State {
             db,
             clock,
+            prefix,
             hash_key,
             verified: moka::sync::Cache::new(REMEMBERED),
             wrong: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(WRONG_FOR).build(),
             facts: DecisionCache::new(listener.freshness(), REMEMBERED),
+            checks: SingleFlight::default(),
             cold: Semaphore::new(COLD_AT_ONCE),
-            cold_waiting: Semaphore::new(COLD_WAITING),
+            cold_texts: Semaphore::new(COLD_TEXTS),
             used: Mutex::default(),
         }));
         let state = keys.0.clone();
         listener.subscribe(Box::new(move |change| state.forget(change)));
         tokio::spawn(write_uses(Arc::downgrade(&keys.0)));
         keys
+    }
+
+    /// Whether a Bearer text claims to be an API key.
+    pub(crate) fn are_claimed_by(&self, text: &str) -> bool {
+        text.starts_with(self.0.prefix.as_str())
     }
 
     pub(crate) async fn identify(&self, app: &App, text: &str, headers: &HeaderMap) -> Result<Identity, Problem> {
@@ -117,7 +133,6 @@ impl ApiKeys {
 
     pub(crate) async fn principal(
         &self,
-        _app: &App,
         identity: &Identity,
         named: Option<OrganizationId>,
     ) -> Result<Principal, Problem> {
@@ -139,27 +154,17 @@ impl ApiKeys {
 
     async fn check(&self, text: &str) -> Result<(ApiKeyId, Arc<Facts>), Problem> {
         let state = &self.0;
-        let lookup = model::parse(text).ok_or_else(unauthenticated)?;
+        let lookup = model::parse(&state.prefix, text).ok_or_else(unauthenticated)?;
         let digest = state.digest(text);
-        if let Some(verified) = state.verified.get(&digest) {
-            if let Some(facts) = state.facts(verified.id).await?.filter(|facts| facts.key_hash == verified.key_hash) {
-                return Ok((verified.id, facts));
-            }
-            state.verified.invalidate(&digest);
-            return Err(unauthenticated());
+        if let Some(known) = state.check_warm(&digest).await? {
+            return Ok(known);
         }
         if state.wrong.contains_key(&digest) {
             return Err(unauthenticated());
         }
-        let verified = state.check_cold(text, lookup).await?;
-        let Some(verified) = verified else {
-            state.wrong.insert(digest, ());
-            return Err(unauthenticated());
-        };
-        let facts = state.facts(verified.id).await?.ok_or_else(unauthenticated)?;
-        let id = verified.id;
-        state.verified.insert(digest, Arc::new(verified));
-        Ok((id, facts))
+        let (flight, key, lookup) = (state.clone(), Secret::new(text), lookup.to_owned());
+        let checked = state.checks.run(digest, || async move { flight.check_cold(digest, key, &lookup).await }).await;
+        checked.ok_or_else(|| Problem::internal(&"the check of an API key panicked"))??.ok_or_else(unauthenticated)
     }
 
     /// Writes down at once which keys were used; otherwise it happens every fifteen seconds.
@@ -179,24 +184,46 @@ impl State {
         mac.finalize().into_bytes().into()
     }
 
-    /// bcrypt, bounded. A key that is not there is checked against a hash of nobody.
-    async fn check_cold(&self, text: &str, lookup: &str) -> Result<Option<Verified>, Problem> {
+    async fn check_warm(&self, digest: &[u8; 32]) -> Checked {
+        let Some(verified) = self.verified.get(digest) else { return Ok(None) };
+        let facts = self.facts(verified.id).await?.filter(|facts| facts.key_hash == verified.key_hash);
+        if facts.is_none() {
+            // The row is gone, or holds another key.
+            self.verified.invalidate(digest);
+        }
+        Ok(facts.map(|facts| (verified.id, facts)))
+    }
+
+    /// bcrypt, bounded. A key that is not there is checked against a hash of nobody. What comes out is remembered before the
+    /// flight ends, so that whoever comes next finds it.
+    async fn check_cold(&self, digest: [u8; 32], key: Secret, lookup: &str) -> Checked {
+        // An earlier flight may have ended since the caller looked.
+        if let Some(known) = self.check_warm(&digest).await? {
+            return Ok(Some(known));
+        }
+        if self.wrong.contains_key(&digest) {
+            return Ok(None);
+        }
         let busy = || {
             metrics::counter!("entrepot_api_key_cold_checks_refused_total").increment(1);
             Problem::new(Code::Overloaded, "Too many unknown API keys are being checked. Try again in a second.")
                 .with_retry_after(Duration::from_secs(1))
         };
-        let _waiting = self.cold_waiting.try_acquire().map_err(|_| busy())?;
+        let _text = self.cold_texts.try_acquire().map_err(|_| busy())?;
         let _turn = self.cold.acquire().await.map_err(|_| busy())?;
         let mut tx = self.db.system(SystemTask::Authenticate).await?;
         let found = store::hash_by_lookup(&mut tx, lookup).await?;
         tx.rollback().await?;
-        let key = Secret::new(text);
         let hash = found.as_ref().map_or(NOBODY, |found| found.key_hash.as_str()).to_owned();
         let matches = tokio::task::spawn_blocking(move || model::matches(&key, &hash))
             .await
             .map_err(|error| Problem::internal(&error))?;
-        Ok(found.filter(|_| matches).map(|found| Verified { id: found.id, key_hash: found.key_hash }))
+        let Some(found) = found.filter(|_| matches) else {
+            self.wrong.insert(digest, ());
+            return Ok(None);
+        };
+        self.verified.insert(digest, Arc::new(Verified { id: found.id, key_hash: found.key_hash }));
+        Ok(self.facts(found.id).await?.map(|facts| (found.id, facts)))
     }
 
     async fn facts(&self, id: ApiKeyId) -> Result<Option<Arc<Facts>>, Problem> {

@@ -45,11 +45,12 @@ async fn list(
     State(app): State<App>,
     Query(query): Query<PageQuery>,
 ) -> Result<Body<Page<AuditEntry>>, Problem> {
-    let window = query.window()?;
+    let window = query.window(&app, &caller.scope, "audit", ())?;
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = store::newest(&mut tx, window).await?;
     tx.commit().await?;
     Ok(Body(window.page(
+        &app,
         rows,
         |row| row.id,
         |row| AuditEntry {

@@ -7,7 +7,11 @@ use axum::{
 use chrono::{DateTime, Utc};
 use db::SystemTask;
 use kernel::{Actor, Role, Secret};
-use kit::{App, Code, Problem, Public, Router, SignedIn, input::Json, route};
+use kit::{
+    App, Code, Problem, Public, Router, SignedIn,
+    input::{self, Json},
+    route,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -66,15 +70,10 @@ struct OpenedSession {
     (status = 409, description = "The e-mail has an account"),
 ))]
 async fn sign_up(_: Public, State(app): State<App>, Json(form): Json<SignUp>) -> Result<Response, Problem> {
-    let name = required(&form.name, "/name", 200)?;
-    let organization_name = required(&form.organization_name, "/organization_name", 200)?;
+    let name = input::text("/name", &form.name, 200)?;
+    let organization_name = input::text("/organization_name", &form.organization_name, 200)?;
     let email = form.email.trim().to_lowercase();
-    let is_address = email.len() <= 254
-        && email
-            .split_once('@')
-            .is_some_and(|(user, host)| !user.is_empty() && host.contains('.') && !host.contains('@'))
-        && !email.chars().any(|c| c.is_whitespace() || c.is_control());
-    if !is_address {
+    if !model::is_address(&email) {
         return Err(Problem::invalid("/email", "is not an e-mail address"));
     }
     let length = form.password.expose().chars().count();
@@ -91,10 +90,12 @@ async fn sign_up(_: Public, State(app): State<App>, Json(form): Json<SignUp>) ->
     (status = 401, description = "E-mail or password is wrong"),
 ))]
 async fn log_in(_: Public, State(app): State<App>, Json(form): Json<LogIn>) -> Result<Response, Problem> {
-    if form.password.expose().len() > 1_000 || form.email.len() > 254 {
+    let email = form.email.trim().to_lowercase();
+    // Nobody can have signed up with these, and the database could not even be asked about some of them.
+    if form.password.expose().len() > 1_000 || !model::is_address(&email) {
         return Err(Problem::new(Code::InvalidCredentials, "Check both and try again."));
     }
-    let (session, token) = super::log_in(&app, &form.email, &form.password).await?;
+    let (session, token) = super::log_in(&app, &email, &form.password).await?;
     opened(&app, StatusCode::OK, session, &token, None)
 }
 
@@ -189,12 +190,4 @@ fn set(headers: &mut HeaderMap, cookie: &str) -> Result<(), Problem> {
     value.set_sensitive(true);
     headers.append(header::SET_COOKIE, value);
     Ok(())
-}
-
-fn required(text: &str, pointer: &str, max: usize) -> Result<String, Problem> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > max || text.chars().any(char::is_control) {
-        return Err(Problem::invalid(pointer, format!("must have 1 to {max} characters")));
-    }
-    Ok(text.to_owned())
 }

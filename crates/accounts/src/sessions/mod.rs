@@ -15,7 +15,7 @@ use serde_json::json;
 
 use model::{NewUser, Session, SignedUp};
 
-/// How long a session lives without being used again.
+/// How long a session lives, used or not.
 const LIFETIME: chrono::Duration = chrono::Duration::days(30);
 /// How long a new organization may try the professional plan.
 const TRIAL: chrono::Duration = chrono::Duration::days(14);
@@ -57,13 +57,13 @@ pub async fn sign_up(app: &App, user: NewUser) -> Result<SignedUp, Problem> {
     Ok(SignedUp { user: user_id, organization, session, token })
 }
 
-/// Signs in with e-mail and password.
+/// Signs in with e-mail, in lower case, and password.
 ///
 /// # Errors
 /// [`Code::InvalidCredentials`], the same for an unknown e-mail and a wrong password, after the same work.
 pub async fn log_in(app: &App, email: &str, given: &Secret) -> Result<(Session, Secret), Problem> {
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
-    let user = store::user_by_email(&mut tx, &email.trim().to_lowercase()).await?;
+    let user = store::user_by_email(&mut tx, email).await?;
     tx.rollback().await?;
     let matches = password::verify(given, user.as_ref().map(|user| user.password_hash.as_str())).await?;
     let Some(user) = user.filter(|_| matches) else {

@@ -29,6 +29,16 @@ pub struct SignedUp {
     pub token: Secret,
 }
 
+/// Whether an e-mail in lower case can be one: enough to catch what was typed into the wrong field. Only a message that
+/// arrives shows that it is one.
+pub(super) fn is_address(email: &str) -> bool {
+    email.len() <= 254
+        && email
+            .split_once('@')
+            .is_some_and(|(user, host)| !user.is_empty() && host.contains('.') && !host.contains('@'))
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
 /// A new token (256 bits) and the hash to keep of it.
 pub(super) fn new_token() -> (Secret, Vec<u8>) {
     let token = Secret::new(format!("{TOKEN_PREFIX}{}", random::base62(43)));

@@ -21,7 +21,7 @@ use connector::{
 };
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{Config, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, vault::MasterKey};
 use sandbox::{Sandbox, shopify, world::Size};
 use tokio::net::TcpListener;
 use url::Url;
@@ -60,9 +60,7 @@ const CLIENT_ID: &str = "entrepot-demo";
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let started = Instant::now();
     // The demo speaks on standard output; its log is for those who ask (`RUST_LOG`), and for trouble.
-    if std::env::var_os("RUST_LOG").is_some() {
-        log_to_stderr();
-    }
+    log_to_stderr("warn");
     if options.check {
         let scratch = tempfile::Builder::new()
             .prefix("entrepot-demo-")
@@ -165,6 +163,7 @@ impl Demo {
                 apps: vec![("shopify".to_owned(), identity)],
                 trusted_proxies: vec![],
                 live_requests_per_minute: 100,
+                api_key_prefix: ApiKeyPrefix::default(),
             },
             hosts: hosts(&sandbox)?,
             clock: Clock::system(),

@@ -51,8 +51,23 @@ fn every_reference_leads_somewhere_and_every_answer_is_described() {
             for (status, answer) in answers {
                 let description = answer["description"].as_str().unwrap_or_default();
                 assert!(!description.is_empty(), "{place} does not describe {status}");
+                if status.as_str() >= "400" {
+                    let schema = &answer["content"]["application/problem+json"]["schema"]["$ref"];
+                    assert_eq!(schema, "#/components/schemas/Problem", "{place}: {status}");
+                }
+                if matches!(status.as_str(), "429" | "503") {
+                    assert!(answer["headers"]["Retry-After"].is_object(), "{place}: {status} says not when to come back");
+                }
             }
         }
+    }
+}
+
+#[test]
+fn a_problem_names_its_code_beside_its_type() {
+    let problem = document()["components"]["schemas"]["Problem"].clone();
+    for member in ["type", "code", "title", "status", "detail"] {
+        assert!(problem["required"].as_array().unwrap().iter().any(|name| name == member), "{member}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What git does not keep, or what is not ours to word.
-const SKIPPED: &[&str] = &["target", ".git", ".demo", ".sqlx", "node_modules"];
+const SKIPPED: &[&str] = &["target", ".git", ".demo", "data", ".sqlx", "node_modules"];
 
 /// A text file of the repository.
 pub(crate) struct Source {
@@ -50,7 +50,9 @@ pub(crate) fn product() -> Vec<Source> {
         .into_iter()
         .filter(|file| file.path.ends_with(".rs") && file.path.contains("/src/"))
         .filter(|file| !is_test(&file.path))
-        .filter(|file| !["crates/sandbox/", "crates/testkit/", "bench/"].iter().any(|other| file.path.starts_with(other)))
+        .filter(|file| {
+            !["crates/sandbox/", "crates/testkit/", "bench/"].iter().any(|other| file.path.starts_with(other))
+        })
         .map(|file| Source { text: without_tests_and_comments(&file.text), path: file.path })
         .collect()
 }

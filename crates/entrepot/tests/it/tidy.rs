@@ -16,10 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("integrations", &["kernel", "db", "connector", "jobs", "kit", "accounts"]),
     // Written from the providers' contracts alone, so that a connector's mistake is not repeated in its simulator.
     ("sandbox", &[]),
-    (
-        "entrepot",
-        &["kernel", "db", "connector", "jobs", "providers", "kit", "accounts", "integrations", "sandbox"],
-    ),
+    ("entrepot", &["kernel", "db", "connector", "jobs", "providers", "kit", "accounts", "integrations", "sandbox"]),
     // For tests of the other crates, never part of the program.
     (
         "testkit",
@@ -52,7 +49,9 @@ fn ours_in<'a>(manifest: &'a str, section: &str, known: &BTreeSet<&str>) -> BTre
 #[test]
 fn sql_stands_in_stores_and_in_db() {
     let sources = product();
-    for sql in ["sqlx::query", "sqlx::raw_sql", "query!(", "query_as!(", "query_scalar!(", "QueryBuilder", "AssertSqlSafe"] {
+    for sql in
+        ["sqlx::query", "sqlx::raw_sql", "query!(", "query_as!(", "query_scalar!(", "QueryBuilder", "AssertSqlSafe"]
+    {
         for path in count(&sources, sql).keys() {
             let is_its_place = path.ends_with("/store.rs") || path.starts_with("crates/db/src/");
             assert!(is_its_place, "{path} has {sql}: SQL belongs into the store.rs of its folder");
@@ -88,7 +87,8 @@ fn sql_never_asks_for_the_time() {
         "timeofday",
     ];
     for migration in files().iter().filter(|file| file.path.starts_with("migrations/") && file.path.ends_with(".sql")) {
-        let sql: String = migration.text.to_lowercase().lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+        let sql: String =
+            migration.text.to_lowercase().lines().filter(|line| !line.trim_start().starts_with("--")).collect();
         for clock in clocks {
             assert!(!sql.contains(clock), "{} has {clock}: times come as parameters", migration.path);
         }
@@ -119,7 +119,11 @@ fn personal_data_leaves_through_three_doors() {
     let doors = count_in(&product(), "Exit::open(");
     assert_eq!(
         doors,
-        places(&[("crates/connector/src/query.rs", 1), ("crates/kit/src/answer.rs", 1), ("crates/kit/src/vault/sealed.rs", 1)]),
+        places(&[
+            ("crates/connector/src/query.rs", 1),
+            ("crates/kit/src/answer.rs", 1),
+            ("crates/kit/src/vault/sealed.rs", 1)
+        ]),
         "a new exit for personal data: see docs/adr/0006-personal-data-has-three-exits.md"
     );
 }
@@ -204,9 +208,14 @@ fn secrets_are_exposed_in_known_files() {
 
 #[test]
 fn every_provider_has_the_same_files_and_is_registered() {
-    let assembled: BTreeSet<&str> = entrepot::assembly::PROVIDERS.iter().map(|provider| provider.manifest().key).collect();
+    let assembled: BTreeSet<&str> =
+        entrepot::assembly::PROVIDERS.iter().map(|provider| provider.manifest().key).collect();
     let there = folders("crates/providers/src");
-    assert_eq!(assembled, there.iter().map(String::as_str).collect(), "folders of providers, and PROVIDERS in assembly.rs");
+    assert_eq!(
+        assembled,
+        there.iter().map(String::as_str).collect(),
+        "folders of providers, and PROVIDERS in assembly.rs"
+    );
     let sources = files();
     for provider in &there {
         let folder = format!("crates/providers/src/{provider}");
@@ -217,7 +226,10 @@ fn every_provider_has_the_same_files_and_is_registered() {
             };
             assert!(sources.iter().any(is_there), "{folder} has no {part}.rs and no folder {part}");
         }
-        assert!(sources.iter().any(|file| file.path.starts_with(&format!("{folder}/fixtures/"))), "{folder} has no fixtures");
+        assert!(
+            sources.iter().any(|file| file.path.starts_with(&format!("{folder}/fixtures/"))),
+            "{folder} has no fixtures"
+        );
         let page = format!("docs/providers/{provider}.md");
         assert!(sources.iter().any(|file| file.path == page), "{page} is missing");
         assert!(sources.iter().any(|file| file.path.starts_with(&format!("crates/sandbox/src/{provider}/"))));

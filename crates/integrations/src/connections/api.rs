@@ -179,13 +179,13 @@ async fn list(
     State(app): State<App>,
     Query(query): Query<PageQuery>,
 ) -> Result<Body<Page<ConnectionView>>, Problem> {
-    let window = query.window()?;
+    let window = query.window(&app, &caller.scope, "connections", ())?;
     let only: Option<Vec<Uuid>> =
         caller.stores.as_ref().map(|stores| stores.iter().map(|store| store.uuid()).collect());
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = store::list(&mut tx, window, only.as_deref(), None).await?;
     tx.commit().await?;
-    Ok(Body(window.page(rows, |row| row.id.uuid(), ConnectionView::from)))
+    Ok(Body(window.page(&app, rows, |row| row.id.uuid(), ConnectionView::from)))
 }
 
 /// One connection

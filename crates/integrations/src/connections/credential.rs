@@ -22,6 +22,10 @@ use super::{Store, Stores, store};
 const AHEAD: chrono::Duration = chrono::Duration::minutes(5);
 /// A token with less than this left may be dead when it arrives; callers wait for the new one.
 const TOO_LATE: chrono::Duration = chrono::Duration::seconds(20);
+/// Longer than a provider may take to answer; a node that dies meanwhile holds up the others no longer than this.
+const TURN: chrono::Duration = chrono::Duration::seconds(40);
+/// How often to look whether another node has renewed the token.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// The machine keeps credentials alive with exactly this right.
 pub(crate) enum KeepCredentials {}
@@ -197,25 +201,67 @@ async fn refreshed(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc
 
 async fn refresh(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<Store>, Problem> {
     let scope = TenantScope::internal::<KeepCredentials>(stale.organization);
-    // Read again: whoever waited for the turn before this one may have been served already, here or on another node.
-    let current = stores.read(app, &scope, stale.id).await?.ok_or_else(Problem::not_found)?;
-    let is_same = match (&current.credential, &stale.credential) {
-        (Credential::Token(current), Credential::Token(stale)) => current.access == stale.access,
-        _ => false,
+    let (current, turn) = loop {
+        // Read again: whoever waited for the turn before this one may have been served already, here or on another node.
+        let current = stores.read(app, &scope, stale.id).await?.ok_or_else(Problem::not_found)?;
+        let is_same = match (&current.credential, &stale.credential) {
+            (Credential::Token(current), Credential::Token(stale)) => current.access == stale.access,
+            _ => false,
+        };
+        if !is_same && due(&current.credential, app.clock.now()) != Due::Now {
+            return Ok(current);
+        }
+        if let Some(turn) = Turn::take(app, &scope, &current).await? {
+            break (current, turn);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     };
-    if !is_same && due(&current.credential, app.clock.now()) != Due::Now {
-        return Ok(current);
+    match renew(app, stores, &current).await {
+        Ok(new) => save(app, stores, &scope, &current, turn, new).await,
+        Err(problem) => {
+            turn.give_back(app, &scope).await?;
+            Err(problem)
+        }
     }
-    let Credential::Token(token) = &current.credential else { return Ok(current) };
+}
+
+/// The turn to renew a token, among all nodes. One that is not given back ends by itself.
+struct Turn {
+    credential: CredentialId,
+    until: Time,
+}
+
+impl Turn {
+    async fn take(app: &App, scope: &TenantScope, store: &Store) -> Result<Option<Self>, Problem> {
+        let now = app.clock.now();
+        let turn = Self { credential: store.credential_id, until: now + TURN };
+        let mut tx = app.db.tenant(scope).await?;
+        let taken = store::lease_refresh(&mut tx, turn.credential, now, turn.until).await?;
+        tx.commit().await?;
+        Ok(taken.then_some(turn))
+    }
+
+    async fn give_back(&self, app: &App, scope: &TenantScope) -> Result<(), Problem> {
+        let mut tx = app.db.tenant(scope).await?;
+        store::release_refresh(&mut tx, self.credential, self.until).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Asks the provider, with no transaction open.
+async fn renew(app: &App, stores: &Stores, current: &Store) -> Result<Token, Problem> {
+    let Credential::Token(token) = &current.credential else {
+        return Err(Problem::internal(&"what is not a token cannot be renewed"));
+    };
     let (Some(flow), Some(identity)) =
         (current.provider.authorization_code(), app.config.app_credentials(current.provider.manifest().key))
     else {
         return Err(Problem::internal(&"a token of a provider that is not configured cannot be refreshed"));
     };
     match flow.refresh(&app.http, &app.clock, identity, &current.account, token).await {
-        Ok(new) => save(app, stores, &scope, &current, new).await,
+        Ok(new) => Ok(new),
         Err(ProviderError::Unauthorized { detail }) => {
-            stores.report(app, &current, &ProviderError::Unauthorized { detail }).await?;
+            stores.report(app, current, &ProviderError::Unauthorized { detail }).await?;
             Err(Problem::new(
                 Code::StoreReauthorizationRequired,
                 "The shop's platform no longer renews our access. The store's owner must connect it again.",
@@ -234,6 +280,7 @@ async fn save(
     stores: &Stores,
     scope: &TenantScope,
     current: &Store,
+    turn: Turn,
     token: Token,
 ) -> Result<Arc<Store>, Problem> {
     let mut tx = app.db.tenant(scope).await?;
@@ -241,7 +288,12 @@ async fn save(
     let (scopes, expires_at, refresh_expires_at) = (token.scopes.clone(), token.expires_at, token.refresh_expires_at);
     let context = context(scope.organization(), current.id, opened.id);
     let sealed = seal(&opened.key, &context, &Credential::Token(token))?;
-    store::update_token(&mut tx, opened.id, &sealed, &scopes, expires_at, refresh_expires_at).await?;
+    let renewed = store::Renewed { sealed: &sealed, scopes: &scopes, expires_at, refresh_expires_at };
+    if opened.id != turn.credential || !store::update_token(&mut tx, opened.id, renewed, turn.until).await? {
+        // Its owner connected the store anew meanwhile, or the turn was over: what is stored now is newer.
+        tx.rollback().await?;
+        return stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found);
+    }
     let event = Event::info("credential.refreshed", "The access token was renewed.").of(current.id);
     trail::event(&mut tx, &app.clock, event.with(json!({ "expires_at": expires_at }))).await?;
     tx.commit().await?;

@@ -108,6 +108,7 @@ pub async fn replace_credential(
     let event = Event::info("credential.set", format!("{} has a new credential.", row.display_name)).of(id);
     trail::event(&mut tx, &app.clock, event).await?;
     tx.commit().await?;
+    app.slice::<Stores>().forget(scope.organization(), id);
     Ok(row)
 }
 
@@ -136,6 +137,7 @@ pub async fn revoke_credential(app: &App, scope: &TenantScope, id: ConnectionId)
         Event::warning("credential.revoked", format!("The credential of {} was revoked.", row.display_name)).of(id);
     trail::event(&mut tx, &app.clock, event).await?;
     tx.commit().await?;
+    app.slice::<Stores>().forget(scope.organization(), id);
     Ok(row)
 }
 
@@ -167,6 +169,7 @@ pub async fn edit(app: &App, scope: &TenantScope, id: ConnectionId, edit: Edit) 
     let event = Event::info("connection.updated", format!("{} was changed.", row.display_name)).of(id);
     trail::event(&mut tx, &app.clock, event.with(shown(&row))).await?;
     tx.commit().await?;
+    app.slice::<Stores>().forget(scope.organization(), id);
     Ok(row)
 }
 

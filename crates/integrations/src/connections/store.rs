@@ -418,29 +418,81 @@ pub(super) async fn revoke_credential(tx: &mut TenantTx, connection: ConnectionI
     Ok(done.rows_affected())
 }
 
-pub(super) async fn update_token(
+/// Takes the turn to renew a token, until then; false while another node has it, or when the credential is gone.
+pub(super) async fn lease_refresh(
     tx: &mut TenantTx,
     id: CredentialId,
-    sealed: &[u8],
-    scopes: &[String],
-    expires_at: Option<Time>,
-    refresh_expires_at: Option<Time>,
-) -> Result<(), DbError> {
+    now: Time,
+    until: Time,
+) -> Result<bool, DbError> {
     let organization = tx.organization();
-    sqlx::query!(
+    let leased = sqlx::query!(
         "
-        -- update_token
-        update credentials set sealed = $3, scopes = $4, expires_at = $5, refresh_expires_at = $6
+        -- lease_refresh
+        update credentials set refresh_leased_until = $4
         where organization_id = $1 and id = $2 and revoked_at is null
+          and (refresh_leased_until is null or refresh_leased_until <= $3)
         ",
         organization.uuid(),
         id.uuid(),
-        sealed,
-        scopes,
-        expires_at,
-        refresh_expires_at
+        now,
+        until
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(leased.rows_affected() == 1)
+}
+
+/// Gives the turn back, if it is still ours.
+pub(super) async fn release_refresh(tx: &mut TenantTx, id: CredentialId, until: Time) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- release_refresh
+        update credentials set refresh_leased_until = null
+        where organization_id = $1 and id = $2 and refresh_leased_until = $3
+        ",
+        organization.uuid(),
+        id.uuid(),
+        until
     )
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// A token that was renewed.
+pub(super) struct Renewed<'a> {
+    pub(super) sealed: &'a [u8],
+    pub(super) scopes: &'a [String],
+    pub(super) expires_at: Option<Time>,
+    pub(super) refresh_expires_at: Option<Time>,
+}
+
+/// Saves a renewed token and gives the turn back; false when the turn is no longer ours, and nothing was changed.
+pub(super) async fn update_token(
+    tx: &mut TenantTx,
+    id: CredentialId,
+    renewed: Renewed<'_>,
+    leased_until: Time,
+) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let updated = sqlx::query!(
+        "
+        -- update_token
+        update credentials
+        set sealed = $3, scopes = $4, expires_at = $5, refresh_expires_at = $6, refresh_leased_until = null
+        where organization_id = $1 and id = $2 and revoked_at is null and refresh_leased_until = $7
+        ",
+        organization.uuid(),
+        id.uuid(),
+        renewed.sealed,
+        renewed.scopes,
+        renewed.expires_at,
+        renewed.refresh_expires_at,
+        leased_until
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(updated.rows_affected() == 1)
 }

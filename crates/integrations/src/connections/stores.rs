@@ -108,7 +108,8 @@ impl Stores {
         })))
     }
 
-    pub(super) fn forget(&self, organization: OrganizationId, id: ConnectionId) {
+    /// Forgets a store at once on this node, for whoever has just changed it; the others hear of it.
+    pub(crate) fn forget(&self, organization: OrganizationId, id: ConnectionId) {
         self.known.forget(&(organization, id));
     }
 

@@ -106,16 +106,36 @@ async fn write_batches(db: Db, mut lines: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(BATCH);
     while lines.recv_many(&mut batch, BATCH).await > 0 {
         let result = write(&db, &batch).await;
-        if let Err(error) = &result {
-            tracing::error!(%error, lines = batch.len(), "access-log lines could not be written; their answers are withheld");
-            // The callers are told at once; a database that is gone is not asked in a tight loop.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        match &result {
+            Err(DbError::Unavailable) => {
+                tracing::error!(
+                    lines = batch.len(),
+                    "access-log lines could not be written; their answers are withheld"
+                );
+                // The callers are told at once; a database that is gone is not asked in a tight loop.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // A line that the database refuses must not take the lines of others with it.
+            Err(error) if batch.len() > 1 => {
+                tracing::error!(%error, lines = batch.len(), "a batch of access-log lines is written line by line");
+                for waiting in batch.drain(..) {
+                    let alone = [waiting];
+                    let result = write(&db, &alone).await;
+                    let [waiting] = alone;
+                    tell(waiting, &result);
+                }
+            }
+            Ok(()) | Err(_) => {}
         }
         for waiting in batch.drain(..) {
-            // A caller that has gone away no longer wants to know.
-            let _gone = waiting.written.send(result.as_ref().copied().map_err(|_| ()));
+            tell(waiting, &result);
         }
     }
+}
+
+fn tell(waiting: Waiting, result: &Result<(), DbError>) {
+    // A caller that has gone away no longer wants to know.
+    let _gone = waiting.written.send(result.as_ref().copied().map_err(|_| ()));
 }
 
 async fn write(db: &Db, batch: &[Waiting]) -> Result<(), DbError> {

@@ -72,18 +72,19 @@ async fn list(
     State(app): State<App>,
     Query(query): Query<StoreQuery>,
 ) -> Result<Body<Page<StoreView>>, Problem> {
-    let window = PageQuery { limit: query.limit, cursor: query.cursor }.window()?;
     let switch = query.access.map(|access| match access {
         Access::Customers => "allow_customer_access",
         Access::Orders => "allow_order_access",
         Access::Products => "allow_product_access",
     });
+    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let window = page.window(&app, &caller.scope, "stores", switch)?;
     let only: Option<Vec<Uuid>> =
         caller.stores.as_ref().map(|stores| stores.iter().map(|store| store.uuid()).collect());
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = connections::list(&mut tx, window, only.as_deref(), switch).await?;
     tx.commit().await?;
-    Ok(Body(window.page(rows, |row| row.id.uuid(), StoreView::from)))
+    Ok(Body(window.page(&app, rows, |row| row.id.uuid(), StoreView::from)))
 }
 
 /// One webshop
@@ -156,7 +157,7 @@ async fn history(
     Path(id): Path<ConnectionId>,
     Query(query): Query<PageQuery>,
 ) -> Result<Body<Page<PermissionChange>>, Problem> {
-    let window = query.window()?;
+    let window = query.window(&app, &caller.scope, "permission history", id)?;
     if !caller.reaches(id) {
         return Err(Problem::not_found());
     }
@@ -165,6 +166,7 @@ async fn history(
     let rows = store::history(&mut tx, id, window).await?;
     tx.commit().await?;
     Ok(Body(window.page(
+        &app,
         rows,
         |row| row.id,
         |row| PermissionChange {
@@ -218,11 +220,13 @@ async fn access_log(
     State(app): State<App>,
     Query(query): Query<AccessLogQuery>,
 ) -> Result<Body<Page<AccessView>>, Problem> {
-    let window = PageQuery { limit: query.limit, cursor: query.cursor }.window()?;
+    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let window = page.window(&app, &caller.scope, "access log", (query.store_id, query.key_id))?;
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = store::accesses(&mut tx, query.store_id, query.key_id, window).await?;
     tx.commit().await?;
     Ok(Body(window.page(
+        &app,
         rows,
         |row| row.id,
         |row| AccessView {

@@ -15,7 +15,10 @@ use kit::{
 };
 use serde_json::json;
 
-use crate::connections::store::{self as connections, ConnectionRow};
+use crate::connections::{
+    Stores,
+    store::{self as connections, ConnectionRow},
+};
 use model::DataAccess;
 
 pub use store::HistoryRow;
@@ -54,6 +57,7 @@ pub async fn set(
             .of(id);
     trail::event(&mut tx, &app.clock, event.with(json!({ "before": before, "after": after }))).await?;
     tx.commit().await?;
+    app.slice::<Stores>().forget(scope.organization(), id);
     row.data_access_permissions.0 = after;
     Ok(row)
 }

@@ -56,11 +56,13 @@ async fn list(
     State(app): State<App>,
     Query(query): Query<EventQuery>,
 ) -> Result<Body<Page<EventView>>, Problem> {
-    let window = PageQuery { limit: query.limit, cursor: query.cursor }.window()?;
+    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let window = page.window(&app, &caller.scope, "events", query.connection_id)?;
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = store::newest(&mut tx, query.connection_id, window).await?;
     tx.commit().await?;
     Ok(Body(window.page(
+        &app,
         rows,
         |row| row.id,
         |row| EventView {

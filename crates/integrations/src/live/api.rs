@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use connector::{Notes, Position, Query as Ask, provider::Paging, query::WithheldReason};
+use connector::{Coverage, Notes, Position, Query as Ask, provider::Paging, query::WithheldReason};
 use kernel::{AccessReceiptId, Actor, ConnectionId, Exit, OrganizationId, Permission};
 use kit::{
     App, Authorized, Code, Problem, Router, answer,
@@ -17,7 +17,7 @@ use kit::{
     input::{Json, Path, Query},
     page,
     rate_limit::{RateLimit, Verdict},
-    route,
+    request_id, route,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -89,7 +89,8 @@ struct Meta {
     upstream_ms: u64,
     /// What the read took of the shop's budget, in its own unit.
     cost: Option<f64>,
-    /// Why there may be more than is shown: `registered_only`, `last_60_days`, `derived_from_orders`.
+    /// Why there may be more than is shown: `registered_only`, `last_60_days`, `derived_from_orders`,
+    /// `abridged` (some records carry only the first of their parts; read one to see all).
     coverage: Vec<&'static str>,
     /// What is left out, and why.
     withheld: Vec<WithheldField>,
@@ -105,7 +106,7 @@ struct WithheldField {
 }
 
 macro_rules! handlers {
-    ($list:ident, $find:ident, $search:ident, $resource:ident, $permission:ident, $view:ident, $path:literal, $one:literal, $word:literal) => {
+    ($list:ident, $find:ident, $search:ident, $resource:ident, $permission:ident, $view:ident, $path:literal, $word:literal) => {
         #[utoipa::path(get, summary = concat!("List ", $path, " of a webshop, live"), path = concat!("/webshop-data-api/", $path), tag = "live data", params(ListParams), responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
             (status = 409, description = "The store is not connected"),
@@ -114,8 +115,13 @@ macro_rules! handlers {
             (status = 502, description = "The shop failed"),
             (status = 504, description = "The shop was too slow"),
         ))]
-        async fn $list(caller: Attempted<$permission>, State(app): State<App>, Query(params): Query<ListParams>) -> Response {
-            attempt::<$resource, $permission>(&app, caller, Asked::Page { params: Box::new(params), operation: "list" }).await
+        async fn $list(
+            caller: Attempted<$permission>,
+            State(app): State<App>,
+            params: Result<Query<ListParams>, Problem>,
+        ) -> Response {
+            let asked = params.map(|Query(params)| Asked::Page(Box::new(params)));
+            attempt::<$resource, $permission>(app, caller, "list", asked).await
         }
 
         #[utoipa::path(get, summary = concat!("Read one ", $word, " of a webshop, live"), path = concat!("/webshop-data-api/", $path, "/{id}"), tag = "live data",
@@ -130,10 +136,11 @@ macro_rules! handlers {
         async fn $find(
             caller: Attempted<$permission>,
             State(app): State<App>,
-            Path(id): Path<String>,
-            Query(params): Query<OneParams>,
+            Path(record): Path<String>,
+            params: Result<Query<OneParams>, Problem>,
         ) -> Response {
-            attempt::<$resource, $permission>(&app, caller, Asked::One { record: id, params }).await
+            let asked = params.map(|Query(params)| Asked::One { record, params });
+            attempt::<$resource, $permission>(app, caller, "one", asked).await
         }
 
         #[utoipa::path(post, summary = concat!("Search ", $path, " of a webshop, live: the same filters in the body, for personal values"), path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
@@ -145,8 +152,13 @@ macro_rules! handlers {
             (status = 502, description = "The shop failed"),
             (status = 504, description = "The shop was too slow"),
         ))]
-        async fn $search(caller: Attempted<$permission>, State(app): State<App>, Json(params): Json<ListParams>) -> Response {
-            attempt::<$resource, $permission>(&app, caller, Asked::Page { params: Box::new(params), operation: "search" }).await
+        async fn $search(
+            caller: Attempted<$permission>,
+            State(app): State<App>,
+            params: Result<Json<ListParams>, Problem>,
+        ) -> Response {
+            let asked = params.map(|Json(params)| Asked::Page(Box::new(params)));
+            attempt::<$resource, $permission>(app, caller, "search", asked).await
         }
     };
 }
@@ -159,34 +171,38 @@ handlers!(
     ReadCustomers,
     UnifiedCustomer,
     "customers",
-    "customers/{id}",
     "customer"
 );
-handlers!(list_orders, find_order, search_orders, Orders, ReadOrders, UnifiedOrder, "orders", "orders/{id}", "order");
-handlers!(
-    list_products,
-    find_product,
-    search_products,
-    Products,
-    ReadProducts,
-    UnifiedProduct,
-    "products",
-    "products/{id}",
-    "product"
-);
+handlers!(list_orders, find_order, search_orders, Orders, ReadOrders, UnifiedOrder, "orders", "order");
+handlers!(list_products, find_product, search_products, Products, ReadProducts, UnifiedProduct, "products", "product");
 
 /// What a caller asks for.
 enum Asked {
-    Page { params: Box<ListParams>, operation: &'static str },
+    Page(Box<ListParams>),
     One { record: String, params: OneParams },
 }
 
+/// Runs a read to its end, also when the caller hangs up: what the shop was asked is written down.
+async fn attempt<R: LiveResource, P: Permission>(
+    app: App,
+    caller: Attempted<P>,
+    operation: &'static str,
+    asked: Result<Asked, Problem>,
+) -> Response {
+    match request_id::spawn(accounted::<R, P>(app, caller, operation, asked)).await {
+        Ok(response) => response,
+        Err(error) => Problem::internal(&error).into_response(),
+    }
+}
+
 /// Everything around a read: the caller's minute before it, the access-log line after it, whatever came of it.
-async fn attempt<R: LiveResource, P: Permission>(app: &App, caller: Attempted<P>, asked: Asked) -> Response {
-    let operation = match &asked {
-        Asked::Page { operation, .. } => operation,
-        Asked::One { .. } => "one",
-    };
+async fn accounted<R: LiveResource, P: Permission>(
+    app: App,
+    caller: Attempted<P>,
+    operation: &'static str,
+    asked: Result<Asked, Problem>,
+) -> Response {
+    let app = &app;
     let started = Instant::now();
     let (actor, organization) = match &caller {
         Attempted::Authorized(caller) => (caller.actor(), caller.organization()),
@@ -200,8 +216,9 @@ async fn attempt<R: LiveResource, P: Permission>(app: &App, caller: Attempted<P>
         (Err(_), _) => Err(Problem::from(db::DbError::Unavailable)),
         (Ok(_), Attempted::Refused { problem, .. }) => Err(problem),
         (Ok(_), Attempted::Authorized(caller)) => match asked {
-            Asked::Page { params, .. } => read_page::<R, P>(app, &caller, &params, &mut access).await,
-            Asked::One { record, params } => read_one::<R, P>(app, &caller, &record, &params, &mut access).await,
+            Ok(Asked::Page(params)) => read_page::<R, P>(app, &caller, &params, &mut access).await,
+            Ok(Asked::One { record, params }) => read_one::<R, P>(app, &caller, &record, &params, &mut access).await,
+            Err(problem) => Err(problem),
         },
     };
     if let Err(problem) = &outcome {
@@ -211,9 +228,15 @@ async fn attempt<R: LiveResource, P: Permission>(app: &App, caller: Attempted<P>
     access.duration_ms = millis(started.elapsed());
     let upstream = access.upstream_ms;
     let logging = Instant::now();
-    let outcome = match app.slice::<AccessLog>().write(access).await {
-        Ok(()) => outcome,
-        Err(unwritten) => Err(unwritten),
+    // The first refusal of a minute is written down; more of them are only counted.
+    let outcome = if verdict.as_ref().is_ok_and(|verdict| verdict.refused_before && !verdict.allowed) {
+        metrics::counter!("entrepot_live_requests_over_limit_total").increment(1);
+        outcome
+    } else {
+        match app.slice::<AccessLog>().write(access).await {
+            Ok(()) => outcome,
+            Err(unwritten) => Err(unwritten),
+        }
     };
     let mut response = outcome.unwrap_or_else(IntoResponse::into_response);
     if let Ok(verdict) = verdict {
@@ -272,7 +295,14 @@ async fn read_page<R: LiveResource, P: Permission>(
     let (store, reader) = super::open_store::<R>(app, &caller.scope, id, access).await?;
     ask::refuse_unsupported(&filters, reader.filters(), store.provider.manifest().label)?;
     let persons = store.data_access.allow_customer_access;
-    let selection = ask::selection(&params.fields, R::FIELDS, persons)?;
+    let mut selection = ask::selection(&params.fields, R::FIELDS, persons)?;
+    if !persons {
+        ask::refuse_about_persons(&filters, R::ABOUT_PERSONS)?;
+    }
+    // What tells whether a record matches is asked for too; it is cut off again if nobody wants to see it.
+    if let Some(fields) = &mut selection.fields {
+        fields.extend(filters.used().into_iter().filter_map(R::checked_by).map(str::to_owned));
+    }
 
     let filter_digest = params.filter_digest(&live.digest_key);
     let (organization_bytes, store_bytes) = (caller.organization().uuid().into_bytes(), id.uuid().into_bytes());
@@ -315,13 +345,16 @@ async fn read_page<R: LiveResource, P: Permission>(
     let query = Ask { filters: filters.clone(), selection, limit, position };
     let shared = super::page::<R>(app, store.clone(), reader, key, query).await?;
     let found = found(&shared, access)?;
-    let records: Vec<&R::Model> = found.value.items.iter().filter(|model| R::matches(model, &filters)).collect();
+    let persons = super::still_allowed::<R>(app, &caller.scope, id, persons).await?;
+    let abridged = found.value.notes.coverage.contains(&Coverage::Abridged);
+    let records: Vec<&R::Model> =
+        found.value.items.iter().filter(|model| R::matches(model, &filters, abridged)).collect();
 
     let next_cursor = match &found.value.next {
         None => None,
         Some(next) => Some(live.cursors.seal(&bound, next.as_bytes(), now).map_err(|error| Problem::internal(&error))?),
     };
-    let mut meta = meta::<R>(&store, &found.value.notes, found.took, now, access);
+    let mut meta = meta::<R>(&store, persons, &found.value.notes, found.took, now, access);
     meta.page = page;
     meta.limit = Some(limit);
     meta.total = found.value.total;
@@ -360,7 +393,7 @@ async fn read_one<R: LiveResource, P: Permission>(
     let found = found(&shared, access)?;
     let model =
         found.value.item.as_ref().ok_or_else(|| Problem::new(Code::NotFound, "The shop has no record by this id."))?;
-    let meta = meta::<R>(&store, &found.value.notes, found.took, app.clock.now(), access);
+    let meta = meta::<R>(&store, persons, &found.value.notes, found.took, app.clock.now(), access);
     access.records = Some(1);
     access.fields_returned = returned::<R>(&params.fields, &meta);
     let fields = &params.fields;
@@ -404,8 +437,15 @@ fn found<'a, T>(shared: &'a Arc<Result<Found<T>, Failure>>, access: &mut Access)
     Ok(found)
 }
 
-fn meta<R: LiveResource>(store: &Store, notes: &Notes, took: Duration, now: kernel::Time, access: &mut Access) -> Meta {
-    let switched_off = if store.data_access.allow_customer_access { &[] } else { R::PERSONS };
+fn meta<R: LiveResource>(
+    store: &Store,
+    persons: bool,
+    notes: &Notes,
+    took: Duration,
+    now: kernel::Time,
+    access: &mut Access,
+) -> Meta {
+    let switched_off = if persons { &[] } else { R::PERSONS };
     let mut withheld: Vec<WithheldField> =
         switched_off.iter().map(|field| WithheldField { field, reason: WithheldReason::Switch.as_str() }).collect();
     for note in &notes.withheld {

@@ -16,12 +16,14 @@ use std::{
 
 use async_trait::async_trait;
 use connector::{Answer, Call, Page, ProviderError, Query, Read, Selection};
-use kernel::{ConnectionId, TenantScope};
+use kernel::{ConnectionId, OrganizationId, TenantScope};
 use kit::{App, Code, Problem, single_flight::SingleFlight, vault::Keyring};
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     connections::{Store, Stores, credential},
-    data_access::access_log::Access,
+    data_access::{access_log::Access, model::DataAccess},
 };
 
 pub(crate) use resource::LiveResource;
@@ -41,19 +43,15 @@ pub(crate) type Shared<T> = Arc<Result<Found<T>, Failure>>;
 /// Why a read failed, so that each of those who share it gets a problem of their own.
 pub enum Failure {
     Provider(ProviderError),
-    Ours(Code, String),
+    Ours(Problem),
 }
 
 impl Failure {
     fn problem(&self) -> Problem {
         match self {
             Self::Provider(error) => problem::of_provider(error),
-            Self::Ours(code, detail) => Problem::new(*code, detail.clone()),
+            Self::Ours(problem) => problem.clone(),
         }
-    }
-
-    fn ours(problem: &Problem) -> Self {
-        Self::Ours(problem.code(), problem.detail().to_owned())
     }
 }
 
@@ -72,11 +70,65 @@ impl<T> Default for Flights<T> {
     }
 }
 
+/// How many reads may be under way at once: one shop that hangs, or one organization that asks too much, leaves room for
+/// the others, and memory is bounded by what that many answers can hold.
+struct Gates {
+    all: Arc<Semaphore>,
+    organizations: moka::sync::Cache<OrganizationId, Arc<Semaphore>>,
+    stores: moka::sync::Cache<ConnectionId, Arc<Semaphore>>,
+}
+
+const AT_ONCE: usize = 128;
+const AT_ONCE_PER_ORGANIZATION: usize = 32;
+const AT_ONCE_PER_STORE: usize = 16;
+/// How long a read waits for its turn.
+const TURN: Duration = Duration::from_secs(10);
+
+impl Default for Gates {
+    fn default() -> Self {
+        let idle = Duration::from_secs(600);
+        Self {
+            all: Arc::new(Semaphore::new(AT_ONCE)),
+            organizations: moka::sync::Cache::builder().time_to_idle(idle).build(),
+            stores: moka::sync::Cache::builder().time_to_idle(idle).build(),
+        }
+    }
+}
+
+impl Gates {
+    /// Waits for a turn at the store, in its organization, and in the program: the narrowest first, so that who waits for
+    /// a slow shop holds nobody else's place.
+    async fn enter(&self, store: &Store) -> Result<[OwnedSemaphorePermit; 3], Problem> {
+        let at_store = self.stores.get_with(store.id, || Arc::new(Semaphore::new(AT_ONCE_PER_STORE)));
+        let in_organization =
+            self.organizations.get_with(store.organization, || Arc::new(Semaphore::new(AT_ONCE_PER_ORGANIZATION)));
+        let turns = async {
+            Ok::<_, AcquireError>([
+                at_store.acquire_owned().await?,
+                in_organization.acquire_owned().await?,
+                self.all.clone().acquire_owned().await?,
+            ])
+        };
+        match tokio::time::timeout(TURN, turns).await {
+            Ok(Ok(places)) => Ok(places),
+            Ok(Err(_)) | Err(_) => {
+                metrics::counter!("entrepot_live_reads_turned_away_total").increment(1);
+                Err(Problem::new(
+                    Code::Overloaded,
+                    "Too many reads of this store are waiting for its shop. Try again in a moment.",
+                )
+                .with_retry_after(Duration::from_secs(2)))
+            }
+        }
+    }
+}
+
 /// The state of this slice.
 #[derive(Clone)]
 pub struct Live(Arc<State>);
 
 pub(crate) struct State {
+    gates: Gates,
     pub(crate) customers: Flights<connector::Customer>,
     pub(crate) orders: Flights<connector::Order>,
     pub(crate) products: Flights<connector::Product>,
@@ -88,6 +140,7 @@ pub(crate) struct State {
 impl Live {
     pub fn new(keyring: &Keyring) -> Self {
         Self(Arc::new(State {
+            gates: Gates::default(),
             customers: Flights::default(),
             orders: Flights::default(),
             products: Flights::default(),
@@ -112,10 +165,7 @@ pub(crate) async fn open_store<R: LiveResource>(
     let store = stores.get(app, scope, id).await?.ok_or_else(Problem::not_found)?;
     access.connection_id = Some(id);
     if !R::allowed(store.data_access) {
-        return Err(Problem::new(
-            Code::DataAccessDisabled,
-            format!("The store's owner has switched {} off for this store. The shop was not asked.", R::NAME),
-        ));
+        return Err(switched_off(R::NAME));
     }
     if !store.enabled_capabilities.iter().any(|capability| capability == R::CAPABILITY) {
         return Err(Problem::new(
@@ -131,6 +181,24 @@ pub(crate) async fn open_store<R: LiveResource>(
     Ok((credential::fresh(app, stores, store).await?, reader))
 }
 
+fn switched_off(resource: &str) -> Problem {
+    Problem::new(Code::DataAccessDisabled, format!("The store's owner has switched {resource} off for this store."))
+}
+
+/// Asks again before anything is shown: a slow shop leaves time to switch access off. Whether persons may still be shown.
+pub(crate) async fn still_allowed<R: LiveResource>(
+    app: &App,
+    scope: &TenantScope,
+    id: ConnectionId,
+    persons: bool,
+) -> Result<bool, Problem> {
+    let store = app.slice::<Stores>().get(app, scope, id).await?.ok_or_else(Problem::not_found)?;
+    if !R::allowed(store.data_access) {
+        return Err(switched_off(R::NAME));
+    }
+    Ok(persons && store.data_access.allow_customer_access)
+}
+
 /// Reads a page, or shares the read of somebody who asks for the same.
 pub(crate) async fn page<R: LiveResource>(
     app: &App,
@@ -140,7 +208,8 @@ pub(crate) async fn page<R: LiveResource>(
     query: Query,
 ) -> Result<Shared<Page<R::Model>>, Problem> {
     let flights = &R::flights(app.slice::<Live>().state()).pages;
-    share(app, flights, store, key, PageRequest { reader, query }).await
+    let request = PageRequest { reader, query, allowed: R::allowed, resource: R::NAME };
+    share(app, flights, store, key, request).await
 }
 
 /// Reads one record, or shares the read of somebody who asks for the same.
@@ -153,7 +222,8 @@ pub(crate) async fn one<R: LiveResource>(
     selection: Selection,
 ) -> Result<Shared<Answer<R::Model>>, Problem> {
     let flights = &R::flights(app.slice::<Live>().state()).ones;
-    share(app, flights, store, key, OneRequest { reader, record, selection }).await
+    let request = OneRequest { reader, record, selection, allowed: R::allowed, resource: R::NAME };
+    share(app, flights, store, key, request).await
 }
 
 async fn share<Q>(
@@ -178,17 +248,24 @@ where
 #[async_trait]
 trait Request: Send + Sync + 'static {
     type Found: Send + Sync + 'static;
+    /// Whether the store's owner still allows it, by the store as it is read for each try.
+    fn check(&self, store: &Store) -> Result<(), Problem>;
     async fn send(&self, call: Call<'_>) -> Result<Self::Found, ProviderError>;
 }
 
 struct PageRequest<T: 'static> {
     reader: &'static dyn Read<T>,
     query: Query,
+    allowed: fn(DataAccess) -> bool,
+    resource: &'static str,
 }
 
 #[async_trait]
 impl<T: Send + Sync + 'static> Request for PageRequest<T> {
     type Found = Page<T>;
+    fn check(&self, store: &Store) -> Result<(), Problem> {
+        if (self.allowed)(store.data_access) { Ok(()) } else { Err(switched_off(self.resource)) }
+    }
     async fn send(&self, call: Call<'_>) -> Result<Page<T>, ProviderError> {
         self.reader.list(&call, &self.query).await
     }
@@ -198,11 +275,16 @@ struct OneRequest<T: 'static> {
     reader: &'static dyn Read<T>,
     record: String,
     selection: Selection,
+    allowed: fn(DataAccess) -> bool,
+    resource: &'static str,
 }
 
 #[async_trait]
 impl<T: Send + Sync + 'static> Request for OneRequest<T> {
     type Found = Answer<T>;
+    fn check(&self, store: &Store) -> Result<(), Problem> {
+        if (self.allowed)(store.data_access) { Ok(()) } else { Err(switched_off(self.resource)) }
+    }
     async fn send(&self, call: Call<'_>) -> Result<Answer<T>, ProviderError> {
         self.reader.one(&call, &self.record, &self.selection).await
     }
@@ -214,7 +296,9 @@ async fn ask<Q: Request>(app: &App, store: Arc<Store>, request: &Q) -> Result<Fo
     let started = Instant::now();
     let mut store = store;
     let mut renewed = false;
+    let _place = app.slice::<Live>().state().gates.enter(&store).await.map_err(Failure::Ours)?;
     loop {
+        request.check(&store).map_err(Failure::Ours)?;
         let call = Call { http: &app.http, account: &store.account, credential: &store.credential, clock: &app.clock };
         let outcome = match tokio::time::timeout(UPSTREAM.saturating_sub(started.elapsed()), request.send(call)).await {
             Ok(outcome) => outcome,
@@ -222,7 +306,7 @@ async fn ask<Q: Request>(app: &App, store: Arc<Store>, request: &Q) -> Result<Fo
         };
         match outcome {
             Ok(value) => {
-                stores.report_success(app, &store).await.map_err(|problem| Failure::ours(&problem))?;
+                stores.report_success(app, &store).await.map_err(Failure::Ours)?;
                 return Ok(Found { value, took: started.elapsed() });
             }
             Err(ProviderError::Unauthorized { detail }) if !renewed => {
@@ -230,7 +314,7 @@ async fn ask<Q: Request>(app: &App, store: Arc<Store>, request: &Q) -> Result<Fo
                 match credential::after_refusal(app, stores, &store).await {
                     Ok(Some(with_new_token)) => store = with_new_token,
                     Ok(None) => return Err(reported(app, stores, &store, ProviderError::Unauthorized { detail }).await),
-                    Err(problem) => return Err(Failure::ours(&problem)),
+                    Err(problem) => return Err(Failure::Ours(problem)),
                 }
             }
             Err(error) => return Err(reported(app, stores, &store, error).await),

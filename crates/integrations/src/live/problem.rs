@@ -35,6 +35,11 @@ pub fn of_provider(error: &ProviderError) -> Problem {
         ProviderError::Unavailable { detail } => {
             Problem::new(Code::StoreUnavailable, format!("The shop cannot be reached ({detail}). Try again later."))
         }
+        ProviderError::FilterUnsupported { filter, detail } => Problem::new(
+            Code::FilterUnsupported,
+            format!("This shop cannot filter by this {filter}: {detail}. The shop was not asked."),
+        )
+        .with("unsupported", vec![*filter]),
         ProviderError::Rejected { detail } => {
             Problem::new(Code::StoreRejected, format!("The shop refused the request ({detail})."))
         }

@@ -1,6 +1,6 @@
 //! The three resources: what differs between them, in one place each.
 
-use connector::{Customer, Filters, Order, Product, Provider, Read};
+use connector::{Customer, Filter, Filters, Order, Product, Provider, Read};
 use kernel::Exit;
 use serde::Serialize;
 
@@ -23,12 +23,17 @@ pub(crate) trait LiveResource: Send + Sync + 'static {
     const FIELDS: &'static [&'static str];
     /// What is left out when the store's owner has switched customers off.
     const PERSONS: &'static [&'static str];
+    /// Filters that ask about a person: refused then, since which records match is an answer too.
+    const ABOUT_PERSONS: &'static [Filter];
 
     fn allowed(access: DataAccess) -> bool;
     fn reader(provider: &'static dyn Provider) -> Option<&'static dyn Read<Self::Model>>;
     fn flights(state: &State) -> &Flights<Self::Model>;
-    /// Whether a record is one that was asked for: shops ignore filters that they do not know.
-    fn matches(model: &Self::Model, filters: &Filters) -> bool;
+    /// The field that tells whether a record matches a filter; None where the shop's word must do.
+    fn checked_by(filter: Filter) -> Option<&'static str>;
+    /// Whether a record is one that was asked for: shops ignore filters that they do not know. `abridged` records carry
+    /// only the first of their parts.
+    fn matches(model: &Self::Model, filters: &Filters, abridged: bool) -> bool;
     /// The unified object; without persons if those are withheld.
     fn view<'a>(model: &'a Self::Model, persons: bool, exit: &'a Exit) -> Self::View<'a>;
 }
@@ -41,6 +46,7 @@ impl LiveResource for Customers {
     const CAPABILITY: &'static str = "read_customers";
     const FIELDS: &'static [&'static str] = unified::CUSTOMER_FIELDS;
     const PERSONS: &'static [&'static str] = &[];
+    const ABOUT_PERSONS: &'static [Filter] = &[];
 
     fn allowed(access: DataAccess) -> bool {
         access.allow_customer_access
@@ -51,7 +57,16 @@ impl LiveResource for Customers {
     fn flights(state: &State) -> &Flights<Customer> {
         &state.customers
     }
-    fn matches(model: &Customer, filters: &Filters) -> bool {
+    fn checked_by(filter: Filter) -> Option<&'static str> {
+        match filter {
+            Filter::Email => Some("email"),
+            Filter::Phone => Some("phone"),
+            Filter::CreatedAfter | Filter::CreatedBefore => Some("created_at"),
+            Filter::UpdatedAfter | Filter::UpdatedBefore => Some("updated_at"),
+            _ => None,
+        }
+    }
+    fn matches(model: &Customer, filters: &Filters, _abridged: bool) -> bool {
         check::customer(model, filters)
     }
     fn view<'a>(model: &'a Customer, _persons: bool, exit: &'a Exit) -> Self::View<'a> {
@@ -67,7 +82,8 @@ impl LiveResource for Orders {
     const CAPABILITY: &'static str = "read_orders";
     const FIELDS: &'static [&'static str] = unified::ORDER_FIELDS;
     const PERSONS: &'static [&'static str] =
-        &["customer", "billing_address", "shipping_address", "note", "platform_specific"];
+        &["customer", "billing_address", "shipping_address", "note", "tags", "platform_specific"];
+    const ABOUT_PERSONS: &'static [Filter] = &[Filter::Email, Filter::Phone, Filter::CustomerId, Filter::Search];
 
     fn allowed(access: DataAccess) -> bool {
         access.allow_order_access
@@ -78,7 +94,18 @@ impl LiveResource for Orders {
     fn flights(state: &State) -> &Flights<Order> {
         &state.orders
     }
-    fn matches(model: &Order, filters: &Filters) -> bool {
+    fn checked_by(filter: Filter) -> Option<&'static str> {
+        match filter {
+            Filter::Email | Filter::Phone | Filter::CustomerId => Some("customer"),
+            Filter::Status => Some("status"),
+            Filter::PaymentStatus => Some("payment_status"),
+            Filter::Number => Some("number"),
+            Filter::CreatedAfter | Filter::CreatedBefore => Some("placed_at"),
+            Filter::UpdatedAfter | Filter::UpdatedBefore => Some("updated_at"),
+            _ => None,
+        }
+    }
+    fn matches(model: &Order, filters: &Filters, _abridged: bool) -> bool {
         check::order(model, filters)
     }
     fn view<'a>(model: &'a Order, persons: bool, exit: &'a Exit) -> Self::View<'a> {
@@ -94,6 +121,7 @@ impl LiveResource for Products {
     const CAPABILITY: &'static str = "read_products";
     const FIELDS: &'static [&'static str] = unified::PRODUCT_FIELDS;
     const PERSONS: &'static [&'static str] = &[];
+    const ABOUT_PERSONS: &'static [Filter] = &[];
 
     fn allowed(access: DataAccess) -> bool {
         access.allow_product_access
@@ -104,8 +132,17 @@ impl LiveResource for Products {
     fn flights(state: &State) -> &Flights<Product> {
         &state.products
     }
-    fn matches(model: &Product, filters: &Filters) -> bool {
-        check::product(model, filters)
+    fn checked_by(filter: Filter) -> Option<&'static str> {
+        match filter {
+            Filter::Sku => Some("variants"),
+            Filter::Status => Some("status"),
+            Filter::CreatedAfter | Filter::CreatedBefore => Some("created_at"),
+            Filter::UpdatedAfter | Filter::UpdatedBefore => Some("updated_at"),
+            _ => None,
+        }
+    }
+    fn matches(model: &Product, filters: &Filters, abridged: bool) -> bool {
+        check::product(model, filters, abridged)
     }
     fn view<'a>(model: &'a Product, _persons: bool, _exit: &'a Exit) -> Self::View<'a> {
         unified::product(model)

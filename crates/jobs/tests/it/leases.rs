@@ -71,8 +71,8 @@ async fn a_worker_that_lost_its_lease_cannot_complete_after_the_job_is_done() {
 async fn a_worker_that_lost_its_lease_cannot_fail_the_job_of_another() {
     let queue = Queue::new().await;
     let organization = organization();
-    queue.enqueue(organization, &Probe::new("a", Behavior::CompleteIn(organization))).await;
-    // What a second worker's claim does, at the moment when the first has begun.
+    queue.enqueue(organization, &Probe::new("a", Behavior::FailAfterEffect)).await;
+    // What a second worker's claim does, while the first runs.
     sqlx::raw_sql(
         "create function steal() returns trigger language plpgsql security definer as $$ begin
              update jobs set lease_token = lease_token + 1, attempts = 7; return new;
@@ -83,9 +83,9 @@ async fn a_worker_that_lost_its_lease_cannot_fail_the_job_of_another() {
     .await
     .unwrap();
     assert_eq!(queue.drain().await, 1);
-    assert_eq!(queue.world.of("a")[1], (1, What::Failed(Failure::LeaseLost)));
+    assert_eq!(queue.world.of("a")[1], (1, What::Failed(Failure::Transient("told to fail".into()))));
     let row = queue.row().await;
-    assert_eq!((row.state.as_str(), row.attempts, row.last_error), ("running", 7, None));
+    assert_eq!((row.state.as_str(), row.attempts, row.last_error), ("running", 7, None), "the job is the other's");
 }
 
 #[tokio::test]

@@ -34,13 +34,13 @@ async fn an_effect_and_its_completion_commit_together_or_not_at_all() {
     // The row of this job cannot be removed, so what it wrote in the same transaction must not stay either.
     let held = Probe::succeeding("held");
     queue.enqueue(theirs, &held).await;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+    sqlx::raw_sql(
         "create function keep() returns trigger language plpgsql as $$ begin
              if old.payload ->> 'label' = 'held' then raise exception 'kept'; end if;
              return old;
          end $$;
-         create trigger keep before delete on jobs for each row execute function keep()"
-    )))
+         create trigger keep before delete on jobs for each row execute function keep()",
+    )
     .execute(&mut queue.superuser().await)
     .await
     .unwrap();

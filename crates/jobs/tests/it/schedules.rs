@@ -39,7 +39,7 @@ async fn found(queue: &Queue, name: &str, deleted: bool) -> OrganizationId {
     .bind(deleted)
     .execute(&mut queue.superuser().await)
     .await
-    .unwrap();
+    .expect("the organization is founded");
     organization
 }
 

@@ -126,6 +126,8 @@ pub(crate) enum Behavior {
     Take(u64),
     FailTransiently,
     FailPermanently,
+    /// Commits its effect without completing.
+    FailAfterEffect,
     Throttled(Time),
     Panic,
     /// Writes its effect, then completes in the transaction of another organization.
@@ -168,6 +170,12 @@ impl Probe {
             }
             Behavior::FailTransiently => return Err(Failure::Transient("told to fail".into())),
             Behavior::FailPermanently => return Err(Failure::Permanent("told to fail for good".into())),
+            Behavior::FailAfterEffect => {
+                let mut tx = cx.db.tenant(&run.scope).await?;
+                effect(&mut tx, self.subject).await?;
+                tx.commit().await?;
+                return Err(Failure::Transient("told to fail".into()));
+            }
             Behavior::Throttled(until) => {
                 return Err(Failure::Throttled { until: *until, cause: "told to wait".into() });
             }

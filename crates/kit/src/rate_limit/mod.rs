@@ -3,15 +3,28 @@
 //! The count stands in one row per caller. Each node leases a chunk of the minute at a time and spends it in memory, so
 //! that a warm request asks no database. All nodes together never give out more than the limit; at most one leased chunk
 //! per node can be left unspent.
+//!
+//! API keys are counted wherever they may call (`kit::caller`), sessions at the live API only, which counts for itself.
 
 mod store;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
+    middleware::Next,
+    response::Response,
+};
 use db::{Db, DbError};
-use kernel::{Action, Clock, OrganizationId, Resource, TenantScope, scope::InternalTask};
+use kernel::{Action, ApiKeyId, Clock, OrganizationId, Resource, TenantScope, scope::InternalTask};
 use tokio::sync::Mutex;
 use uuid::Uuid;
+
+use crate::{App, Code, Problem};
 
 /// A lease is a tenth of the minute: small enough to be fair between nodes, large enough to be rare.
 const LEASES_PER_MINUTE: u32 = 10;
@@ -39,6 +52,7 @@ struct Lease {
     left: u32,
     /// The minute is used up, by all nodes together.
     exhausted: bool,
+    refused: bool,
     /// What the minute still held when this node last asked.
     remaining: u32,
 }
@@ -48,11 +62,67 @@ struct Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub allowed: bool,
+    /// Refused before in this minute on this node: writing that down again would cost more than the request.
+    pub refused_before: bool,
     pub limit: u32,
     /// As far as this node knows: exact when it is alone, otherwise at least as many as it has leased.
     pub remaining: u32,
     /// Until the next minute begins.
     pub resets_in: Duration,
+}
+
+impl Verdict {
+    /// What a caller is told whose minute is used up.
+    pub fn refusal(&self) -> Problem {
+        Problem::new(
+            Code::RateLimited,
+            format!("{} requests a minute are allowed. Come back after the time in Retry-After.", self.limit),
+        )
+        .with_retry_after(self.resets_in)
+    }
+
+    /// `RateLimit-Policy` and `RateLimit`.
+    pub fn write_headers(&self, headers: &mut HeaderMap) {
+        let policy = format!("\"minute\";q={};w=60", self.limit);
+        let state = format!("\"minute\";r={};t={}", self.remaining, self.resets_in.as_secs());
+        for (name, value) in [("ratelimit-policy", policy), ("ratelimit", state)] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
+}
+
+/// Where the count of a request is left on its way in, to be told on its way out.
+#[derive(Clone, Default)]
+struct Counted(Arc<OnceLock<Verdict>>);
+
+/// Tells callers who were counted how their minute stands, whatever they are answered.
+pub async fn layer(mut request: Request, next: Next) -> Response {
+    let counted = Counted::default();
+    request.extensions_mut().insert(counted.clone());
+    let mut response = next.run(request).await;
+    if let Some(verdict) = counted.0.get() {
+        verdict.write_headers(response.headers_mut());
+    }
+    response
+}
+
+/// Takes a request from the minute of a key.
+///
+/// # Errors
+/// [`Code::RateLimited`] when it is used up.
+pub(crate) async fn count(
+    app: &App,
+    parts: &Parts,
+    organization: OrganizationId,
+    key: ApiKeyId,
+) -> Result<(), Problem> {
+    let verdict = app.slice::<RateLimit>().take(organization, key.uuid()).await?;
+    if let Some(counted) = parts.extensions.get::<Counted>() {
+        counted.0.get_or_init(|| verdict);
+    }
+    if verdict.allowed { Ok(()) } else { Err(verdict.refusal()) }
 }
 
 impl RateLimit {
@@ -89,12 +159,13 @@ impl RateLimit {
             }
         }
         let allowed = lease.left > 0;
+        let refused_before = std::mem::replace(&mut lease.refused, !allowed);
         if allowed {
             lease.left -= 1;
             lease.remaining = lease.remaining.saturating_sub(1);
         } else {
             lease.remaining = 0;
         }
-        Ok(Verdict { allowed, limit: self.per_minute, remaining: lease.remaining, resets_in })
+        Ok(Verdict { allowed, refused_before, limit: self.per_minute, remaining: lease.remaining, resets_in })
     }
 }

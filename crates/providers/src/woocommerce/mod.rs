@@ -5,7 +5,7 @@
 //! - [`api`]: the calls, pages, filters and refusals
 //! - [`convert`]: WooCommerce's objects to the canonical models
 //!
-//! "Dossier" in comments is `docs/providers/woocommerce.md`; its section 20 was observed on a shop with WooCommerce 11.0.1.
+//! W1, W2, … in comments are the facts of `docs/providers/woocommerce.md`.
 
 mod api;
 mod auth;

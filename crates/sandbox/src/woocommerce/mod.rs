@@ -1,4 +1,4 @@
-//! WooCommerce shops (REST API `wc/v3`), as the provider dossier describes them; what was seen on a real shop (its section
+//! WooCommerce shops (REST API `wc/v3`), as their documents describe them; what was seen on a real shop (section
 //! 20) wins over documentation. For reading only: no webhooks, no `wc-auth`, no writes.
 //!
 //! | file | holds |

@@ -214,6 +214,20 @@ pub(in crate::live) fn refuse_unsupported(
     Err(Problem::new(Code::FilterUnsupported, detail).with("unsupported", unsupported).with("supported", names))
 }
 
+/// Refuses to say which records are a person's when the store's owner has switched customers off.
+pub(in crate::live) fn refuse_about_persons(filters: &Filters, about_persons: &[Filter]) -> Result<(), Problem> {
+    match filters.used().into_iter().find(|filter| about_persons.contains(filter)) {
+        None => Ok(()),
+        Some(filter) => Err(Problem::new(
+            Code::DataAccessDisabled,
+            format!(
+                "The store's owner has switched customers off, so records cannot be found by {}. The shop was not asked.",
+                filter.as_str()
+            ),
+        )),
+    }
+}
+
 /// Refuses a status that no shop has.
 pub(in crate::live) fn refuse_unknown_status(resource: &str, status: Option<&str>) -> Result<(), Problem> {
     let Some(status) = status else { return Ok(()) };
@@ -237,6 +251,9 @@ fn known<'a>(name: &str, given: &str, mut all: impl Iterator<Item = &'a str> + C
 /// # Errors
 /// When one is not of this resource.
 pub(in crate::live) fn selection(fields: &[String], known: &[&str], persons: bool) -> Result<Selection, Problem> {
+    if fields.len() > known.len() {
+        return Err(Problem::invalid("fields", "names a field more than once"));
+    }
     if let Some(unknown) = fields.iter().find(|field| !known.contains(&field.as_str())) {
         let shown: String = unknown.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
         return Err(Problem::invalid("fields", format!("{shown} is not a field; there are {}", known.join(", "))));

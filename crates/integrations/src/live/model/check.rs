@@ -19,24 +19,26 @@ pub(in crate::live) fn order(order: &Order, filters: &Filters) -> bool {
             .payment_status
             .as_deref()
             .is_none_or(|status| order.payment_status.is_some_and(|own| own.as_str() == status))
-        && filters.customer_id.as_deref().is_none_or(|id| buyer.is_none_or(|buyer| buyer.id.as_deref() == Some(id)))
+        && filters.customer_id.as_deref().is_none_or(|id| buyer.is_some_and(|buyer| buyer.id.as_deref() == Some(id)))
         && filters
             .number
             .as_deref()
             .is_none_or(|number| order.number.as_deref().is_some_and(|own| same_number(own, number)))
-        && buyer.is_none_or(|buyer| personal(filters.email.as_ref(), buyer.email.as_ref(), same_email))
-        && buyer.is_none_or(|buyer| personal(filters.phone.as_ref(), buyer.phone.as_ref(), same_phone))
+        && personal(filters.email.as_ref(), buyer.and_then(|buyer| buyer.email.as_ref()), same_email)
+        && personal(filters.phone.as_ref(), buyer.and_then(|buyer| buyer.phone.as_ref()), same_phone)
 }
 
-pub(in crate::live) fn product(product: &Product, filters: &Filters) -> bool {
+/// The SKU that was found may be that of a variant which an abridged record does not carry.
+pub(in crate::live) fn product(product: &Product, filters: &Filters, abridged: bool) -> bool {
     ids(&product.id, filters)
         && times(product.created_at, product.updated_at, filters)
         && filters.status.as_deref().is_none_or(|status| product.status.as_str() == status)
         && filters.sku.as_deref().is_none_or(|sku| {
-            product
-                .variants
-                .iter()
-                .any(|variant| variant.sku.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(sku)))
+            abridged
+                || product
+                    .variants
+                    .iter()
+                    .any(|variant| variant.sku.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(sku)))
         })
 }
 

@@ -134,7 +134,9 @@ pub struct UnifiedOrder<'a> {
     /// Null when the order has none, or when `meta.withheld` says so.
     pub customer: Option<UnifiedOrderCustomer<'a>>,
     pub line_items: Vec<UnifiedLineItem<'a>>,
+    /// What the lines come to after discounts, before shipping; with or without tax as the shop keeps its prices.
     pub subtotal: Option<Decimal>,
+    /// Already taken off.
     pub discount_total: Option<Decimal>,
     pub shipping_total: Option<Decimal>,
     pub tax_total: Option<Decimal>,
@@ -304,7 +306,7 @@ pub(in crate::live) fn order<'a>(order: &'a Order, persons: bool, exit: &'a Exit
         billing_address: order.billing_address.as_ref().filter(|_| persons).map(|given| address(given.reveal(exit))),
         shipping_address: order.shipping_address.as_ref().filter(|_| persons).map(|given| address(given.reveal(exit))),
         note: text(order.note.as_ref().filter(|_| persons), exit),
-        tags: order.tags.iter().map(|tag| tag.reveal(exit).as_str()).collect(),
+        tags: order.tags.iter().filter(|_| persons).map(|tag| tag.reveal(exit).as_str()).collect(),
         placed_at: order.placed_at,
         updated_at: order.updated_at,
         platform_specific: order.platform_specific.as_ref().filter(|_| persons).map(|value| value.reveal(exit)),

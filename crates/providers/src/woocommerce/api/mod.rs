@@ -133,7 +133,7 @@ fn count(response: &Response, header: &str) -> Option<u64> {
     response.header(header)?.trim().parse().ok()
 }
 
-/// Runs two futures at a time: what a shop's small server bears (dossier, section 13). Results keep the order.
+/// Runs two futures at a time: what a shop's small server bears (W13). Results keep the order.
 async fn two_at_a_time<T>(tasks: Vec<impl Future<Output = Result<T, ProviderError>>>) -> Result<Vec<T>, ProviderError> {
     use futures::{StreamExt, TryStreamExt, stream};
     stream::iter(tasks).buffered(2).try_collect().await

@@ -1,4 +1,4 @@
-//! Our filters and selections as WooCommerce's parameters (dossier, section 5). WooCommerce ignores a parameter that it does
+//! Our filters and selections as WooCommerce's parameters (W12). WooCommerce ignores a parameter that it does
 //! not know and returns everything, so only documented ones are sent.
 
 use chrono::Duration;
@@ -41,7 +41,11 @@ pub(super) fn page_number(position: &Position) -> Result<u32, ProviderError> {
         Position::Page(number) => *number,
         Position::After(cursor) => cursor.parse().unwrap_or(0),
     };
-    if number == 0 { Err(rejected("page")) } else { Ok(number) }
+    if number == 0 {
+        Err(ProviderError::Rejected { detail: "pages are counted from 1".to_owned() })
+    } else {
+        Ok(number)
+    }
 }
 
 /// None: no record can satisfy the filters, and without them everybody would come back.
@@ -62,7 +66,8 @@ pub(in super::super) fn orders(query: &Query, connection: &Connection) -> Result
     let filters = &query.filters;
     let Some(mut params) = common(query, connection, ORDER_FILTERS, "date")? else { return Ok(None) };
     if let Some(status) = &filters.status {
-        let status = OrderStatus::parse(status).ok_or_else(|| rejected("status"))?;
+        let status =
+            OrderStatus::parse(status).ok_or_else(|| unsupported(Filter::Status, "it is no status of orders"))?;
         params.push(("status", convert::order_status_slug(status).to_owned()));
     }
     if let Some(customer) = &filters.customer_id {
@@ -81,14 +86,14 @@ pub(in super::super) fn products(query: &Query, connection: &Connection) -> Resu
         let word = match ProductStatus::parse(status) {
             Some(ProductStatus::Active) => "publish",
             Some(ProductStatus::Archived) => "trash",
-            _ => return Err(rejected("status (active and archived can be asked for)")),
+            _ => return Err(unsupported(Filter::Status, "only active and archived can be asked for")),
         };
         params.push(("status", word.to_owned()));
     }
     if let Some(sku) = &filters.sku {
         // A comma separates SKUs and cannot be escaped.
         if sku.contains(',') {
-            return Err(rejected("sku (must not contain a comma)"));
+            return Err(unsupported(Filter::Sku, "a comma separates SKUs and cannot be escaped"));
         }
         params.push(("sku", sku.clone()));
     }
@@ -105,7 +110,7 @@ fn common(
 ) -> Result<Option<Params>, ProviderError> {
     let filters = &query.filters;
     if let Some(filter) = filters.used().iter().find(|filter| !supported.contains(filter)) {
-        return Err(rejected(filter.as_str()));
+        return Err(unsupported(*filter, "the platform has no such filter"));
     }
     let mut params = vec![
         ("page", page_number(&query.position)?.to_string()),
@@ -118,7 +123,7 @@ fn common(
         if ids.is_empty() {
             return Ok(None);
         }
-        // A comma list: `include[]` cannot be signed (dossier, section 20, item 2).
+        // A comma list: `include[]` cannot be signed (W4).
         params.push(("include", ids.join(",")));
     }
     push_personal(&mut params, "search", filters.search.as_ref());
@@ -129,8 +134,9 @@ fn common(
 /// Bounds that let nothing be missed; what they let in too much is left out when the answer is checked again.
 fn push_dates(params: &mut Params, filters: &Filters, connection: &Connection) -> Result<(), ProviderError> {
     let modern = connection.filters_in_utc();
-    if !modern && (filters.updated_after.is_some() || filters.updated_before.is_some()) {
-        return Err(rejected("the date of the last change before version 5.8"));
+    let changed = [(Filter::UpdatedAfter, filters.updated_after), (Filter::UpdatedBefore, filters.updated_before)];
+    if let Some((filter, _)) = changed.into_iter().find(|(_, time)| !modern && time.is_some()) {
+        return Err(unsupported(filter, "WooCommerce can since version 5.8"));
     }
     // Older shops compare with their local time, which is up to 14 hours away from UTC.
     let slack = if modern { Duration::zero() } else { Duration::hours(14) };
@@ -166,8 +172,8 @@ pub(super) fn push_fields(params: &mut Params, fields: Option<Vec<&'static str>>
     }
 }
 
-fn rejected(what: &str) -> ProviderError {
-    ProviderError::Rejected { detail: format!("WooCommerce cannot filter by {what}") }
+fn unsupported(filter: Filter, detail: &'static str) -> ProviderError {
+    ProviderError::FilterUnsupported { filter: filter.as_str(), detail }
 }
 
 /// Which of the shop's fields each unified field is made of. `meta_data`, `related_ids` and `price_html` are what makes

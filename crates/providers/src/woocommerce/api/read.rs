@@ -111,7 +111,7 @@ impl Read<Product> for Woocommerce {
     }
 }
 
-/// Guests are in their orders only (dossier, section 20, item 8).
+/// Guests are in their orders only (W8).
 fn registered_only() -> Notes {
     Notes { coverage: vec![Coverage::RegisteredOnly], ..Notes::default() }
 }
@@ -124,8 +124,7 @@ struct Listed {
     limit: u16,
 }
 
-/// One page. `Link` headers are not read: they repeat every parameter, keys and used signatures among them (dossier,
-/// section 20, item 3).
+/// One page. `Link` headers are not read: they repeat every parameter, keys and used signatures among them (W5).
 async fn list(
     shop: &Shop<'_>,
     path: &'static str,

@@ -1,4 +1,4 @@
-//! What is not the answer that was asked for (dossier, sections 10 and 20).
+//! What is not the answer that was asked for (W14).
 
 use std::time::Duration;
 

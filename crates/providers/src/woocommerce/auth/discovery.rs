@@ -1,4 +1,4 @@
-//! Finding a shop's REST API from its address (dossier, section 2, and section 20, item 4).
+//! Finding a shop's REST API from its address (W1, W6).
 
 use connector::{
     ProviderError,

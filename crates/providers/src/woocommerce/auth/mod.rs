@@ -1,4 +1,4 @@
-//! Connecting with keys that the owner made in the shop's admin, and proving them on every call (dossier, sections 2 to 4).
+//! Connecting with keys that the owner made in the shop's admin, and proving them on every call (W1 to W3).
 
 pub(super) mod address;
 mod discovery;
@@ -47,7 +47,7 @@ pub(super) enum Way {
     OauthHttp,
 }
 
-/// In the order in which they are tried (dossier, section 4.4).
+/// In the order in which they are tried (W2).
 const OVER_HTTPS: &[Way] = &[Way::Basic, Way::QueryKeys, Way::OauthHttps, Way::OauthHttp];
 /// Over plain http WooCommerce looks at nothing else, and nothing else may be sent.
 const OVER_HTTP: &[Way] = &[Way::OauthHttp];
@@ -58,7 +58,7 @@ impl Way {
     }
 }
 
-/// The request with its proof. Live reads must not come from a cache (dossier, section 13): some caches ignore
+/// The request with its proof. Live reads must not come from a cache (W13): some caches ignore
 /// `Cache-Control`, so the URL never repeats; under OAuth the nonce sees to that.
 pub(super) fn sign(shop: &Shop<'_>, mut url: Url, now: Time) -> Result<Request, ProviderError> {
     let encrypted = url.scheme() == "https";

@@ -1,4 +1,4 @@
-//! Customers: `GET /customers` (dossier, section 8.1): WordPress users, so guests are not among them.
+//! Customers: `GET /customers`: WordPress users, so guests are not among them.
 
 use connector::{Customer, ProviderError, Selection, json::Json, model::Marketing};
 use kernel::Personal;

@@ -41,7 +41,7 @@ fn known(address: Address) -> Option<Personal<Address>> {
 }
 
 /// The lower bound to ask for when records from `time` on are wanted: the shop compares whole seconds and leaves the bound
-/// itself out (dossier, section 20, item 6).
+/// itself out (W7).
 pub(super) fn after(time: Time, slack: Duration) -> String {
     filter_time(time.timestamp() - 1 - slack.num_seconds())
 }

@@ -1,4 +1,4 @@
-//! Orders: `GET /orders` (dossier, section 8.2).
+//! Orders: `GET /orders`.
 
 use connector::{
     Address, Order, ProviderError, Selection,
@@ -52,7 +52,7 @@ pub(in super::super) const IMPERSONAL: &[&str] = &[
 ];
 
 /// The amounts of lines are without tax, as WooCommerce gives them, whatever the shop's price setting. So
-/// `subtotal - discount_total + fees + shipping_total + tax_total = total`.
+/// `subtotal + fees + shipping_total + tax_total = total`, with the discounts taken off in `subtotal` already.
 pub(in super::super) fn order(
     value: Json<'_>,
     connection: &Connection,
@@ -139,7 +139,7 @@ fn was_paid(sent: &Sent<'_>) -> Option<bool> {
 
 /// WooCommerce has no payment status. A payment date is set when the money came in, or when an order is completed by
 /// hand; `processing` without one is cash on delivery. Refunds do not change `total`, and only a full one changes the
-/// status (dossier, section 20, item 10).
+/// status (W10).
 fn payment_status(
     status: OrderStatus,
     paid: Option<bool>,
@@ -177,15 +177,15 @@ fn buyer(sent: &mut Sent<'_>) -> (Option<OrderCustomer>, Option<Personal<Address
     (is_known.then_some(customer), address)
 }
 
-/// The sum of the lines' own subtotals goes to `subtotal`.
+/// The sum of the lines' totals goes to `subtotal`.
 fn line_item(line: &mut Sent<'_>, subtotal: &mut Option<Decimal>) -> Option<LineItem> {
     let id = line.id("id")?;
     let quantity = line.amount("quantity").unwrap_or_default();
     let before_discount = line.peek_amount("subtotal");
-    if let Some(amount) = before_discount {
+    let total = line.amount("total");
+    if let Some(amount) = total {
         *subtotal = Some(subtotal.unwrap_or_default() + amount);
     }
-    let total = line.amount("total");
     Some(LineItem {
         id,
         product_id: line.id("product_id"),

@@ -1,4 +1,4 @@
-//! Products and their variations: `GET /products`, `GET /products/{id}/variations` (dossier, sections 8.3 and 8.4).
+//! Products and their variations: `GET /products`, `GET /products/{id}/variations`.
 
 use connector::{
     Product, ProviderError, Selection,
@@ -87,7 +87,7 @@ pub(in super::super) fn product(
 }
 
 /// A variation, and what it has beside the unified fields. A variation without a SKU of its own shows its parent's, so
-/// SKUs are not unique (dossier, section 20, item 11); with `manage_stock: "parent"` it shows the parent's stock too.
+/// SKUs are not unique (W11); with `manage_stock: "parent"` it shows the parent's stock too.
 pub(in super::super) fn variant(
     value: Json<'_>,
     connection: &Connection,

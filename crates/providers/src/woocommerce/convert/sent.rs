@@ -65,12 +65,12 @@ impl<'a> Sent<'a> {
         self.text(name).map(Personal::new)
     }
 
-    /// Takes a name that WordPress keeps as markup, with its entities resolved (dossier, section 20, item 11).
+    /// Takes a name that WordPress keeps as markup, with its entities resolved (W11).
     pub(super) fn name(&mut self, name: &str) -> Option<String> {
         self.text(name).map(|text| entities::decode(&text))
     }
 
-    /// Reads an id without taking it: number or text; `0` and `""` stand for none (dossier, section 20, items 8 to 10).
+    /// Reads an id without taking it: number or text; `0` and `""` stand for none (W10).
     pub(super) fn peek_id(&self, name: &str) -> Option<String> {
         match self.0.get(name)? {
             Json::Number(number) => Some(number.to_string()).filter(|id| id != "0"),
@@ -207,7 +207,7 @@ pub(super) fn decimal(value: &Json<'_>) -> Option<Decimal> {
     }
 }
 
-/// WooCommerce's dates carry no zone: `2017-03-22T19:28:02` (dossier, section 20, item 6). One with a zone is believed.
+/// WooCommerce's dates carry no zone: `2017-03-22T19:28:02` (W7). One with a zone is believed.
 pub(super) fn parse_time(text: &str, offset: Option<FixedOffset>) -> Option<Time> {
     match NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f") {
         Ok(naive) => match offset {

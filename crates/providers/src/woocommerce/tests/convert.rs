@@ -43,7 +43,7 @@ fn an_order_becomes_the_unified_order() {
                     "quantity": "3", "unit_price": "5.666667", "discount": "0.00", "tax": "3.23", "total": "17.00",
                 },
             ],
-            "subtotal": "47.00", "discount_total": "3.00", "shipping_total": "4.20", "tax_total": "9.16",
+            "subtotal": "44.00", "discount_total": "3.00", "shipping_total": "4.20", "tax_total": "9.16",
             "total": "57.36", "refunded_total": "10.75", "currency": "EUR",
             "billing_address": {
                 "first_name": "Canary-Anna", "last_name": "Canary-Müller", "company": "Canary-Firma",
@@ -60,7 +60,7 @@ fn an_order_becomes_the_unified_order() {
 fn the_parts_of_an_order_add_up_to_its_total() {
     let order = nothing_lost::order(order_fixture());
     let parts = [order.subtotal, order.shipping_total, order.tax_total];
-    let sum: Decimal = parts.into_iter().map(Option::unwrap).sum::<Decimal>() - order.discount_total.unwrap();
+    let sum: Decimal = parts.into_iter().map(Option::unwrap).sum();
     assert_eq!(sum, order.total.unwrap());
 }
 

@@ -96,7 +96,7 @@ fn a_filter_that_the_shop_would_ignore_is_refused() {
     let time = Some(at("2026-01-01T00:00:00Z"));
     let word = || Some("x".to_owned());
     let is_rejected = |outcome: Result<_, ProviderError>, what: &str| {
-        assert!(matches!(outcome, Err(ProviderError::Rejected { .. })), "{what}");
+        assert!(matches!(outcome, Err(ProviderError::FilterUnsupported { .. })), "{what}");
     };
     for filters in [
         Filters { phone: personal(), ..Filters::default() },
@@ -190,7 +190,7 @@ fn a_shop_before_5_8_is_asked_for_a_day_more_and_not_for_changes() {
     let params = plain(api::order_params(&query(created), &old).unwrap());
     assert!(params.contains(&"after=2026-01-01T09:59:59Z".to_owned()), "{params:?}");
     let changed = || query(Filters { updated_after: Some(at("2026-01-02T00:00:00Z")), ..Filters::default() });
-    assert!(matches!(api::order_params(&changed(), &old), Err(ProviderError::Rejected { .. })));
+    assert!(matches!(api::order_params(&changed(), &old), Err(ProviderError::FilterUnsupported { .. })));
     for version in [None, Some("5.8.0"), Some("10.0.0-rc.1"), Some("unknown")] {
         let modern = Connection { version: version.map(str::to_owned), ..connection() };
         assert!(api::order_params(&changed(), &modern).is_ok(), "{version:?}");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::lists::{ASKED, DEFINERS, GLOBAL_TABLES, NOT_SEALED, OPEN_POLICIES, WITHOUT_RLS};
+use super::lists::{ASKED, DEFINERS, GLOBAL_TABLES, NARROWED, NOT_SEALED, OPEN_POLICIES, WITHOUT_RLS};
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +116,7 @@ impl Found {
     fn shape(&mut self, tables: &[Table]) {
         for table in tables {
             let name = &table.name;
-            if !WITHOUT_RLS.contains(&name.as_str()) && !(table.enabled && table.forced) {
+            if !WITHOUT_RLS.contains(&name.as_str()) && (!table.enabled || !table.forced) {
                 self.add(Rule::Rls, format!("{name}: row level security is not enabled and forced"));
             }
             for (column, (kind, _)) in &table.columns {
@@ -219,8 +219,15 @@ impl Found {
                 continue;
             }
             let mut permissions = BTreeSet::new();
+            let narrowed = NARROWED.iter().find(|(t, c, _)| (*t, *c) == (&table, &command)).map(|(_, _, text)| *text);
+            if let Some(narrowed) = narrowed
+                && !check.as_deref().is_some_and(|check| one_line(check).contains(narrowed))
+            {
+                self.add(Rule::Policies, format!("{place} does not ask:{narrowed}"));
+            }
             for text in [&qual, &check].into_iter().flatten() {
-                match asks(&one_line(text), &tenant) {
+                let text = one_line(text).replace(narrowed.unwrap_or("\0"), "");
+                match asks(&text, &tenant) {
                     Some(found) => permissions.extend(found),
                     None => self.add(Rule::Policies, format!("{place} is not the tenant and permissions: {text}")),
                 }

@@ -72,6 +72,25 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.user_api_keys", "update", &["api_keys:update", "api_keys:delete"]),
 ];
 
+/// What a policy asks beside the permission of its command, as PostgreSQL prints it.
+pub(super) const NARROWED: &[(&str, &str, &str)] = &[
+    (
+        "public.organization_members",
+        "insert",
+        " AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
+    ),
+    (
+        "public.organization_members",
+        "update",
+        " AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
+    ),
+    (
+        "public.organizations",
+        "update",
+        " AND ((deleted_at IS NULL) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
+    ),
+];
+
 /// Functions that run with their owner's rights, and who may call them.
 pub(super) const DEFINERS: &[(&str, &str)] = &[("app.maintain_partitions", "entrepot_system")];
 

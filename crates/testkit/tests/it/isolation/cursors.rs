@@ -54,18 +54,71 @@ async fn a_cursor_is_refused_for_anything_but_its_own_list() {
     scene.app.finish().await;
 }
 
-/// Ids of foreign rows as cursors of our own lists select among our own rows.
+/// The lists of our own records, with a filter that each can have.
+const LISTS: &[(&str, &str)] = &[
+    ("/api/stores", "access=orders"),
+    ("/api/integrations/connections/", ""),
+    ("/api/integrations/events/", "connection_id={store}"),
+    ("/api/audit", ""),
+    ("/api-key-management/list", ""),
+    ("/api/access-log", "store_id={store}"),
+    ("/api/stores/{store}/permissions/history", ""),
+];
+
+/// A cursor of our own lists is sealed: it continues its list with its filters in its organization, for a day.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_id_as_a_cursor_shows_own_rows_only() {
+async fn a_cursor_of_our_own_lists_is_refused_for_anything_but_its_own_list() {
     let scene = Scene::set().await;
-    for path in
-        ["/api/stores", "/api/integrations/connections/", "/api/integrations/events/", "/api/audit", "/api/access-log"]
-    {
-        for cursor in [scene.ours.ids.store, scene.ours.ids.key, uuid::Uuid::max()] {
-            let answer = scene.theirs.owner.get(&format!("{path}?cursor={cursor}")).await.expect(StatusCode::OK);
-            scene.ours.refuse_markers(path, &answer, &[cursor]);
+    let (ours, theirs) = (&scene.ours, &scene.theirs);
+    ours.owner.connect_shopify("kis-bolt").await;
+    ours.owner.create_key("another").await;
+    for open in [false, true, false] {
+        let switches =
+            json!({ "allow_customer_access": open, "allow_order_access": true, "allow_product_access": true });
+        let path = format!("/api/stores/{}/permissions", ours.ids.store);
+        ours.owner.put(&path, json!({ "data_access_permissions": switches })).await.expect(StatusCode::OK);
+        ours.key.get(&format!("/webshop-data-api/orders?store_id={}&limit=1", ours.ids.store)).await;
+    }
+    let path = |list: &str, store: uuid::Uuid, rest: &str| {
+        let separator = if rest.is_empty() { "" } else { "&" };
+        format!("{list}?limit=1{separator}{rest}").replace("{store}", &store.to_string())
+    };
+    let mut cursors = vec![];
+    for (list, filter) in LISTS {
+        let first = path(list, ours.ids.store, "");
+        let page = ours.owner.get(&first).await.expect(StatusCode::OK);
+        let cursor = page.at("/next_cursor").as_str().unwrap_or_else(|| panic!("{list} has one page")).to_owned();
+        let last = page.at("/data/0/id");
+        assert!(!cursor.contains(last.as_str().expect("an id")), "{list}: the cursor shows the id");
+        let next = ours.owner.get(&format!("{first}&cursor={cursor}")).await.expect(StatusCode::OK);
+        assert_ne!(next.at("/data/0/id"), last, "{list}");
+        assert_eq!(next.at("/data").as_array().map(Vec::len), Some(1), "{list}");
+
+        let mut refused = vec![
+            ("noise".to_owned(), format!("{first}&cursor=noise")),
+            ("nothing".to_owned(), format!("{first}&cursor=")),
+            ("a bare id".to_owned(), format!("{first}&cursor={}", last.as_str().expect("an id"))),
+        ];
+        if !filter.is_empty() {
+            refused.push(("a filter".to_owned(), path(list, ours.ids.store, &format!("{filter}&cursor={cursor}"))));
         }
-        scene.theirs.owner.get(&format!("{path}?cursor=noise")).await.expect_problem(400, "invalid_cursor");
+        refused.extend(
+            cursors.iter().map(|(other, cursor)| (format!("a cursor of {other}"), format!("{first}&cursor={cursor}"))),
+        );
+        for (what, path) in refused {
+            let answer = ours.owner.get(&path).await;
+            let refusal = (answer.status.as_u16(), answer.problem());
+            assert_eq!(refusal, (400, "invalid_cursor".to_owned()), "{list} with {what}: {}", answer.short());
+        }
+        let foreign = format!("{}&cursor={cursor}", path(list, theirs.ids.store, ""));
+        let answer = theirs.owner.get(&foreign).await.expect_problem(400, "invalid_cursor");
+        ours.refuse_markers(list, &answer, &[]);
+        cursors.push((*list, cursor));
+    }
+    scene.app.advance(chrono::TimeDelta::hours(25)).await;
+    for (list, cursor) in cursors {
+        let late = format!("{}&cursor={cursor}", path(list, ours.ids.store, ""));
+        ours.owner.get(&late).await.expect_problem(400, "invalid_cursor");
     }
     scene.app.finish().await;
 }

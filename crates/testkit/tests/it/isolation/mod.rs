@@ -27,6 +27,7 @@ const OTHER_ANSWERS: &[(&str, Slot, u16, &str)] = &[
 fn allows(role: Role, needs: &Needs) -> bool {
     match needs {
         Needs::Nothing | Needs::Session => true,
+        Needs::Key => false,
         Needs::Permission(wanted) => {
             role.permissions().iter().any(|(resource, action)| format!("{resource}:{action}") == *wanted)
         }
@@ -66,12 +67,9 @@ async fn every_role_may_do_what_the_matrix_says_and_nothing_else() {
             if allows(*role, &operation.needs) {
                 assert_eq!(answer.status.as_u16(), recipe.answers, "{place}: {}", answer.short());
             } else {
-                assert_eq!(
-                    (answer.status.as_u16(), answer.problem().as_str()),
-                    (403, "forbidden"),
-                    "{place}: {}",
-                    answer.short()
-                );
+                let refusal = if operation.needs == Needs::Key { (400, "invalid_request") } else { (403, "forbidden") };
+                let given = (answer.status.as_u16(), answer.problem());
+                assert_eq!(given, (refusal.0, refusal.1.to_owned()), "{place}: {}", answer.short());
             }
             scene.theirs.refuse_markers(&place, &answer, &[]);
             checked += 1;
@@ -94,7 +92,11 @@ async fn a_key_does_what_keys_may_and_nobody_does_nothing() {
     ];
     for (operation, recipe) in guarded() {
         let answer = call(&scene.ours.key, &operation, recipe, &scene.ours.ids).await;
-        let may = matches!(&operation.needs, Needs::Permission(wanted) if KEY_SCOPES.contains(&wanted.as_str()));
+        let may = match &operation.needs {
+            Needs::Key => true,
+            Needs::Permission(wanted) => KEY_SCOPES.contains(&wanted.as_str()),
+            Needs::Nothing | Needs::Session => false,
+        };
         let expected = if may { recipe.answers } else { 403 };
         assert_eq!(answer.status.as_u16(), expected, "key: {}: {}", operation.name(), answer.short());
         for (who, stranger) in &strangers {
@@ -124,6 +126,7 @@ async fn members_who_are_suspended_or_only_invited_reach_nothing() {
                 match operation.needs {
                     // They are who they are; their session shows them nothing of the organization.
                     Needs::Session => assert_eq!(answer.status.as_u16(), recipe.answers, "{place}"),
+                    Needs::Key => assert_eq!(answer.status.as_u16(), 400, "{place}"),
                     _ => assert!(matches!(answer.status.as_u16(), 401 | 403 | 404), "{place}: {}", answer.short()),
                 }
                 scene.ours.refuse_markers(&place, &answer, &[]);
@@ -213,16 +216,25 @@ async fn naming_a_foreign_organization_reaches_nothing() {
 async fn of_a_deleted_organization_nothing_is_reached_by_anybody() {
     let scene = Scene::set().await;
     let viewer = scene.ours.owner.member(Role::Viewer).await;
+    let open_session = scene.ours.owner.member(Role::Administrator).await;
     let path = format!("/api/organizations/{}", scene.ours.ids.organization);
     let confirmation = serde_json::json!({ "name": scene.ours.owner.organization_name });
     scene.ours.owner.delete(&path, confirmation).await.expect(StatusCode::NO_CONTENT);
-    for (who, caller) in [("owner", &*scene.ours.owner), ("viewer", &*viewer), ("key", &*scene.ours.key)] {
+    let named = open_session.naming(scene.ours.ids.organization);
+    // Sessions stay open; their organization is not there any more. Keys have ended with it.
+    let callers = [
+        ("owner", &*scene.ours.owner, 404),
+        ("viewer", &*viewer, 404),
+        ("administrator who names it", &named, 404),
+        ("key", &*scene.ours.key, 401),
+    ];
+    for (who, caller, expected) in callers {
         for (operation, recipe) in guarded() {
             if !matches!(operation.needs, Needs::Permission(_)) {
                 continue;
             }
             let answer = call(caller, &operation, recipe, &scene.ours.ids).await;
-            assert!(matches!(answer.status.as_u16(), 401 | 404), "{who}: {}: {}", operation.name(), answer.short());
+            assert_eq!(answer.status.as_u16(), expected, "{who}: {}: {}", operation.name(), answer.short());
         }
     }
     let me = scene.ours.owner.get("/api/me").await.expect(StatusCode::OK);

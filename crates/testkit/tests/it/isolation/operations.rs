@@ -13,6 +13,8 @@ use uuid::Uuid;
 pub(super) enum Needs {
     Nothing,
     Session,
+    /// An API key, whatever it may do.
+    Key,
     Permission(String),
 }
 
@@ -125,6 +127,7 @@ pub(super) const RECIPES: &[Recipe] = &[
         |ids| json!({ "name": "made by the sweep", "stores": [ids.store] }),
     ),
     get("GET /api-key-management/list"),
+    get("GET /api-key-management/self"),
     with_body("POST /api-key-management/rotate", 201, |ids| json!({ "key_id": ids.key })),
     with_body("POST /api-key-management/revoke", 200, |ids| json!({ "key_id": ids.key })),
     with_body(
@@ -173,6 +176,7 @@ pub(super) fn operations() -> Vec<Operation> {
             let needs = match operation["x-permission"].as_str() {
                 Some("public") => Needs::Nothing,
                 Some("person") => Needs::Session,
+                Some("key") => Needs::Key,
                 Some(permission) => Needs::Permission(permission.to_owned()),
                 None => panic!("{method} {path} says nobody who may call it: it was not made by kit::route!"),
             };

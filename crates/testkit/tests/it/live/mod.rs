@@ -1,7 +1,12 @@
 //! Live reads, end to end.
 
+mod deletion;
+mod failures;
 mod key_changes;
+mod limits;
+mod queries;
 mod reading;
+mod sessions;
 mod switches;
 mod token_refresh;
 

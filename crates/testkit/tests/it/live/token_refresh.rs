@@ -1,9 +1,12 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use futures::future::join_all;
-use sandbox::shopify::Rate;
+use sandbox::{
+    faults::{Fault, Rule},
+    shopify::Rate,
+};
 use testkit::{Client, Key, Options, TestApp};
 use tokio::sync::Barrier;
 
@@ -15,7 +18,7 @@ async fn five_hundred_calls(callers: &[Client], store: uuid::Uuid) -> Vec<testki
     let calls = (0..500).map(|number| {
         let (caller, start) = (callers[number % callers.len()].clone(), start.clone());
         let resource = ["orders", "customers", "products"][number % 3];
-        let path = format!("{}&limit={}&page={}", list(resource, store), 1 + number % 20, 1 + number % 2);
+        let path = format!("{}&limit={}", list(resource, store), 1 + number % 20);
         tokio::spawn(async move {
             start.wait().await;
             caller.get(&path).await
@@ -32,6 +35,9 @@ async fn ten_warm_keys(app: &TestApp, owner: &testkit::Member, store: uuid::Uuid
         keys.push(key);
     }
     app.sandbox().shopify().set_rate("kis-bolt", Rate::per_second(2_000.0));
+    // Long enough for everybody to come while the token is on its way.
+    let slow = Rule::from(Fault::Delay(Duration::from_millis(400))).on("/admin/oauth/access_token");
+    app.sandbox().shopify().shop("kis-bolt").expect("a shop").faults().inject(slow);
     keys
 }
 
@@ -117,5 +123,28 @@ async fn a_token_that_the_shop_refuses_early_is_renewed_and_the_call_succeeds() 
     app.sandbox().shopify().expire_tokens("kis-bolt");
     kata.get(&list("orders", store)).await.expect(StatusCode::OK);
     assert_eq!(refreshes(&app), 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_dies_while_it_renews_holds_up_the_others_for_its_turn_only() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let store = kata.connect_shopify("kis-bolt").await;
+    app.advance(sandbox::shopify::ACCESS_LIFE + TimeDelta::seconds(1)).await;
+    let mut superuser = app.superuser().await;
+    let turn = app.clock().now() + TimeDelta::seconds(3);
+    let leased =
+        sqlx::query("update credentials set refresh_leased_until = $1").bind(turn).execute(&mut superuser).await;
+    assert_eq!(leased.expect("a turn of a node that is gone").rows_affected(), 1);
+
+    kata.get(&list("orders", store)).await.expect(StatusCode::OK);
+    assert!(app.clock().now() >= turn, "the turn was waited for");
+    assert_eq!(refreshes(&app), 1);
+    let left: i64 = sqlx::query_scalar("select count(*) from credentials where refresh_leased_until is not null")
+        .fetch_one(&mut superuser)
+        .await
+        .expect("a count");
+    assert_eq!(left, 0, "turns are given back");
     app.finish().await;
 }
