@@ -7,6 +7,7 @@
 pub mod credential;
 pub mod error;
 pub mod http;
+pub mod json;
 pub mod model;
 pub mod provider;
 pub mod query;

@@ -9,8 +9,9 @@ use http::{
     header::{AsHeaderName, CONTENT_TYPE, RETRY_AFTER},
 };
 use kernel::Time;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use url::Url;
+use zeroize::Zeroize;
 
 use crate::error::ProviderError;
 
@@ -33,14 +34,23 @@ impl Response {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as JSON.
+    /// The body as JSON; [`crate::json::Json`] borrows from it.
     ///
     /// # Errors
     /// [`ProviderError::Malformed`] with the path to what does not fit, without its value.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ProviderError> {
-        let text = self.text_bytes();
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ProviderError> {
+        let bytes = self.text_bytes();
+        // Looking through it all for UTF-8 once is less than doing so for each text in it.
+        let read = std::str::from_utf8(bytes).ok().and_then(|text| serde_json::from_str(text).ok());
         // Following the path costs on every field; it is paid for answers that do not fit only.
-        serde_json::from_slice(text).map_err(|_| ProviderError::Malformed { path: path_of_error::<T>(text) })
+        read.ok_or_else(|| ProviderError::Malformed { path: path_of_error::<T>(bytes) })
+    }
+
+    /// Overwrites the body in memory, where nobody else holds it too.
+    pub fn wipe(&mut self) {
+        if let Ok(mut body) = std::mem::take(&mut self.body).try_into_mut() {
+            body.zeroize();
+        }
     }
 
     /// Some WordPress plugins put a byte-order mark before every page (UTF-8's, in files of PHP), which is not JSON.
@@ -93,7 +103,7 @@ fn http_date(text: &str) -> Option<Time> {
 /// Longer paths name keys of maps, which are the shop's data.
 const PATH_CHARS_MAX: usize = 120;
 
-fn path_of_error<T: DeserializeOwned>(text: &[u8]) -> String {
+fn path_of_error<'a, T: Deserialize<'a>>(text: &'a [u8]) -> String {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Err(error) => {

@@ -12,7 +12,7 @@ use connector::{
     http::{Http, Response},
 };
 use kernel::Clock;
-use serde_json::Value;
+use serde::Deserialize;
 use url::Url;
 
 use super::{
@@ -38,14 +38,31 @@ pub(super) struct Shop<'a> {
     pub(super) clock_offset: Duration,
 }
 
-/// A document and what its headers say of the list that it is a page of.
+/// An answer and what its headers say of the list that it is a page of. The body is wiped when this is dropped, since it
+/// may be about people.
 pub(super) struct Reply {
-    pub(super) document: Value,
+    response: Response,
     /// Records and pages in all. Some proxies drop these headers.
     total: Option<u64>,
     pages: Option<u64>,
     /// The shop's clock minus ours, as the shop accepted it.
     pub(super) clock_offset: Duration,
+}
+
+impl Reply {
+    /// What the shop sent; [`connector::json::Json`] borrows from it.
+    ///
+    /// # Errors
+    /// [`ProviderError::Malformed`] when it is not JSON, or does not fit.
+    pub(super) fn document<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ProviderError> {
+        refusal::document(&self.response)
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.response.wipe();
+    }
 }
 
 impl<'a> Shop<'a> {
@@ -104,13 +121,11 @@ impl<'a> Shop<'a> {
             url.query_pairs_mut().extend_pairs(params);
         }
         let response = self.http.send(auth::sign(self, url, self.clock.now() + clock_offset)?).await?;
-        let outcome = refusal::read(&response, self.clock.now())?;
-        Ok(outcome.map(|document| Reply {
-            document,
-            total: count(&response, "x-wp-total"),
-            pages: count(&response, "x-wp-totalpages"),
-            clock_offset,
-        }))
+        if let Some(refusal) = refusal::refused(&response, self.clock.now())? {
+            return Ok(Err(refusal));
+        }
+        let (total, pages) = (count(&response, "x-wp-total"), count(&response, "x-wp-totalpages"));
+        Ok(Ok(Reply { response, total, pages, clock_offset }))
     }
 }
 

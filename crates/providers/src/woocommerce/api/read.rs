@@ -3,16 +3,15 @@
 use async_trait::async_trait;
 use connector::{
     Answer, Call, Coverage, Customer, Filter, Notes, Order, Page, Product, ProviderError, Query, Read, Selection,
-    provider::Paging,
+    json::Json, provider::Paging,
 };
-use serde_json::Value;
 
 use super::{
     super::{
         Connection, Woocommerce,
         convert::{self, VariationsOf},
     },
-    Shop,
+    Reply, Shop,
     query::{self, Params},
     two_at_a_time,
 };
@@ -32,18 +31,18 @@ impl Read<Customer> for Woocommerce {
 
     async fn list(&self, call: &Call<'_>, query: &Query) -> Result<Page<Customer>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
-        let page =
-            page(&Shop::of(call, &connection)?, "customers", query::customers(query, &connection)?, query).await?;
-        let items = convert_each(page.items, "customers", |value, path| {
-            convert::customer(value, &connection, &query.selection, path)
-        })?;
-        Ok(Page { items, next: page.next, total: page.total, notes: registered_only() })
+        let params = query::customers(query, &connection)?;
+        let listed = list(&Shop::of(call, &connection)?, "customers", params, query).await?;
+        let page = listed
+            .page(listed.items()?, |value, path| convert::customer(value, &connection, &query.selection, path))?;
+        Ok(Page { notes: registered_only(), ..page })
     }
 
     async fn one(&self, call: &Call<'_>, id: &str, selection: &Selection) -> Result<Answer<Customer>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
         let found = one(&Shop::of(call, &connection)?, "customers", id, query::customer_fields(selection, &[])).await?;
-        let item = found.map(|value| convert::customer(value, &connection, selection, "customer")).transpose()?;
+        let item =
+            found.map(|reply| convert::customer(reply.document()?, &connection, selection, "customer")).transpose()?;
         Ok(Answer { item, notes: registered_only() })
     }
 }
@@ -60,17 +59,15 @@ impl Read<Order> for Woocommerce {
 
     async fn list(&self, call: &Call<'_>, query: &Query) -> Result<Page<Order>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
-        let page = page(&Shop::of(call, &connection)?, "orders", query::orders(query, &connection)?, query).await?;
-        let items = convert_each(page.items, "orders", |value, path| {
-            convert::order(value, &connection, &query.selection, path)
-        })?;
-        Ok(Page { items, next: page.next, total: page.total, notes: Notes::default() })
+        let params = query::orders(query, &connection)?;
+        let listed = list(&Shop::of(call, &connection)?, "orders", params, query).await?;
+        listed.page(listed.items()?, |value, path| convert::order(value, &connection, &query.selection, path))
     }
 
     async fn one(&self, call: &Call<'_>, id: &str, selection: &Selection) -> Result<Answer<Order>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
         let found = one(&Shop::of(call, &connection)?, "orders", id, query::order_fields(selection, &[])).await?;
-        let item = found.map(|value| convert::order(value, &connection, selection, "order")).transpose()?;
+        let item = found.map(|reply| convert::order(reply.document()?, &connection, selection, "order")).transpose()?;
         Ok(Answer { item, notes: Notes::default() })
     }
 }
@@ -88,25 +85,26 @@ impl Read<Product> for Woocommerce {
     async fn list(&self, call: &Call<'_>, query: &Query) -> Result<Page<Product>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
         let shop = Shop::of(call, &connection)?;
-        let page = page(&shop, "products", query::products(query, &connection)?, query).await?;
+        let listed = list(&shop, "products", query::products(query, &connection)?, query).await?;
+        let products = listed.items()?;
         let variations = if query::wants_variants(&query.selection, &query.filters) {
-            let tasks = page.items.iter().map(|product| variations(&shop, product, &query.selection)).collect();
+            let tasks = products.iter().map(|product| variations(&shop, product, &query.selection)).collect();
             two_at_a_time(tasks).await?
         } else {
-            page.items.iter().map(|_| vec![]).collect()
+            products.iter().map(|_| vec![]).collect()
         };
         let mut variations = variations.into_iter();
-        let items = convert_each(page.items, "products", |value, path| {
+        listed.page(products, |value, path| {
             convert::product(value, variations.next().unwrap_or_default(), &connection, &query.selection, path)
-        })?;
-        Ok(Page { items, next: page.next, total: page.total, notes: Notes::default() })
+        })
     }
 
     async fn one(&self, call: &Call<'_>, id: &str, selection: &Selection) -> Result<Answer<Product>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
         let shop = Shop::of(call, &connection)?;
         let found = one(&shop, "products", id, query::product_fields(selection, &[])).await?;
-        let Some(value) = found else { return Ok(Answer { item: None, notes: Notes::default() }) };
+        let Some(reply) = found else { return Ok(Answer { item: None, notes: Notes::default() }) };
+        let value: Json<'_> = reply.document()?;
         let variations = if selection.wants("variants") { variations(&shop, &value, selection).await? } else { vec![] };
         let product = convert::product(value, variations, &connection, selection, "product")?;
         Ok(Answer { item: Some(product), notes: Notes::default() })
@@ -118,25 +116,54 @@ fn registered_only() -> Notes {
     Notes { coverage: vec![Coverage::RegisteredOnly], ..Notes::default() }
 }
 
-struct Raw {
-    items: Vec<Value>,
-    next: Option<String>,
-    total: Option<u64>,
+/// A page as the shop sent it. Without a reply there was nothing to ask for.
+struct Listed {
+    reply: Option<Reply>,
+    path: &'static str,
+    number: u32,
+    limit: u16,
 }
 
 /// One page. `Link` headers are not read: they repeat every parameter, keys and used signatures among them (W5).
-async fn page(shop: &Shop<'_>, path: &str, params: Option<Params>, query: &Query) -> Result<Raw, ProviderError> {
+async fn list(
+    shop: &Shop<'_>,
+    path: &'static str,
+    params: Option<Params>,
+    query: &Query,
+) -> Result<Listed, ProviderError> {
     let number = query::page_number(&query.position)?;
-    let Some(params) = params else { return Ok(Raw { items: vec![], next: None, total: Some(0) }) };
-    let reply = shop.get(path, &params).await?;
-    let items = array(reply.document, path)?;
-    let has_more = match reply.pages {
-        Some(pages) => !items.is_empty() && u64::from(number) < pages,
-        None => items.len() >= usize::from(query.limit.clamp(1, 100)),
+    let reply = match params {
+        Some(params) => Some(shop.get(path, &params).await?),
+        None => None,
     };
-    // Past the end, shops with HPOS say that there is nothing at all.
-    let total = reply.total.filter(|total| *total > 0 || number == 1);
-    Ok(Raw { items, next: has_more.then(|| (number + 1).to_string()), total })
+    Ok(Listed { reply, path, number, limit: query.limit })
+}
+
+impl Listed {
+    fn items(&self) -> Result<Vec<Json<'_>>, ProviderError> {
+        self.reply.as_ref().map_or(Ok(vec![]), |reply| array(reply, self.path))
+    }
+
+    fn page<'a, T>(
+        &self,
+        items: Vec<Json<'a>>,
+        mut convert: impl FnMut(Json<'a>, &str) -> Result<T, ProviderError>,
+    ) -> Result<Page<T>, ProviderError> {
+        let (total, pages) = self.reply.as_ref().map_or((Some(0), Some(0)), |reply| (reply.total, reply.pages));
+        let has_more = match pages {
+            Some(pages) => !items.is_empty() && u64::from(self.number) < pages,
+            None => items.len() >= usize::from(self.limit.clamp(1, 100)),
+        };
+        let items = items.into_iter().enumerate();
+        let items = items.map(|(index, value)| convert(value, &format!("{}[{index}]", self.path)));
+        Ok(Page {
+            items: items.collect::<Result<_, _>>()?,
+            next: has_more.then(|| (self.number + 1).to_string()),
+            // Past the end, shops with HPOS say that there is nothing at all.
+            total: total.filter(|total| *total > 0 || self.number == 1 || self.reply.is_none()),
+            notes: Notes::default(),
+        })
+    }
 }
 
 /// None: no record has this id.
@@ -145,20 +172,23 @@ async fn one(
     path: &str,
     id: &str,
     fields: Option<Vec<&'static str>>,
-) -> Result<Option<Value>, ProviderError> {
+) -> Result<Option<Reply>, ProviderError> {
     let Some(id) = query::id(id) else { return Ok(None) };
     let mut params = Params::new();
     query::push_fields(&mut params, fields);
     match shop.ask(&format!("{path}/{id}"), &params).await? {
-        Ok(reply) if reply.document.is_object() => Ok(Some(reply.document)),
-        Ok(_) => Err(ProviderError::Malformed { path: path.to_owned() }),
+        Ok(reply) => Ok(Some(reply)),
         Err(refusal) if refusal.is_unknown_record() => Ok(None),
         Err(refusal) => Err(refusal.into_error()),
     }
 }
 
 /// The variations of one product of a page; simple products have none to ask for.
-async fn variations(shop: &Shop<'_>, product: &Value, selection: &Selection) -> Result<Vec<Value>, ProviderError> {
+async fn variations(
+    shop: &Shop<'_>,
+    product: &Json<'_>,
+    selection: &Selection,
+) -> Result<Vec<Json<'static>>, ProviderError> {
     let VariationsOf::Product(id) = convert::variations_of(product) else { return Ok(vec![]) };
     let path = format!("products/{id}/variations");
     let mut found = vec![];
@@ -174,9 +204,9 @@ async fn variations(shop: &Shop<'_>, product: &Value, selection: &Selection) -> 
         }
         let reply = shop.get(&path, &params).await?;
         let pages = reply.pages;
-        let items = array(reply.document, "variations")?;
+        let items = array(&reply, "variations")?;
         let is_last = pages.map_or(items.len() < 100, |pages| u64::from(number) >= pages) || items.is_empty();
-        found.extend(items);
+        found.extend(items.into_iter().map(Json::into_owned));
         if is_last {
             return Ok(found);
         }
@@ -186,17 +216,9 @@ async fn variations(shop: &Shop<'_>, product: &Value, selection: &Selection) -> 
     })
 }
 
-fn array(document: Value, path: &str) -> Result<Vec<Value>, ProviderError> {
-    match document {
-        Value::Array(items) => Ok(items),
+fn array<'a>(reply: &'a Reply, path: &str) -> Result<Vec<Json<'a>>, ProviderError> {
+    match reply.document()? {
+        Json::List(items) => Ok(items),
         _ => Err(ProviderError::Malformed { path: path.to_owned() }),
     }
-}
-
-fn convert_each<T>(
-    items: Vec<Value>,
-    path: &str,
-    mut convert: impl FnMut(Value, &str) -> Result<T, ProviderError>,
-) -> Result<Vec<T>, ProviderError> {
-    items.into_iter().enumerate().map(|(index, value)| convert(value, &format!("{path}[{index}]"))).collect()
 }

@@ -6,6 +6,7 @@ use chrono::DateTime;
 use connector::{ProviderError, http::Response};
 use http::{StatusCode, header};
 use kernel::Time;
+use serde::Deserialize;
 use serde_json::Value;
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -32,19 +33,38 @@ pub(in super::super) const AUTHENTICATION_ERROR: &str = "woocommerce_rest_authen
 /// The document of an answer, or the shop's refusal.
 ///
 /// # Errors
-/// [`ProviderError::Malformed`] when the shop says that all is well and sends no JSON, or says that a refusal is JSON and it
-/// is not. A byte-order mark before the document is forgiven; PHP's notices are not, since what follows them may be cut.
+/// As [`document`] and [`refused`].
 pub(in super::super) fn read(response: &Response, now: Time) -> Result<Result<Value, Refusal>, ProviderError> {
-    let document = response.expect_json_content().and_then(|()| response.json::<Value>());
-    if response.status.is_success() {
-        return document.map(Ok);
+    match refused(response, now)? {
+        Some(refusal) => Ok(Err(refusal)),
+        None => document(response).map(Ok),
     }
-    let error = match document {
+}
+
+/// The document of an answer that is no refusal.
+///
+/// # Errors
+/// [`ProviderError::Malformed`] when the shop says that all is well and sends no JSON. A byte-order mark before the document
+/// is forgiven; PHP's notices are not, since what follows them may be cut.
+pub(super) fn document<'a, T: Deserialize<'a>>(response: &'a Response) -> Result<T, ProviderError> {
+    response.expect_json_content()?;
+    response.json()
+}
+
+/// The shop's refusal; None when it says that all is well.
+///
+/// # Errors
+/// [`ProviderError::Malformed`] when the shop says that a refusal is JSON and it is not.
+pub(super) fn refused(response: &Response, now: Time) -> Result<Option<Refusal>, ProviderError> {
+    if response.status.is_success() {
+        return Ok(None);
+    }
+    let error = match document::<Value>(response) {
         Err(error) if response.status.is_client_error() && is_said_to_be_json(response) => return Err(error),
         document => document.unwrap_or_default(),
     };
     let parameters = error.pointer("/data/params").and_then(Value::as_object);
-    Ok(Err(Refusal {
+    Ok(Some(Refusal {
         status: response.status,
         code: error.get("code").and_then(Value::as_str).map(word).filter(|code| !code.is_empty()),
         parameters: parameters

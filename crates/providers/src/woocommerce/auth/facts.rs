@@ -50,7 +50,10 @@ fn weight_unit(word: &str) -> Option<String> {
 
 async fn fetch(shop: &Shop<'_>, path: &str, params: &[(&'static str, String)]) -> Value {
     let refused = match shop.ask(path, params).await {
-        Ok(Ok(reply)) => return reply.document,
+        Ok(Ok(reply)) => match reply.document() {
+            Ok(document) => return document,
+            Err(error) => error,
+        },
         Ok(Err(refusal)) => refusal.into_error(),
         Err(error) => error,
     };

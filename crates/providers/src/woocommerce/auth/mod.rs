@@ -242,10 +242,14 @@ async fn prove<'a>(
 
 async fn try_read(shop: &Shop<'_>, resource: &'static str) -> Result<Verdict, ConnectError> {
     let params = [("per_page", "1".to_owned()), ("_fields", "id".to_owned())];
-    match shop.ask(resource, &params).await {
-        Ok(Ok(reply)) if reply.document.is_array() => Ok(Verdict::Accepted { clock_offset: reply.clock_offset }),
-        Ok(Ok(_)) => Err(ProviderError::Malformed { path: resource.to_owned() }.into()),
-        Ok(Err(refusal)) => judge(refusal, resource),
+    let read = match shop.ask(resource, &params).await {
+        Ok(Ok(reply)) => reply.document().map(|document: Value| (document, reply.clock_offset)),
+        Ok(Err(refusal)) => return judge(refusal, resource),
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok((Value::Array(_), clock_offset)) => Ok(Verdict::Accepted { clock_offset }),
+        Ok(_) => Err(ProviderError::Malformed { path: resource.to_owned() }.into()),
         // A page with status 200 in the place of JSON: a bot check, a cache, or a login wall.
         Err(ProviderError::Malformed { .. }) => Err(firewall()),
         Err(error) => Err(error.into()),

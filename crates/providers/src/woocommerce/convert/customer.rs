@@ -1,8 +1,7 @@
 //! Customers: `GET /customers`: WordPress users, so guests are not among them.
 
-use connector::{Customer, ProviderError, Selection, model::Marketing};
+use connector::{Customer, ProviderError, Selection, json::Json, model::Marketing};
 use kernel::Personal;
-use serde_json::Value;
 
 use super::{super::Connection, Sent, address, known};
 
@@ -12,7 +11,7 @@ pub(in super::super) const IMPERSONAL: &[&str] =
 
 /// `orders_count` and `total_spent` are not in `wc/v3`; so there is no currency either.
 pub(in super::super) fn customer(
-    value: Value,
+    value: Json<'_>,
     connection: &Connection,
     selection: &Selection,
     path: &str,
@@ -25,7 +24,7 @@ pub(in super::super) fn customer(
     let email = sent.text("email");
     let billing = sent.within("billing", |billing| {
         // An address for invoices that differs from the account's stays in `platform_specific`.
-        if billing.get("email").and_then(Value::as_str) == email.as_deref() {
+        if billing.get("email").and_then(Json::as_str) == email.as_deref() {
             billing.forget("email");
         }
         address(billing)

@@ -20,7 +20,7 @@ use kernel::{Personal, Time};
 use sent::Sent;
 
 /// The shop's address block of a person: `billing` or `shipping`. E-mail is no part of an address and is left.
-fn address(sent: &mut Sent) -> Address {
+fn address(sent: &mut Sent<'_>) -> Address {
     Address {
         first_name: sent.text("first_name"),
         last_name: sent.text("last_name"),

@@ -2,11 +2,11 @@
 
 use connector::{
     Address, Order, ProviderError, Selection,
+    json::Json,
     model::{LineItem, OrderCustomer, OrderStatus, PaymentStatus},
 };
 use kernel::Personal;
 use rust_decimal::Decimal;
-use serde_json::Value;
 
 use super::{super::Connection, Sent, address, known};
 
@@ -54,7 +54,7 @@ pub(in super::super) const IMPERSONAL: &[&str] = &[
 /// The amounts of lines are without tax, as WooCommerce gives them, whatever the shop's price setting. So
 /// `subtotal + fees + shipping_total + tax_total = total`, with the discounts taken off in `subtotal` already.
 pub(in super::super) fn order(
-    value: Value,
+    value: Json<'_>,
     connection: &Connection,
     selection: &Selection,
     path: &str,
@@ -70,7 +70,7 @@ pub(in super::super) fn order(
     let refunded_total = sent.each("refunds", |refund| refund.amount("total").map(|amount| amount.abs()));
     let refunded_total = refunded_total.map(|amounts| amounts.into_iter().sum::<Decimal>());
     let paid = was_paid(&sent);
-    let word = sent.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let word = sent.get("status").and_then(Json::as_str).unwrap_or_default().to_owned();
     let status = order_status(&word).unwrap_or_else(|| foreign_status(&word, paid));
     if order_status(&word).is_some() {
         sent.forget("status");
@@ -132,7 +132,7 @@ fn foreign_status(word: &str, paid: Option<bool>) -> OrderStatus {
 }
 
 /// Whether the order has a payment date; None when the answer has no such field.
-fn was_paid(sent: &Sent) -> Option<bool> {
+fn was_paid(sent: &Sent<'_>) -> Option<bool> {
     let date = sent.get("date_paid_gmt").or_else(|| sent.get("date_paid"))?;
     Some(date.as_str().is_some_and(|text| !text.is_empty()))
 }
@@ -161,7 +161,7 @@ fn payment_status(
 }
 
 /// The buyer is known from the billing block, guests by it alone.
-fn buyer(sent: &mut Sent) -> (Option<OrderCustomer>, Option<Personal<Address>>) {
+fn buyer(sent: &mut Sent<'_>) -> (Option<OrderCustomer>, Option<Personal<Address>>) {
     let id = sent.id("customer_id");
     let billing = sent.within("billing", |billing| (billing.personal("email"), address(billing)));
     let (email, address) = billing.unwrap_or_default();
@@ -178,7 +178,7 @@ fn buyer(sent: &mut Sent) -> (Option<OrderCustomer>, Option<Personal<Address>>) 
 }
 
 /// The sum of the lines' totals goes to `subtotal`.
-fn line_item(line: &mut Sent, subtotal: &mut Option<Decimal>) -> Option<LineItem> {
+fn line_item(line: &mut Sent<'_>, subtotal: &mut Option<Decimal>) -> Option<LineItem> {
     let id = line.id("id")?;
     let quantity = line.amount("quantity").unwrap_or_default();
     let before_discount = line.peek_amount("subtotal");
@@ -213,7 +213,7 @@ fn unit_price(subtotal: Decimal, quantity: Decimal) -> Option<Decimal> {
 
 /// Asked for without persons, an order comes with few fields; shops older than WordPress 4.9.8 ignore `_fields`, and lines
 /// carry texts that buyers typed (`meta_data`) and that staff wrote about them (a refund's `reason`).
-fn without_persons(sent: &mut Sent) {
+fn without_persons(sent: &mut Sent<'_>) {
     sent.keep_only(IMPERSONAL);
     for lines in ["line_items", "tax_lines", "shipping_lines", "fee_lines", "coupon_lines", "refunds"] {
         sent.each(lines, |line| {

@@ -2,9 +2,10 @@
 
 use connector::{
     Product, ProviderError, Selection,
+    json::Json,
     model::{Image, ProductOption, ProductStatus, SelectedOption, Variant, Weight},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{super::Connection, Sent};
 
@@ -19,10 +20,10 @@ pub(in super::super) enum VariationsOf {
 }
 
 /// Says whether a product as the shop sent it has variations to ask for.
-pub(in super::super) fn variations_of(product: &Value) -> VariationsOf {
-    let kind = product.get("type").and_then(Value::as_str).unwrap_or("simple");
-    let listed = product.get("variations").and_then(Value::as_array).map(Vec::as_slice);
-    let id = product.get("id").filter(|id| id.is_u64()).map(ToString::to_string);
+pub(in super::super) fn variations_of(product: &Json<'_>) -> VariationsOf {
+    let kind = product.get("type").and_then(Json::as_str).unwrap_or("simple");
+    let listed = product.get("variations").and_then(Json::as_list);
+    let id = product.get("id").and_then(Json::as_u64).map(|id| id.to_string());
     match (kind, listed, id) {
         ("grouped", ..) => VariationsOf::Nothing,
         // `variable` and what plugins make of it (`variable-subscription`).
@@ -36,8 +37,8 @@ pub(in super::super) fn variations_of(product: &Value) -> VariationsOf {
 /// `variations` are those of a variable product. What they have beside the unified fields goes to
 /// `platform_specific.variants`, in the order of `variants`.
 pub(in super::super) fn product(
-    value: Value,
-    variations: Vec<Value>,
+    value: Json<'_>,
+    variations: Vec<Json<'_>>,
     connection: &Connection,
     selection: &Selection,
     path: &str,
@@ -77,7 +78,7 @@ pub(in super::super) fn product(
     };
     let rest = || {
         if !rests.is_empty() {
-            sent.insert("variants", json!(rests));
+            sent.insert("variants", Value::Array(rests).into());
         }
         sent.into_value()
     };
@@ -88,7 +89,7 @@ pub(in super::super) fn product(
 /// A variation, and what it has beside the unified fields. A variation without a SKU of its own shows its parent's, so
 /// SKUs are not unique (W11); with `manage_stock: "parent"` it shows the parent's stock too.
 pub(in super::super) fn variant(
-    value: Value,
+    value: Json<'_>,
     connection: &Connection,
     path: &str,
 ) -> Result<(Variant, Value), ProviderError> {
@@ -100,7 +101,7 @@ pub(in super::super) fn variant(
 
 /// `price` is the one in force; the regular one is shown beside it only where the shop reduces it. Both parts of the
 /// reduction (`regular_price`, `sale_price`) stay in `platform_specific` as well.
-fn take_variant(sent: &mut Sent, id: String, connection: &Connection) -> Variant {
+fn take_variant(sent: &mut Sent<'_>, id: String, connection: &Connection) -> Variant {
     let price = sent.amount("price");
     let regular = sent.peek_amount("regular_price");
     Variant {
@@ -118,9 +119,9 @@ fn take_variant(sent: &mut Sent, id: String, connection: &Connection) -> Variant
 /// `publish` and not hidden → active; `publish` and hidden, or `private` (staff only) → unlisted; `trash` → archived;
 /// `draft`, `pending` (awaits review), `future` (scheduled) and a plugin's own → draft: not for sale yet. The word stays
 /// in `platform_specific` where the unified one does not say the same.
-fn status(sent: &mut Sent) -> ProductStatus {
-    let hidden = sent.get("catalog_visibility").and_then(Value::as_str) == Some("hidden");
-    let word = sent.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
+fn status(sent: &mut Sent<'_>) -> ProductStatus {
+    let hidden = sent.get("catalog_visibility").and_then(Json::as_str) == Some("hidden");
+    let word = sent.get("status").and_then(Json::as_str).unwrap_or_default().to_owned();
     let (status, says_the_same) = match word.as_str() {
         "publish" if hidden => (ProductStatus::Unlisted, false),
         "publish" => (ProductStatus::Active, true),
@@ -136,36 +137,36 @@ fn status(sent: &mut Sent) -> ProductStatus {
 }
 
 /// The vendor is the product's brand, where it has exactly one.
-fn brand(sent: &Sent) -> Option<String> {
-    let [brand] = sent.get("brands")?.as_array()?.as_slice() else { return None };
+fn brand(sent: &Sent<'_>) -> Option<String> {
+    let [brand] = sent.get("brands")?.as_list()? else { return None };
     brand.get("name")?.as_str().map(super::entities::decode)
 }
 
 /// An image without an address is none; its `id` may be 0 or `""`.
-fn image(sent: &mut Sent) -> Option<Image> {
+fn image(sent: &mut Sent<'_>) -> Option<Image> {
     let url = sent.text("src")?;
     Some(Image { id: sent.id("id"), url, alt: sent.name("alt") })
 }
 
 /// Attributes that variations are chosen by. The others describe the product and stay in `platform_specific`.
-fn option(sent: &mut Sent) -> Option<ProductOption> {
+fn option(sent: &mut Sent<'_>) -> Option<ProductOption> {
     if sent.get("variation")?.as_bool() != Some(true) || !is_text(sent, "name") {
         return None;
     }
-    let values = sent.get("options")?.as_array()?.iter();
+    let values = sent.get("options")?.as_list()?.iter();
     let values = values.map(|value| value.as_str().map(super::entities::decode)).collect::<Option<Vec<_>>>()?;
     sent.forget("options");
     Some(ProductOption { name: sent.name("name")?, values })
 }
 
 /// What a variation is of an attribute. An empty `option` stands for any value; a product's own attributes have none.
-fn selected(sent: &mut Sent) -> Option<SelectedOption> {
+fn selected(sent: &mut Sent<'_>) -> Option<SelectedOption> {
     if !is_text(sent, "option") || !is_text(sent, "name") {
         return None;
     }
     Some(SelectedOption { value: sent.name("option")?, name: sent.name("name")? })
 }
 
-fn is_text(sent: &Sent, name: &str) -> bool {
-    sent.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+fn is_text(sent: &Sent<'_>, name: &str) -> bool {
+    sent.get(name).and_then(Json::as_str).is_some_and(|text| !text.is_empty())
 }

@@ -2,34 +2,37 @@
 //! `platform_specific`. So nothing can be lost: a value is in one of the two.
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeZone, Utc};
-use connector::ProviderError;
+use connector::{
+    ProviderError,
+    json::{Json, Object},
+};
 use kernel::{Personal, Time, personal::Wipe};
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::entities;
 
 /// One JSON object of an answer. Plugins add fields and change types: a value that is not of the expected type is left
 /// where it is and the unified field stays empty. What is left at the end is wiped, since it may be about a person.
-pub(super) struct Sent(Map<String, Value>);
+pub(super) struct Sent<'a>(Object<'a>);
 
-impl Drop for Sent {
+impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        self.0.values_mut().for_each(Wipe::wipe);
+        self.0.wipe();
     }
 }
 
-impl Sent {
+impl<'a> Sent<'a> {
     /// # Errors
     /// [`ProviderError::Malformed`] when the value is no object; `path` says which one it was.
-    pub(super) fn object(value: Value, path: &str) -> Result<Self, ProviderError> {
+    pub(super) fn object(value: Json<'a>, path: &str) -> Result<Self, ProviderError> {
         match value {
-            Value::Object(fields) => Ok(Self(fields)),
+            Json::Object(fields) => Ok(Self(fields)),
             _ => Err(ProviderError::Malformed { path: path.to_owned() }),
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+    pub(super) fn get(&self, name: &str) -> Option<&Json<'a>> {
         self.0.get(name)
     }
 
@@ -42,20 +45,20 @@ impl Sent {
 
     /// Drops every field that is not named.
     pub(super) fn keep_only(&mut self, names: &[&str]) {
-        let others: Vec<String> = self.0.keys().filter(|name| !names.contains(&name.as_str())).cloned().collect();
-        others.iter().for_each(|name| self.forget(name));
+        self.0.keep_only(names);
     }
 
     /// Takes a text; `""` and null are no text. A number is written out: plugins send numeric texts as numbers.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        let text = match self.0.get(name)? {
-            Value::Null => None,
-            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => return None,
-        };
-        self.forget(name);
-        text
+        let value = self.0.get(name)?;
+        if !matches!(value, Json::Null | Json::Text(_) | Json::Number(_)) {
+            return None;
+        }
+        match self.0.remove(name)? {
+            Json::Text(text) => Some(text.into_owned()).filter(|text| !text.is_empty()),
+            Json::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
     }
 
     pub(super) fn personal(&mut self, name: &str) -> Option<Personal<String>> {
@@ -70,8 +73,8 @@ impl Sent {
     /// Reads an id without taking it: number or text; `0` and `""` stand for none (W10).
     pub(super) fn peek_id(&self, name: &str) -> Option<String> {
         match self.0.get(name)? {
-            Value::Number(number) => Some(number.to_string()).filter(|id| id != "0"),
-            Value::String(text) => Some(text.clone()).filter(|id| !id.is_empty() && id != "0"),
+            Json::Number(number) => Some(number.to_string()).filter(|id| id != "0"),
+            Json::Text(text) => Some(text.as_ref()).filter(|id| !id.is_empty() && *id != "0").map(str::to_owned),
             _ => None,
         }
     }
@@ -93,7 +96,7 @@ impl Sent {
     pub(super) fn amount(&mut self, name: &str) -> Option<Decimal> {
         let value = self.0.get(name)?;
         let amount = decimal(value);
-        if amount.is_some() || matches!(value, Value::Null) || value.as_str() == Some("") {
+        if amount.is_some() || value.is_null() || value.as_str() == Some("") {
             self.forget(name);
         }
         amount
@@ -124,14 +127,14 @@ impl Sent {
 
     /// Takes what `read` takes out of a nested object.
     pub(super) fn within<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        let Value::Object(fields) = self.0.get_mut(name)? else { return None };
+        let Json::Object(fields) = self.0.get_mut(name)? else { return None };
         let mut nested = Self(std::mem::take(fields));
         let was_empty = nested.0.is_empty();
         let taken = read(&mut nested);
         if nested.0.is_empty() && !was_empty {
             self.forget(name);
-        } else {
-            self.0.insert(name.to_owned(), nested.into_value());
+        } else if let Some(place) = self.0.get_mut(name) {
+            *place = nested.into_json();
         }
         Some(taken)
     }
@@ -140,13 +143,13 @@ impl Sent {
     /// and their `id` even where it was taken, so that they can be laid beside the unified entries. A list without any rest
     /// is dropped.
     pub(super) fn each<T>(&mut self, name: &str, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let Value::Array(items) = self.0.get_mut(name)? else { return None };
+        let Json::List(items) = self.0.get_mut(name)? else { return None };
         let mut taken = Vec::with_capacity(items.len());
         let mut nothing_left = true;
-        let rests: Vec<Value> = std::mem::take(items)
+        let rests: Vec<Json<'a>> = std::mem::take(items)
             .into_iter()
             .map(|item| {
-                let Value::Object(fields) = item else {
+                let Json::Object(fields) = item else {
                     nothing_left = false;
                     return item;
                 };
@@ -160,44 +163,48 @@ impl Sent {
                     }
                 }
                 taken.extend(entry);
-                nested.into_value()
+                nested.into_json()
             })
             .collect();
         if nothing_left {
             self.forget(name);
         } else {
-            self.0.insert(name.to_owned(), Value::Array(rests));
+            *self.0.get_mut(name)? = Json::List(rests);
         }
         Some(taken)
     }
 
-    pub(super) fn insert(&mut self, name: &str, value: Value) {
-        self.0.insert(name.to_owned(), value);
+    pub(super) fn insert(&mut self, name: &'static str, value: Json<'a>) {
+        self.0.insert(name, value);
+    }
+
+    fn into_json(mut self) -> Json<'a> {
+        Json::Object(std::mem::take(&mut self.0))
     }
 
     /// What no unified field carries.
-    pub(super) fn into_value(mut self) -> Value {
-        Value::Object(std::mem::take(&mut self.0))
+    pub(super) fn into_value(self) -> Value {
+        self.into_json().into_value()
     }
 }
 
-fn stands_for_none(value: &Value) -> bool {
+fn stands_for_none(value: &Json<'_>) -> bool {
     match value {
-        Value::Null => true,
-        Value::Number(number) => number.as_u64() == Some(0),
-        Value::String(text) => text.is_empty() || text == "0",
+        Json::Null => true,
+        Json::Number(number) => number.as_u64() == Some(0),
+        Json::Text(text) => text.is_empty() || text == "0",
         _ => false,
     }
 }
 
 /// Money and measures: texts, and in places numbers (`line_items[].price`). Nothing is rounded.
-pub(super) fn decimal(value: &Value) -> Option<Decimal> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    Decimal::from_str_exact(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
+pub(super) fn decimal(value: &Json<'_>) -> Option<Decimal> {
+    let parse = |text: &str| Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok();
+    match value {
+        Json::Text(text) => parse(text),
+        Json::Number(number) => parse(&number.to_string()),
+        _ => None,
+    }
 }
 
 /// WooCommerce's dates carry no zone: `2017-03-22T19:28:02` (W7). One with a zone is believed.

@@ -106,15 +106,22 @@ const ADDRESS: Carried = &[
 ];
 
 pub(super) fn order(sent: Value) -> Order {
-    convert::order(sent, &connection(), &view::everything(), "order").unwrap()
+    convert::order(sent.into(), &connection(), &view::everything(), "order").unwrap()
 }
 
 pub(super) fn customer(sent: Value) -> Customer {
-    convert::customer(sent, &connection(), &view::everything(), "customer").unwrap()
+    convert::customer(sent.into(), &connection(), &view::everything(), "customer").unwrap()
 }
 
 pub(super) fn product(sent: Value, variations: Vec<Value>) -> Product {
-    convert::product(sent, variations, &connection(), &view::everything(), "product").unwrap()
+    convert::product(
+        sent.into(),
+        variations.into_iter().map(Into::into).collect(),
+        &connection(),
+        &view::everything(),
+        "product",
+    )
+    .unwrap()
 }
 
 /// The pointers of what is lost; none should be.
