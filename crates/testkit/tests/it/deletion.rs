@@ -76,7 +76,7 @@ async fn a_consent_that_is_being_exchanged_leaves_no_key_behind() {
     let shop = app.sandbox().shopify().shop("kis-bolt").expect("a shop");
     shop.faults().inject(Rule::from(slowly()).on("/admin/oauth/access_token"));
     let owner = kata.clone();
-    let consent = tokio::spawn(async move { owner.consent_to("kis-bolt", json!({})).await.0 });
+    let consent = tokio::spawn(async move { owner.consent_to("kis-bolt", json!({})).await.answer });
     late(&app, &kata, consent).await.expect_problem(404, "not_found");
     app.finish().await;
 }

@@ -10,7 +10,7 @@ fn switches(customers: bool, orders: bool, products: bool) -> Value {
 }
 
 async fn connect(owner: &Member, form: Value) -> Uuid {
-    let (answer, _) = owner.consent_to("kis-bolt", form).await;
+    let answer = owner.consent_to("kis-bolt", form).await.answer;
     let answer = answer.expect(StatusCode::SEE_OTHER);
     let (_, id) = answer.header("location").split_once("connected=").expect("connected");
     id.parse().expect("a store's id")
