@@ -173,7 +173,7 @@ fn page(headers: &HeaderMap, problem: Problem) -> Response {
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <meta name=color-scheme content='light dark'><title>{title}</title><style>{STYLE}</style>\
          <h1>{title}</h1><p>{detail}<p><a href='/'>Back to Entrepot</a>",
-        title = code.title()
+        title = Code::OauthRefused.title()
     );
     let mut response = (code.status(), Html(body)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
