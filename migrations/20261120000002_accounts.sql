@@ -114,10 +114,11 @@ create table sessions (
 create index sessions_by_user on sessions (user_id);
 alter table sessions enable row level security;
 alter table sessions force row level security;
-grant select, insert, update on sessions to entrepot_system;
+grant select, insert, update, delete on sessions to entrepot_system;
 create policy system_select on sessions for select to entrepot_system using (true);
 create policy system_insert on sessions for insert to entrepot_system with check (true);
 create policy system_update on sessions for update to entrepot_system using (true) with check (true);
+create policy system_delete on sessions for delete to entrepot_system using (true);
 create trigger invalidate after update of revoked_at on sessions
     for each row execute function app.invalidate();
 
@@ -283,6 +284,10 @@ create policy app_insert on rate_windows for insert to entrepot_app
 create policy app_update on rate_windows for update to entrepot_app
     using (organization_id = (select current_setting('app.organization_id')::uuid))
     with check (organization_id = (select current_setting('app.organization_id')::uuid));
+-- Minutes that are over are cleared away for all organizations at once.
+grant select (window_minute), delete on rate_windows to entrepot_system;
+create policy system_select on rate_windows for select to entrepot_system using (true);
+create policy system_delete on rate_windows for delete to entrepot_system using (true);
 
 create table audit_log (
     organization_id uuid not null,

@@ -38,6 +38,9 @@ create policy app_update on data_keys for update to entrepot_app
             or (select app.can('organization', 'delete'))
         )
     );
+-- Which shards of the key store belong to a row, for the sweep of those that belong to none.
+grant select (id, destroyed_at) on data_keys to entrepot_system;
+create policy system_select on data_keys for select to entrepot_system using (true);
 create trigger invalidate after update of destroyed_at on data_keys
     for each row execute function app.invalidate();
 
@@ -85,7 +88,8 @@ create policy app_update on connections for update to entrepot_app
         and (select app.can('connections', 'update'))
     );
 create trigger invalidate
-    after update of status, config, scopes, enabled_capabilities, data_access_permissions, external_account, deleted_at
+    after update of status, health, config, scopes, enabled_capabilities, data_access_permissions, external_account,
+        deleted_at
         or delete on connections
     for each row execute function app.invalidate();
 
@@ -95,11 +99,14 @@ create table credentials (
     connection_id uuid not null,
     data_key_id uuid not null,
     kind text not null check (kind in ('keys', 'token')),
+    -- The last characters of a pasted key, by which its owner knows it again; nothing of a token.
+    hint text check (length(hint) <= 8),
     sealed bytea not null,
     key_version integer not null,
     scopes text[] not null default '{}',
     expires_at timestamptz,
     refresh_expires_at timestamptz,
+    -- The one before, when a person replaced it.
     rotated_from uuid,
     revoked_at timestamptz,
     created_by uuid references users (id),
@@ -141,8 +148,8 @@ create table oauth_states (
     -- What the way back must match: `pairing` until the provider names the account, then `authorize`.
     step text not null check (step in ('pairing', 'authorize')),
     external_account text,
-    -- What the owner chose while connecting.
-    data_access_permissions jsonb not null,
+    -- What the owner chose while connecting; null when they chose nothing.
+    data_access_permissions jsonb,
     created_at timestamptz not null,
     expires_at timestamptz not null
 );

@@ -81,11 +81,9 @@ impl Product {
                 pools: PoolSizes::default(),
                 config: Config {
                     public_url,
-                    sandbox: shop.is_some(),
                     apps: vec![],
-                    trusted_proxies: vec![],
                     live_requests_per_minute: 1_000_000_000,
-                    api_key_prefix: kit::app::ApiKeyPrefix::default(),
+                    api_key_prefix: kit::ApiKeyPrefix::default(),
                 },
                 hosts,
                 clock: Clock::system(),

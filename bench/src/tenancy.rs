@@ -132,7 +132,7 @@ impl Lists<'_> {
     }
 
     async fn list(&self, connection: &mut PgConnection, organization: Uuid) -> Result<usize, sqlx::Error> {
-        let query = sqlx::query(self.sql).bind(organization).bind(Uuid::max()).bind(None::<Uuid>).bind(self.fetch);
+        let query = sqlx::query(self.sql).bind(organization).bind(Uuid::max()).bind(self.fetch);
         Ok(query.fetch_all(connection).await?.len())
     }
 
@@ -217,6 +217,6 @@ mod tests {
     #[test]
     fn the_query_is_the_one_of_the_event_list() {
         let query = super::query().unwrap();
-        assert!(query.contains("from events") && query.trim_end().ends_with("limit $4"), "{query}");
+        assert!(query.contains("from events") && query.trim_end().ends_with("limit $3"), "{query}");
     }
 }

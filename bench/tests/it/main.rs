@@ -1,5 +1,11 @@
 //! Each bench for a moment: what is tested is that it works and says what it must, never how fast anything is.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails where it stands, and shows the figures it got"
+)]
+
 use std::process::Command;
 
 use serde_json::Value;

@@ -26,10 +26,12 @@ pub const SLICES: &[fn() -> Router] = &[
     accounts::organizations::api::routes,
     accounts::api_keys::api::routes,
     accounts::audit::api::routes,
+    integrations::catalog::api::routes,
     integrations::connections::api::routes,
     integrations::oauth::api::routes,
     integrations::data_access::api::routes,
     integrations::live::api::routes,
+    integrations::health::api::routes,
     integrations::events::api::routes,
 ];
 

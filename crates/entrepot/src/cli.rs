@@ -1,12 +1,6 @@
 //! The command line. Every option is also an environment variable.
 
-use std::{
-    io::Write,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
-    str::FromStr,
-};
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -60,9 +54,6 @@ struct Serve {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
-    /// Addresses of proxies whose X-Forwarded-For is believed
-    #[arg(long, env = "ENTREPOT_TRUSTED_PROXIES", value_delimiter = ',')]
-    trusted_proxies: Vec<IpAddr>,
     /// Requests a minute that an API key may make, and a session to the live API
     #[arg(long, env = "ENTREPOT_LIVE_REQUESTS_PER_MINUTE", default_value_t = 100)]
     live_requests_per_minute: u32,
@@ -204,9 +195,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         pools: PoolSizes::default(),
         config: Config {
             public_url,
-            sandbox: false,
             apps,
-            trusted_proxies: options.trusted_proxies,
             live_requests_per_minute: options.live_requests_per_minute,
             api_key_prefix: options.api_key_prefix,
         },

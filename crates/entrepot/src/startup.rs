@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     assembly::{self, Ingredients},
-    server,
+    housekeeping, server,
 };
 
 /// How long running jobs may go on when the program stops; others take over what is left.
@@ -75,9 +75,9 @@ impl Program {
         refuse_foreign_keys(&db, &keyring).await?;
         let http = Http::new(hosts, HttpOptions::default())?;
         let listener = db.listen();
-        let ingredients = Ingredients { db: db.clone(), clock: clock.clone(), keyring, http, config };
+        let ingredients = Ingredients { db, clock, keyring, http, config };
         let (app, keys) = assembly::app(ingredients, &listener);
-        let housekeeping = tokio::spawn(keep_partitions(db, clock));
+        let housekeeping = tokio::spawn(housekeeping::keep(app.clone()));
         let jobs = assembly::runner(&app, &listener).start();
         Ok(Self { app, keys, listener, cluster, housekeeping, jobs })
     }
@@ -141,18 +141,6 @@ async fn make_partitions(db: &Db, clock: &Clock) -> anyhow::Result<()> {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             done => return done.context("the partitions of the logs could not be made"),
-        }
-    }
-}
-
-/// Makes the next partitions, and drops those past their retention, twice a day.
-async fn keep_partitions(db: Db, clock: Clock) {
-    let mut tick = tokio::time::interval(Duration::from_secs(12 * 60 * 60));
-    tick.tick().await;
-    loop {
-        tick.tick().await;
-        if let Err(error) = db.maintain_partitions(clock.now()).await {
-            tracing::error!(%error, "partitions were not made; the next try is in twelve hours");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The state that every handler and job shares.
 
-use std::{net::IpAddr, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use axum::http::request::Parts;
@@ -15,12 +15,8 @@ use crate::{Problem, vault::Keyring};
 pub struct Config {
     /// Where people and providers reach us; https unless it is loopback.
     pub public_url: Url,
-    /// The simulators stand in for the providers, and their hosts lead to loopback.
-    pub sandbox: bool,
     /// Our identity at each provider, by provider key.
     pub apps: Vec<(String, AppCredentials)>,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
     /// Requests a minute that an API key may make, and a session to the live API.
     pub live_requests_per_minute: u32,
     pub api_key_prefix: ApiKeyPrefix,

@@ -52,6 +52,7 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "This address does not take that method";
     NotFound = "not_found", NOT_FOUND, "There is no such thing here";
     Conflict = "conflict", CONFLICT, "That is already there";
+    PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It has changed since you have seen it";
     ApiKeyLimit = "api_key_limit", CONFLICT, "No more API keys";
     OauthRefused = "oauth_refused", BAD_REQUEST, "The connection could not be finished";
 

@@ -15,7 +15,7 @@ use utoipa::openapi::{
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::{
-    App, Authorized, Public, SignedIn,
+    App, Authorized, Problem, Public, SignedIn,
     caller::{AnyKey, Attempted},
 };
 
@@ -47,6 +47,10 @@ impl FirstArgument for SignedIn {
 }
 impl FirstArgument for AnyKey {
     const CALLER: Caller = Caller::Key;
+}
+/// For pages: who is not signed in is told so by the handler itself.
+impl FirstArgument for Result<SignedIn, Problem> {
+    const CALLER: Caller = Caller::Person;
 }
 impl FirstArgument for Public {
     const CALLER: Caller = Caller::Anybody;

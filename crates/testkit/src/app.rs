@@ -263,9 +263,7 @@ fn settings(installation: &Installation) -> Settings {
         pools: PoolSizes { app: 12, system: 6, ingest: 2, acquire_timeout: Duration::from_secs(20) },
         config: Config {
             public_url: Url::parse(PUBLIC_URL).expect("a URL"),
-            sandbox: true,
             apps: vec![("shopify".to_owned(), credentials)],
-            trusted_proxies: vec![],
             live_requests_per_minute: options.live_requests_per_minute,
             api_key_prefix: options.api_key_prefix.clone(),
         },

@@ -1,6 +1,5 @@
 use axum::{Json as Body, extract::State, http::StatusCode};
 use chrono::{DateTime, Duration, Utc};
-use db::SystemTask;
 use kit::{
     App, Authorized, Problem, Router,
     caller::AnyKey,
@@ -13,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    CreatedKey, EXPIRED,
+    ApiKeys, CreatedKey, EXPIRED,
     model::{KeyPermissions, NewKey},
     store::{self, KeyRow},
 };
@@ -164,19 +163,17 @@ struct OwnKey {
 #[utoipa::path(get, path = "/api-key-management/self", tag = "api keys",
     responses((status = 200, description = "The key of this request", body = OwnKey)))]
 async fn own(caller: AnyKey, State(app): State<App>) -> Result<Body<OwnKey>, Problem> {
-    let mut tx = app.db.system(SystemTask::Authenticate).await?;
-    let row = store::own_key(&mut tx, caller.key).await?.ok_or_else(Problem::not_found)?;
-    tx.rollback().await?;
+    let facts = app.slice::<ApiKeys>().facts(caller.key).await?;
     let scopes = caller.principal.permissions().iter().map(|(resource, action)| format!("{resource}:{action}"));
     Ok(Body(OwnKey {
         key_id: caller.key.uuid(),
-        name: row.key_name,
+        name: facts.key_name.clone(),
         organization_id: caller.principal.organization().uuid(),
-        organization_name: row.organization_name,
-        permissions: row.permissions.0,
+        organization_name: facts.organization_name.clone(),
+        permissions: facts.permissions,
         scopes: scopes.collect(),
         stores: caller.identity.stores.map(|stores| stores.iter().map(|store| store.uuid()).collect()),
-        expires_at: row.expires_at,
+        expires_at: facts.expires_at,
         limit_per_minute: app.config.live_requests_per_minute,
     }))
 }

@@ -136,7 +136,7 @@ mod tests {
         #[test]
         fn one_changed_letter_is_refused(at in 0usize..32, letter in "[0-9A-Za-z]") {
             let prefix = ApiKeyPrefix::default();
-            let body = format!("{}aB3dE6gHsecretsecretsecre", prefix.as_str());
+            let body = format!("{}aB3dE6gHsecretsecretsecret", prefix.as_str());
             let key = format!("{body}{}", checksum(&body));
             prop_assert_eq!(parse(&prefix, &key), Some("aB3dE6gH"));
             let mut changed = key.clone().into_bytes();

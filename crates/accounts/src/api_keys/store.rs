@@ -332,6 +332,8 @@ pub(super) async fn hash_by_lookup(tx: &mut SystemTx, lookup: &str) -> Result<Op
 
 pub(super) struct KeyFactsRow {
     pub(super) organization_id: OrganizationId,
+    pub(super) organization_name: String,
+    pub(super) key_name: String,
     pub(super) user_id: UserId,
     pub(super) key_hash: String,
     pub(super) permissions: Value,
@@ -349,37 +351,12 @@ pub(super) async fn key_with_creator(tx: &mut SystemTx, id: ApiKeyId) -> Result<
         KeyFactsRow,
         r#"
         -- key_with_creator
-        select k.organization_id, k.user_id, k.key_hash, k.permissions, k.stores, k.allowed_origins, k.state, k.expires_at,
-            m.role, m.status as member_status, (o.deleted_at is not null or u.deleted_at is not null) as "organization_deleted!"
+        select k.organization_id, o.name as organization_name, k.key_name, k.user_id, k.key_hash, k.permissions, k.stores,
+            k.allowed_origins, k.state, k.expires_at, m.role, m.status as member_status, (o.deleted_at is not null or u.deleted_at is not null) as "organization_deleted!"
         from user_api_keys k
         join organization_members m on m.organization_id = k.organization_id and m.user_id = k.user_id
         join organizations o on o.id = k.organization_id
         join users u on u.id = k.user_id
-        where k.id = $1
-        "#,
-        id.uuid()
-    )
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(row)
-}
-
-/// A key as it may know itself.
-pub(super) struct SelfRow {
-    pub(super) organization_name: String,
-    pub(super) key_name: String,
-    pub(super) permissions: Json<KeyPermissions>,
-    pub(super) expires_at: Time,
-}
-
-pub(super) async fn own_key(tx: &mut SystemTx, id: ApiKeyId) -> Result<Option<SelfRow>, DbError> {
-    let row = sqlx::query_as!(
-        SelfRow,
-        r#"
-        -- own_key
-        select o.name as organization_name, k.key_name, k.permissions as "permissions: Json<KeyPermissions>", k.expires_at
-        from user_api_keys k
-        join organizations o on o.id = k.organization_id
         where k.id = $1
         "#,
         id.uuid()

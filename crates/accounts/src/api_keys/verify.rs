@@ -23,7 +23,10 @@ use kit::{
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
-use super::{model, store};
+use super::{
+    model::{self, KeyPermissions},
+    store,
+};
 use crate::authentication::unauthenticated;
 
 /// Keys remembered, of all organizations.
@@ -70,14 +73,17 @@ struct Verified {
     key_hash: String,
 }
 
-/// What a key may do now.
-struct Facts {
+/// What a key is and may do now.
+pub(super) struct Facts {
+    pub(super) key_name: String,
     user: UserId,
     organization: OrganizationId,
+    pub(super) organization_name: String,
+    pub(super) permissions: KeyPermissions,
     principal: Principal,
     stores: Option<Arc<[ConnectionId]>>,
     allowed_origins: Option<Vec<String>>,
-    expires_at: Time,
+    pub(super) expires_at: Time,
     /// Why it may not be used; None when it may.
     refusal: Option<&'static str>,
     key_hash: String,
@@ -137,11 +143,16 @@ impl ApiKeys {
         named: Option<OrganizationId>,
     ) -> Result<Principal, Problem> {
         let Actor::Key { key, .. } = identity.actor else { return Err(unauthenticated()) };
-        let facts = self.0.facts(key).await?.ok_or_else(unauthenticated)?;
+        let facts = self.facts(key).await?;
         if named.is_some_and(|named| named != facts.organization) {
             return Err(Problem::not_found());
         }
         Ok(facts.principal.clone())
+    }
+
+    /// What a key is that has just been identified.
+    pub(super) async fn facts(&self, key: ApiKeyId) -> Result<Arc<Facts>, Problem> {
+        self.0.facts(key).await?.ok_or_else(unauthenticated)
     }
 
     /// Whether a text is a key that is known, warm or cold. For the bench of one warm check as well.
@@ -274,7 +285,7 @@ impl State {
 
 fn facts_of(id: ApiKeyId, row: store::KeyFactsRow) -> Result<Facts, Problem> {
     let role: Role = row.role.parse().map_err(|error| Problem::internal(&error))?;
-    let permissions: model::KeyPermissions =
+    let key_permissions: KeyPermissions =
         serde_json::from_value(row.permissions).map_err(|error| Problem::internal(&error))?;
     let refusal = match row.state.as_str() {
         "active" if row.member_status != "active" => {
@@ -287,10 +298,13 @@ fn facts_of(id: ApiKeyId, row: store::KeyFactsRow) -> Result<Facts, Problem> {
         _ => Some("The API key has expired. Create or rotate one."),
     };
     let actor = Actor::Key { key: id, user: row.user_id };
-    let permissions = permissions.scopes().intersection(role.permissions());
+    let permissions = key_permissions.scopes().intersection(role.permissions());
     Ok(Facts {
+        key_name: row.key_name,
         user: row.user_id,
         organization: row.organization_id,
+        organization_name: row.organization_name,
+        permissions: key_permissions,
         principal: Principal::authenticated(actor, row.organization_id, permissions),
         stores: row.stores.map(|stores| stores.into_iter().map(ConnectionId::from).collect()),
         allowed_origins: row.allowed_origins,

@@ -5,8 +5,8 @@ pub mod model;
 mod password;
 pub(crate) mod store;
 
-use db::SystemTask;
-use kernel::{Actor, Clock, Id, MemberId, OrganizationId, Role, Secret, SessionId, UserId};
+use db::{DbError, SystemTask, SystemTx};
+use kernel::{Actor, Clock, Id, MemberId, OrganizationId, Role, Secret, SessionId, Time, UserId};
 use kit::{
     App, Code, Problem,
     trail::{self, Change, Event},
@@ -17,6 +17,8 @@ use model::{NewUser, Session, SignedUp};
 
 /// How long a session lives, used or not.
 const LIFETIME: chrono::Duration = chrono::Duration::days(30);
+/// How long a session that has ended can still be looked at.
+const KEPT: chrono::Duration = chrono::Duration::days(30);
 /// How long a new organization may try the professional plan.
 const TRIAL: chrono::Duration = chrono::Duration::days(14);
 
@@ -91,4 +93,12 @@ pub async fn log_out(app: &App, session: Id<kernel::id::Session>) -> Result<(), 
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
     store::revoke_session(&mut tx, session, app.clock.now()).await?;
     Ok(tx.commit().await?)
+}
+
+/// Removes sessions that ended long ago. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+    store::purge(tx, now - KEPT).await
 }

@@ -203,3 +203,17 @@ pub(super) async fn profile(tx: &mut SystemTx, user: UserId) -> Result<ProfileRo
     .await?;
     Ok(profile)
 }
+
+/// Removes the sessions that ended, in whatever way, before then.
+pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    let done = sqlx::query!(
+        "
+        -- purge_sessions
+        delete from sessions where expires_at < $1 or revoked_at < $1
+        ",
+        before
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
+}

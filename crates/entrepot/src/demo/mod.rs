@@ -159,9 +159,7 @@ impl Demo {
             pools: PoolSizes::default(),
             config: Config {
                 public_url: public_url.clone(),
-                sandbox: true,
                 apps: vec![("shopify".to_owned(), identity)],
-                trusted_proxies: vec![],
                 live_requests_per_minute: 100,
                 api_key_prefix: ApiKeyPrefix::default(),
             },

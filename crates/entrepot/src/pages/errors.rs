@@ -38,6 +38,7 @@ pages! {
     MethodNotAllowed: "method_not_allowed",
     NotFound: "not_found",
     Conflict: "conflict",
+    PreconditionFailed: "precondition_failed",
     ApiKeyLimit: "api_key_limit",
     OauthRefused: "oauth_refused",
     Unauthenticated: "unauthenticated",

@@ -20,7 +20,7 @@ pub(super) async fn show(State(app): State<App>, request: Request) -> Response {
     let identity = app.authenticate.identify(&app, &parts).await;
     let is_signed_in = identity.is_ok_and(|identity| matches!(identity.actor, Actor::Person { .. }));
     let origin = app.config.public_url.origin().ascii_serialization();
-    let (content, script) = render(is_signed_in, app.config.sandbox, &origin);
+    let (content, script) = render(is_signed_in, app.http.hosts().is_sandbox(), &origin);
     page(StatusCode::OK, &Shell { title: "Entrepot", section: "home", script: Some(script) }, &content)
 }
 

@@ -56,7 +56,10 @@ fn every_reference_leads_somewhere_and_every_answer_is_described() {
                     assert_eq!(schema, "#/components/schemas/Problem", "{place}: {status}");
                 }
                 if matches!(status.as_str(), "429" | "503") {
-                    assert!(answer["headers"]["Retry-After"].is_object(), "{place}: {status} says not when to come back");
+                    assert!(
+                        answer["headers"]["Retry-After"].is_object(),
+                        "{place}: {status} says not when to come back"
+                    );
                 }
             }
         }

@@ -1,25 +1,30 @@
-use axum::{Json as Body, extract::State, http::StatusCode};
+use std::collections::BTreeMap;
+
+use axum::{
+    Json as Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, StatusCode, header},
+};
 use chrono::{DateTime, Utc};
 use connector::{
     Provider,
-    provider::{AuthType, Category, FieldKind, PastedSecrets},
+    provider::{FieldKind, PastedSecrets},
 };
-use kernel::{ConnectionId, Secret};
+use kernel::ConnectionId;
 use kit::{
     App, Authorized, Code, Problem, Router,
-    input::{Json, Path, Query},
+    input::{Json, Patch, Path, Query},
     page::{Page, PageQuery},
     route,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    Edit,
-    model::{self, NewConnection},
+    Edit, Seen,
+    model::{self, Fields, NewConnection},
     store::{self, ConnectionRow},
 };
 use crate::data_access::model::DataAccess;
@@ -32,98 +37,14 @@ kernel::permissions! {
 
 pub fn routes() -> Router {
     Router::new()
-        .routes(route!(providers))
         .routes(route!(list))
         .routes(route!(create))
         .routes(route!(find))
         .routes(route!(edit))
         .routes(route!(set_credential))
         .routes(route!(revoke_credential))
-}
-
-/// A kind of external system, from its manifest.
-#[derive(Serialize, ToSchema)]
-struct ProviderView {
-    key: &'static str,
-    label: &'static str,
-    /// `api` or `vendor`
-    #[schema(value_type = String)]
-    category: Category,
-    /// `oauth`, `api_key` or `none`
-    #[schema(value_type = String)]
-    auth_type: AuthType,
-    capabilities: Vec<CapabilityView>,
-    /// The fields of the connect form.
-    config: Vec<FieldView>,
-    scopes: &'static [&'static str],
-    /// What the provider cannot do.
-    notes: &'static [&'static str],
-    /// Whether it can be connected on this installation.
-    available: bool,
-}
-
-#[derive(Serialize, ToSchema)]
-struct CapabilityView {
-    key: &'static str,
-    label: &'static str,
-    default_enabled: bool,
-    scopes: &'static [&'static str],
-}
-
-#[derive(Serialize, ToSchema)]
-struct FieldView {
-    name: &'static str,
-    label: &'static str,
-    /// `text`, `url` or `secret`
-    #[schema(value_type = String)]
-    kind: FieldKind,
-    required: bool,
-    help: &'static str,
-}
-
-#[derive(Serialize, ToSchema)]
-struct ProviderList {
-    data: Vec<ProviderView>,
-}
-
-/// What can be connected, and with what
-#[utoipa::path(get, path = "/api/integrations/providers/", tag = "connections",
-    responses((status = 200, description = "The providers of this installation", body = ProviderList)))]
-async fn providers(_: Authorized<ReadConnections>, State(app): State<App>) -> Body<ProviderList> {
-    let view = |provider: &'static dyn Provider| {
-        let manifest = provider.manifest();
-        ProviderView {
-            key: manifest.key,
-            label: manifest.label,
-            category: manifest.category,
-            auth_type: manifest.auth_type,
-            capabilities: manifest
-                .capabilities
-                .iter()
-                .map(|capability| CapabilityView {
-                    key: capability.key,
-                    label: capability.label,
-                    default_enabled: capability.default_enabled,
-                    scopes: capability.scopes,
-                })
-                .collect(),
-            config: manifest
-                .config
-                .iter()
-                .map(|field| FieldView {
-                    name: field.name,
-                    label: field.label,
-                    kind: field.kind,
-                    required: field.required,
-                    help: field.help,
-                })
-                .collect(),
-            scopes: manifest.scopes,
-            notes: manifest.notes,
-            available: provider.authorization_code().is_none() || app.config.app_credentials(manifest.key).is_some(),
-        }
-    };
-    Body(ProviderList { data: app.providers.iter().map(view).collect() })
+        .routes(route!(enable))
+        .routes(route!(disable))
 }
 
 /// A connection, without its secrets.
@@ -144,9 +65,26 @@ pub(crate) struct ConnectionView {
     scopes: Vec<String>,
     enabled_capabilities: Vec<String>,
     data_access_permissions: DataAccess,
+    /// Null until one is set, and after it was revoked.
+    credential: Option<CredentialView>,
     last_synced_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+}
+
+/// What may be told of a credential.
+#[derive(Serialize, ToSchema)]
+struct CredentialView {
+    /// `keys` (pasted) or `token` (given by consent)
+    kind: String,
+    /// The last characters of a pasted key.
+    hint: Option<String>,
+    scopes: Vec<String>,
+    /// When the token ends; it is renewed before.
+    expires_at: Option<DateTime<Utc>>,
+    set_at: Option<DateTime<Utc>>,
+    /// The user who set it.
+    set_by: Option<Uuid>,
 }
 
 impl From<ConnectionRow> for ConnectionView {
@@ -164,11 +102,41 @@ impl From<ConnectionRow> for ConnectionView {
             scopes: row.scopes,
             enabled_capabilities: row.enabled_capabilities,
             data_access_permissions: row.data_access_permissions.0,
+            credential: row.credential_kind.map(|kind| CredentialView {
+                kind,
+                hint: row.credential_hint,
+                scopes: row.credential_scopes.unwrap_or_default(),
+                expires_at: row.credential_expires_at,
+                set_at: row.credential_set_at,
+                set_by: row.credential_set_by,
+            }),
             last_synced_at: row.last_synced_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
     }
+}
+
+/// A connection with its version, for `If-Match`.
+type Tagged = ([(HeaderName, String); 1], Body<ConnectionView>);
+
+fn tagged(row: ConnectionRow) -> Tagged {
+    ([(header::ETAG, format!("\"{}\"", model::version(row.updated_at)))], Body(row.into()))
+}
+
+/// The versions that a caller has seen (RFC 9110, section 13.1.1). Weak tags match nothing here.
+fn if_match(headers: &HeaderMap) -> Seen {
+    let mut lines = headers.get_all(header::IF_MATCH).iter().peekable();
+    if lines.peek().is_none() {
+        return Seen::Any;
+    }
+    let tags: Vec<&str> =
+        lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim).collect();
+    if tags == ["*"] {
+        return Seen::Any;
+    }
+    let version = |tag: &str| Some(tag.strip_prefix('"')?.strip_suffix('"')?.to_owned());
+    Seen::OneOf(tags.into_iter().filter_map(version).collect())
 }
 
 /// The organization's connections
@@ -190,23 +158,21 @@ async fn list(
 
 /// One connection
 #[utoipa::path(get, path = "/api/integrations/connections/{id}/", tag = "connections", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The connection", body = ConnectionView)))]
+    responses((status = 200, description = "The connection", body = ConnectionView,
+        headers(("ETag" = String, description = "Its version, for If-Match")))))]
 async fn find(
     caller: Authorized<ReadConnections>,
     State(app): State<App>,
     Path(id): Path<ConnectionId>,
-) -> Result<Body<ConnectionView>, Problem> {
+) -> Result<Tagged, Problem> {
     if !caller.reaches(id) {
         return Err(Problem::not_found());
     }
     let mut tx = app.db.tenant(&caller.scope).await?;
     let row = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     tx.commit().await?;
-    Ok(Body(row.into()))
+    Ok(tagged(row))
 }
-
-/// The fields of a provider's connect form: what its manifest names, secrets among them.
-type Fields = BTreeMap<String, Secret>;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -241,14 +207,14 @@ async fn create(
         .providers
         .get(&form.provider_key)
         .ok_or_else(|| Problem::invalid("/provider_key", "is not a provider of this installation"))?;
-    let (config, secrets) = split(provider, form.config, form.credential)?;
+    let (config, secrets) = model::split(provider, form.config, form.credential)?;
     let established = establish(&app, provider, &config, &secrets).await?;
     let new = NewConnection {
         provider_key: provider.manifest().key,
         display_name,
         established,
         enabled_capabilities: model::default_capabilities(provider),
-        data_access: super::chosen(form.data_access_permissions),
+        data_access: form.data_access_permissions.unwrap_or_default(),
     };
     Ok((StatusCode::CREATED, Body(super::insert(&app, &caller.scope, new).await?.into())))
 }
@@ -268,68 +234,48 @@ async fn establish(
             ),
         ));
     };
-    keys.establish(&app.http, &app.clock, config, secrets).await.map_err(super::connect_problem)
-}
-
-/// Checks a form against the manifest: nothing missing, nothing unknown, nothing secret where it would be shown.
-fn split(
-    provider: &'static dyn Provider,
-    config: BTreeMap<String, String>,
-    credential: Fields,
-) -> Result<(Value, PastedSecrets), Problem> {
-    let fields = provider.manifest().config;
-    let is_secret =
-        |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.kind == FieldKind::Secret);
-    if let Some(name) = config.keys().find(|name| is_secret(name) != Some(false)) {
-        return Err(Problem::invalid(format!("/config/{name}"), "is not a public field of this provider"));
-    }
-    if let Some(name) = credential.keys().find(|name| is_secret(name) != Some(true)) {
-        return Err(Problem::invalid(format!("/credential/{name}"), "is not a secret field of this provider"));
-    }
-    for field in fields.iter().filter(|field| field.required) {
-        let (place, given) = if field.kind == FieldKind::Secret {
-            ("credential", credential.get(field.name).is_some_and(|secret| !secret.expose().trim().is_empty()))
-        } else {
-            ("config", config.get(field.name).is_some_and(|text| !text.trim().is_empty()))
-        };
-        if !given {
-            return Err(Problem::invalid(format!("/{place}/{}", field.name), format!("is required: {}", field.help)));
-        }
-    }
-    if config
-        .values()
-        .map(String::len)
-        .chain(credential.values().map(|secret| secret.expose().len()))
-        .any(|length| length > 2_048)
-    {
-        return Err(Problem::invalid("/config", "a field is longer than 2048 characters"));
-    }
-    let config =
-        config.into_iter().map(|(name, text)| (name, Value::String(text.trim().to_owned()))).collect::<Map<_, _>>();
-    Ok((Value::Object(config), PastedSecrets(credential.into_iter().collect())))
+    keys.establish(&app.http, &app.clock, config, secrets).await.map_err(crate::problem::of_connect)
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EditConnection {
-    #[schema(min_length = 1, max_length = 200)]
-    display_name: Option<String>,
-    #[schema(max_items = 50)]
-    enabled_capabilities: Option<Vec<String>>,
+    #[serde(default)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
+    display_name: Patch<String>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, required = false, max_items = 50)]
+    enabled_capabilities: Patch<Vec<String>>,
 }
 
 /// Change a connection
-#[utoipa::path(patch, path = "/api/integrations/connections/{id}/", tag = "connections", params(("id" = Uuid, Path)),
-    request_body = EditConnection, responses((status = 200, description = "The connection", body = ConnectionView)))]
+#[utoipa::path(patch, path = "/api/integrations/connections/{id}/", tag = "connections",
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header, description = "The ETag of what you have seen")),
+    request_body = EditConnection, responses(
+    (status = 200, description = "The connection", body = ConnectionView,
+        headers(("ETag" = String, description = "Its version, for If-Match"))),
+    (status = 412, description = "It has changed since you have seen it"),
+))]
 async fn edit(
     caller: Authorized<UpdateConnections>,
     State(app): State<App>,
     Path(id): Path<ConnectionId>,
+    headers: HeaderMap,
     Json(form): Json<EditConnection>,
-) -> Result<Body<ConnectionView>, Problem> {
-    let display_name = form.display_name.as_deref().map(name).transpose()?;
-    let change = Edit { display_name, enabled_capabilities: form.enabled_capabilities };
-    Ok(Body(super::edit(&app, &caller.scope, id, change).await?.into()))
+) -> Result<Tagged, Problem> {
+    let display_name = given("/display_name", form.display_name)?.as_deref().map(name).transpose()?;
+    let enabled_capabilities = given("/enabled_capabilities", form.enabled_capabilities)?;
+    let change = Edit { seen: if_match(&headers), display_name, enabled_capabilities };
+    Ok(tagged(super::edit(&app, &caller.scope, id, change).await?))
+}
+
+/// A field that can be left out and cannot be cleared.
+fn given<T>(pointer: &str, field: Patch<T>) -> Result<Option<T>, Problem> {
+    match field {
+        Patch::Absent => Ok(None),
+        Patch::Value(value) => Ok(Some(value)),
+        Patch::Null => Err(Problem::invalid(pointer, "cannot be cleared; leave it out to keep it")),
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -364,9 +310,9 @@ async fn set_credential(
         .filter(|field| field.kind != FieldKind::Secret)
         .filter_map(|field| Some((field.name.to_owned(), row.config.get(field.name)?.as_str()?.to_owned())))
         .collect();
-    let (config, secrets) = split(provider, config, form.credential)?;
+    let (config, secrets) = model::split(provider, config, form.credential)?;
     let established = establish(&app, provider, &config, &secrets).await?;
-    Ok(Body(super::replace_credential(&app, &caller.scope, id, established).await?.into()))
+    Ok(Body(super::replace_credential(&app, &caller.scope, id, established, None).await?.into()))
 }
 
 /// Take a connection's credential away
@@ -379,6 +325,34 @@ async fn revoke_credential(
     Path(id): Path<ConnectionId>,
 ) -> Result<Body<ConnectionView>, Problem> {
     Ok(Body(super::revoke_credential(&app, &caller.scope, id).await?.into()))
+}
+
+/// Switch a connection on again
+#[utoipa::path(post, path = "/api/integrations/connections/{id}/enable/", tag = "connections",
+    params(("id" = Uuid, Path)), responses(
+    (status = 200, description = "The connection, which is read again", body = ConnectionView),
+    (status = 409, description = "It is not disabled, or has no credential"),
+))]
+async fn enable(
+    caller: Authorized<UpdateConnections>,
+    State(app): State<App>,
+    Path(id): Path<ConnectionId>,
+) -> Result<Tagged, Problem> {
+    Ok(tagged(super::enable(&app, &caller.scope, id).await?))
+}
+
+/// Switch a connection off: the shop is not asked until it is on again
+#[utoipa::path(post, path = "/api/integrations/connections/{id}/disable/", tag = "connections",
+    params(("id" = Uuid, Path)), responses(
+    (status = 200, description = "The connection, which keeps its credential", body = ConnectionView),
+    (status = 409, description = "It is not connected"),
+))]
+async fn disable(
+    caller: Authorized<UpdateConnections>,
+    State(app): State<App>,
+    Path(id): Path<ConnectionId>,
+) -> Result<Tagged, Problem> {
+    Ok(tagged(super::disable(&app, &caller.scope, id).await?))
 }
 
 fn name(text: &str) -> Result<String, Problem> {

@@ -6,21 +6,22 @@
 pub mod api;
 pub mod credential;
 pub mod model;
+mod open_stores;
 pub(crate) mod store;
-mod stores;
 
-use connector::provider::{ConnectError, Established};
-use kernel::{ConnectionId, CredentialId, TenantScope};
+use connector::provider::Established;
+use db::TenantTx;
+use kernel::{ConnectionId, TenantScope};
 use kit::{
-    App, Code, Problem, data_keys,
+    App, Code, Problem,
     trail::{self, Change, Event},
-    vault::Scope,
 };
 use serde_json::json;
 
-use crate::data_access::model::DataAccess;
+use crate::data_access::{self, model::DataAccess};
 
-pub use stores::{Store, Stores};
+pub(crate) use open_stores::passing;
+pub use open_stores::{Store, Stores};
 
 use model::{NewConnection, Status};
 use store::ConnectionRow;
@@ -29,20 +30,20 @@ use store::ConnectionRow;
 /// transaction open.
 ///
 /// # Errors
-/// [`Code::Conflict`] when the account is connected already.
+/// [`Code::Conflict`] when the account is connected already; [`Code::NotFound`] when the organization was deleted while the
+/// account was proven.
 pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Result<ConnectionRow, Problem> {
     let id = ConnectionId::new(&app.clock);
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
-    let row = store::insert(&mut tx, id, &new, scope.actor().user(), now).await.map_err(|error| match error {
+    store::insert(&mut tx, id, &new, scope.actor().user(), now).await.map_err(|error| match error {
         db::DbError::Constraint { constraint } if constraint == "connections_by_account" => {
             Problem::new(Code::Conflict, "This account is connected already. Change its credential instead.")
         }
         other => other.into(),
     })?;
-    let key = data_keys::create(&mut tx, &app.keyring, &app.clock, Scope::Connection(id)).await?;
-    let credential_id = CredentialId::new(&app.clock);
-    credential::insert(&mut tx, &app.clock, &key, id, credential_id, &new.established).await?;
+    credential::insert(app, &mut tx, id, &new.established).await?;
+    let row = written(&mut tx, id).await?;
     let change = Change {
         action: "connection.create",
         resource: "connection",
@@ -62,7 +63,8 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
     Ok(row)
 }
 
-/// Gives a connection a new credential for the same account; the old one is gone at once.
+/// Gives a connection a new credential for the same account; the old one is gone at once. What may be read of the store
+/// stays as it is, unless the person chose it anew.
 ///
 /// # Errors
 /// [`Code::ConnectRefused`] when the credential is for another account, [`Code::NotFound`] for an unknown connection.
@@ -71,6 +73,7 @@ pub async fn replace_credential(
     scope: &TenantScope,
     id: ConnectionId,
     established: Established,
+    data_access: Option<DataAccess>,
 ) -> Result<ConnectionRow, Problem> {
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
@@ -81,38 +84,31 @@ pub async fn replace_credential(
             "These credentials are for another account. Connect that one as a connection of its own.",
         ));
     }
-    let old = store::active_credential(&mut tx, id).await?;
-    let key = match &old {
-        Some(old) => data_keys::open(&mut tx, &app.keyring, old.data_key_id.into()).await?,
-        None => None,
-    };
-    let key = match (key, store::data_key_of(&mut tx, id).await?) {
-        (Some(key), _) => key,
-        (None, Some(existing)) => data_keys::open(&mut tx, &app.keyring, existing).await?.ok_or_else(|| {
-            Problem::new(Code::Conflict, "This connection's key was destroyed. Connect the account anew.")
-        })?,
-        (None, None) => data_keys::create(&mut tx, &app.keyring, &app.clock, Scope::Connection(id)).await?,
-    };
-    store::revoke_credential(&mut tx, id, now).await?;
-    let credential_id = CredentialId::new(&app.clock);
-    credential::insert(&mut tx, &app.clock, &key, id, credential_id, &established).await?;
-    let row = store::reconnect(&mut tx, id, &established, now).await?;
+    let replaced = credential::replace(app, &mut tx, id, &established).await?;
+    store::reconnect(&mut tx, id, &established, now).await?;
+    let mut row = written(&mut tx, id).await?;
     let change = Change {
         action: "credential.set",
         resource: "connection",
         resource_id: Some(id.uuid()),
         before: Some(json!({ "status": before.status, "scopes": before.scopes })),
-        after: Some(json!({ "status": row.status, "scopes": row.scopes, "credential_id": credential_id })),
+        after: Some(
+            json!({ "status": row.status, "scopes": row.scopes, "credential_id": replaced.id, "rotated_from": replaced.rotated_from }),
+        ),
     };
     trail::audit(&mut tx, &app.clock, change).await?;
     let event = Event::info("credential.set", format!("{} has a new credential.", row.display_name)).of(id);
     trail::event(&mut tx, &app.clock, event).await?;
+    if let Some(chosen) = data_access {
+        data_access::change(&mut tx, &app.clock, &mut row, chosen, None).await?;
+    }
     tx.commit().await?;
     app.slice::<Stores>().forget(scope.organization(), id);
     Ok(row)
 }
 
-/// Takes the credential away and keeps the connection. The sealed bytes are erased, not only marked.
+/// Takes the credential away and keeps the connection. The sealed bytes are erased, not only marked. A connection that its
+/// owner has disabled stays so.
 ///
 /// # Errors
 /// [`Code::NotFound`] for an unknown connection.
@@ -120,11 +116,16 @@ pub async fn revoke_credential(app: &App, scope: &TenantScope, id: ConnectionId)
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    if store::revoke_credential(&mut tx, id, now).await? == 0 {
+    if !credential::revoke(app, &mut tx, id).await? {
         return Ok(before);
     }
     let cause = "The credential was revoked. Set a new one to go on.";
-    let row = store::set_status(&mut tx, id, Status::NeedsReauth, Some(cause), now).await?;
+    let status = match status_of(&before)? {
+        Status::Disabled => Status::Disabled,
+        _ => Status::NeedsReauth,
+    };
+    store::set_status(&mut tx, id, status, Some(cause), now).await?;
+    let row = written(&mut tx, id).await?;
     let change = Change {
         action: "credential.revoke",
         resource: "connection",
@@ -141,22 +142,85 @@ pub async fn revoke_credential(app: &App, scope: &TenantScope, id: ConnectionId)
     Ok(row)
 }
 
+/// Switches a connection on again.
+///
+/// # Errors
+/// [`Code::Conflict`] when it is not off or has no credential; [`Code::NotFound`] for an unknown connection.
+pub async fn enable(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<ConnectionRow, Problem> {
+    switch(app, scope, id, Status::Connected).await
+}
+
+/// Switches a connection off: its shop is not asked until it is on again. It keeps its credential.
+///
+/// # Errors
+/// [`Code::Conflict`] when it is not connected; [`Code::NotFound`] for an unknown connection.
+pub async fn disable(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<ConnectionRow, Problem> {
+    switch(app, scope, id, Status::Disabled).await
+}
+
+async fn switch(app: &App, scope: &TenantScope, id: ConnectionId, to: Status) -> Result<ConnectionRow, Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let status = status_of(&before)?;
+    let (action, event) = if to == Status::Disabled {
+        model::refuse_to_disable(status)?;
+        let message = format!("{} was disabled. Its shop is not asked until it is enabled.", before.display_name);
+        ("connection.disable", Event::warning("connection.disabled", message))
+    } else {
+        model::refuse_to_enable(status, before.credential_kind.is_some())?;
+        ("connection.enable", Event::info("connection.enabled", format!("{} was enabled.", before.display_name)))
+    };
+    store::set_status(&mut tx, id, to, None, app.clock.now()).await?;
+    let row = written(&mut tx, id).await?;
+    let change = Change {
+        action,
+        resource: "connection",
+        resource_id: Some(id.uuid()),
+        before: Some(json!({ "status": before.status })),
+        after: Some(json!({ "status": row.status })),
+    };
+    trail::audit(&mut tx, &app.clock, change).await?;
+    trail::event(&mut tx, &app.clock, event.of(id)).await?;
+    tx.commit().await?;
+    app.slice::<Stores>().forget(scope.organization(), id);
+    Ok(row)
+}
+
 /// What a person may change of a connection.
 pub struct Edit {
+    pub seen: Seen,
     pub display_name: Option<String>,
     pub enabled_capabilities: Option<Vec<String>>,
 }
 
+/// Which versions of a connection (`model::version`) a change was decided on.
+pub enum Seen {
+    Any,
+    OneOf(Vec<String>),
+}
+
 /// # Errors
-/// [`Code::NotFound`] for an unknown connection.
+/// [`Code::NotFound`] for an unknown connection, [`Code::PreconditionFailed`] for one that has changed since it was seen.
 pub async fn edit(app: &App, scope: &TenantScope, id: ConnectionId, edit: Edit) -> Result<ConnectionRow, Problem> {
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    if let Seen::OneOf(versions) = &edit.seen
+        && !versions.contains(&model::version(before.updated_at))
+    {
+        return Err(Problem::new(
+            Code::PreconditionFailed,
+            "Somebody has changed the connection since you have seen it. Read it again, then decide.",
+        ));
+    }
     if let Some(capabilities) = &edit.enabled_capabilities {
         model::refuse_unknown_capabilities(app, &before.provider_key, capabilities)?;
     }
-    let row = store::edit(&mut tx, id, &edit, now).await?;
+    if edit.display_name.is_none() && edit.enabled_capabilities.is_none() {
+        return Ok(before);
+    }
+    store::edit(&mut tx, id, &edit, now).await?;
+    let row = written(&mut tx, id).await?;
     let shown = |row: &ConnectionRow| json!({ "display_name": row.display_name, "enabled_capabilities": row.enabled_capabilities });
     let change = Change {
         action: "connection.update",
@@ -173,19 +237,11 @@ pub async fn edit(app: &App, scope: &TenantScope, id: ConnectionId, edit: Edit) 
     Ok(row)
 }
 
-/// A failed connect, for people.
-pub fn connect_problem(error: ConnectError) -> Problem {
-    match error {
-        ConnectError::Invalid { field, message } => {
-            let pointer = format!("/{field}");
-            Problem::new(Code::ConnectRefused, message.clone())
-                .with_error(kit::problem::FieldError { pointer, detail: message })
-        }
-        ConnectError::Provider(error) => crate::live::problem::of_provider(&error),
-    }
+/// A connection as it stands after this transaction wrote it.
+async fn written(tx: &mut TenantTx, id: ConnectionId) -> Result<ConnectionRow, Problem> {
+    store::find(tx, id).await?.ok_or_else(|| Problem::internal(&"a connection that was written is not there"))
 }
 
-/// The default for a new connection, or what the person chose.
-pub fn chosen(data_access: Option<DataAccess>) -> DataAccess {
-    data_access.unwrap_or_default()
+fn status_of(row: &ConnectionRow) -> Result<Status, Problem> {
+    Status::parse(&row.status).ok_or_else(|| Problem::internal(&"a connection has an unknown status"))
 }

@@ -1,7 +1,11 @@
-//! The states of a connection.
+//! The states of a connection, and the form that makes one.
 
-use connector::{provider::Established, provider::Provider};
+use std::collections::BTreeMap;
+
+use connector::provider::{Established, FieldKind, PastedSecrets, Provider};
+use kernel::{Secret, Time};
 use kit::{App, Code, Problem};
+use serde_json::{Map, Value};
 
 use crate::data_access::model::DataAccess;
 
@@ -75,6 +79,112 @@ impl Status {
     }
 }
 
+/// Whether the shop answers, as far as we know from asking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Ok,
+    /// It fails in a way that passes by itself.
+    Degraded,
+    /// Somebody must do something.
+    Failing,
+}
+
+impl Health {
+    const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failing];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Failing => "failing",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|health| health.as_str() == text)
+    }
+}
+
+/// Which state of a connection somebody has seen: it changes with everything that people decide.
+pub fn version(updated_at: Time) -> String {
+    format!("{:x}", updated_at.timestamp_micros())
+}
+
+/// Switching a connection off: one that works, or would without anybody setting a credential.
+///
+/// # Errors
+/// [`Code::Conflict`] from any other state.
+pub(super) fn refuse_to_disable(status: Status) -> Result<(), Problem> {
+    match status {
+        Status::Connected | Status::Paused | Status::Suspended => Ok(()),
+        Status::Pending | Status::Disabled | Status::NeedsReauth | Status::Disconnected => {
+            let detail = format!("The connection is {}: there is nothing to switch off.", status.as_str());
+            Err(Problem::new(Code::Conflict, detail))
+        }
+    }
+}
+
+/// Switching it on again.
+///
+/// # Errors
+/// [`Code::Conflict`] when it is not off, or has nothing to connect with.
+pub(super) fn refuse_to_enable(status: Status, has_credential: bool) -> Result<(), Problem> {
+    match (status, has_credential) {
+        (Status::Disabled, true) => Ok(()),
+        (Status::Disabled, false) => {
+            Err(Problem::new(Code::Conflict, "The connection has no credential. Set one, then enable it."))
+        }
+        (other, _) => {
+            let detail = format!("The connection is {}: only one that is disabled can be enabled.", other.as_str());
+            Err(Problem::new(Code::Conflict, detail))
+        }
+    }
+}
+
+/// The fields of a provider's connect form: what its manifest names, secrets among them.
+pub type Fields = BTreeMap<String, Secret>;
+
+/// Checks a form against the manifest: nothing missing, nothing unknown, nothing secret where it would be shown.
+///
+/// # Errors
+/// [`Code::InvalidRequest`] with the place of the field.
+pub(super) fn split(
+    provider: &'static dyn Provider,
+    config: BTreeMap<String, String>,
+    credential: Fields,
+) -> Result<(Value, PastedSecrets), Problem> {
+    let fields = provider.manifest().config;
+    let is_secret =
+        |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.kind == FieldKind::Secret);
+    if let Some(name) = config.keys().find(|name| is_secret(name) != Some(false)) {
+        return Err(Problem::invalid(format!("/config/{name}"), "is not a public field of this provider"));
+    }
+    if let Some(name) = credential.keys().find(|name| is_secret(name) != Some(true)) {
+        return Err(Problem::invalid(format!("/credential/{name}"), "is not a secret field of this provider"));
+    }
+    for field in fields.iter().filter(|field| field.required) {
+        let (place, given) = if field.kind == FieldKind::Secret {
+            ("credential", credential.get(field.name).is_some_and(|secret| !secret.expose().trim().is_empty()))
+        } else {
+            ("config", config.get(field.name).is_some_and(|text| !text.trim().is_empty()))
+        };
+        if !given {
+            return Err(Problem::invalid(format!("/{place}/{}", field.name), format!("is required: {}", field.help)));
+        }
+    }
+    if config
+        .values()
+        .map(String::len)
+        .chain(credential.values().map(|secret| secret.expose().len()))
+        .any(|length| length > 2_048)
+    {
+        return Err(Problem::invalid("/config", "a field is longer than 2048 characters"));
+    }
+    let config =
+        config.into_iter().map(|(name, text)| (name, Value::String(text.trim().to_owned()))).collect::<Map<_, _>>();
+    Ok((Value::Object(config), PastedSecrets(credential.into_iter().collect())))
+}
+
 /// The capabilities that a new connection starts with.
 pub fn default_capabilities(provider: &dyn Provider) -> Vec<String> {
     let capabilities = provider.manifest().capabilities.iter();
@@ -92,5 +202,26 @@ pub(super) fn refuse_unknown_capabilities(app: &App, provider_key: &str, given: 
             format!("/enabled_capabilities/{index}"),
             "is not a capability of this provider; see GET /api/integrations/providers/",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_and_healths_are_read_as_they_are_written() {
+        assert!(Status::ALL.into_iter().all(|status| Status::parse(status.as_str()) == Some(status)));
+        assert!(Health::ALL.into_iter().all(|health| Health::parse(health.as_str()) == Some(health)));
+        assert_eq!((Status::parse("off"), Health::parse("off")), (None, None));
+    }
+
+    #[test]
+    fn what_is_on_can_be_switched_off_and_what_is_off_on() {
+        let on: Vec<_> = Status::ALL.into_iter().filter(|status| refuse_to_disable(*status).is_ok()).collect();
+        assert_eq!(on, [Status::Connected, Status::Paused, Status::Suspended]);
+        let off: Vec<_> = Status::ALL.into_iter().filter(|status| refuse_to_enable(*status, true).is_ok()).collect();
+        assert_eq!(off, [Status::Disabled]);
+        assert!(refuse_to_enable(Status::Disabled, false).is_err(), "without a credential");
     }
 }

@@ -1,17 +1,17 @@
 use connector::provider::Established;
 use db::{DbError, TenantTx};
-use kernel::{ConnectionId, CredentialId, DataKeyId, Time, UserId};
+use kernel::{ConnectionId, CredentialId, Time, UserId};
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{
     Edit,
-    model::{NewConnection, Status},
+    model::{Health, NewConnection, Status},
 };
 use crate::data_access::model::DataAccess;
 
-/// A connection without its credential.
+/// A connection, with what may be told of its active credential.
 pub struct ConnectionRow {
     pub id: ConnectionId,
     pub provider_key: String,
@@ -27,7 +27,15 @@ pub struct ConnectionRow {
     pub data_access_permissions: Json<DataAccess>,
     pub last_synced_at: Option<Time>,
     pub created_at: Time,
+    /// Of what people decide and what the account is; health comes and goes without it.
     pub updated_at: Time,
+    /// None: there is no active credential, and the other columns of it are None too.
+    pub credential_kind: Option<String>,
+    pub credential_hint: Option<String>,
+    pub credential_scopes: Option<Vec<String>>,
+    pub credential_expires_at: Option<Time>,
+    pub credential_set_at: Option<Time>,
+    pub credential_set_by: Option<Uuid>,
 }
 
 pub(super) async fn insert(
@@ -36,22 +44,18 @@ pub(super) async fn insert(
     new: &NewConnection,
     created_by: Option<UserId>,
     now: Time,
-) -> Result<ConnectionRow, DbError> {
+) -> Result<(), DbError> {
     let organization = tx.organization();
     let established = &new.established;
-    let row = sqlx::query_as!(
-        ConnectionRow,
-        r#"
+    sqlx::query!(
+        "
         -- insert_connection
         insert into connections (
             organization_id, id, provider_key, external_account, display_name, status, config, scopes, enabled_capabilities,
             data_access_permissions, created_by, created_at, updated_at
         )
         values ($1, $2, $3, $4, $5, 'connected', $6, $7, $8, $9, $10, $11, $11)
-        returning id, provider_key, external_account, display_name, status, health, health_cause, health_since, config, scopes,
-            enabled_capabilities, data_access_permissions as "data_access_permissions: Json<DataAccess>", last_synced_at,
-            created_at, updated_at
-        "#,
+        ",
         organization.uuid(),
         id.uuid(),
         new.provider_key,
@@ -64,9 +68,9 @@ pub(super) async fn insert(
         created_by.map(UserId::uuid),
         now
     )
-    .fetch_one(tx.conn())
+    .execute(tx.conn())
     .await?;
-    Ok(row)
+    Ok(())
 }
 
 pub(crate) async fn find(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<ConnectionRow>, DbError> {
@@ -75,11 +79,15 @@ pub(crate) async fn find(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<C
         ConnectionRow,
         r#"
         -- find_connection
-        select id, provider_key, external_account, display_name, status, health, health_cause, health_since, config, scopes,
-            enabled_capabilities, data_access_permissions as "data_access_permissions: Json<DataAccess>", last_synced_at,
-            created_at, updated_at
-        from connections
-        where organization_id = $1 and id = $2 and deleted_at is null
+        select c.id, c.provider_key, c.external_account, c.display_name, c.status, c.health, c.health_cause, c.health_since, c.config,
+            c.scopes, c.enabled_capabilities, c.data_access_permissions as "data_access_permissions: Json<DataAccess>",
+            c.last_synced_at, c.created_at, c.updated_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
+            k.scopes as "credential_scopes?", k.expires_at as "credential_expires_at?", k.created_at as "credential_set_at?",
+            k.created_by as "credential_set_by?"
+        from connections c
+        left join credentials k
+            on k.organization_id = c.organization_id and k.connection_id = c.id and k.revoked_at is null
+        where c.organization_id = $1 and c.id = $2 and c.deleted_at is null
         "#,
         organization.uuid(),
         id.uuid()
@@ -89,25 +97,25 @@ pub(crate) async fn find(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<C
     Ok(row)
 }
 
-pub(crate) async fn find_for_update(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<ConnectionRow>, DbError> {
+/// Holds a connection until the transaction ends; false when there is none. Whoever changes a connection and its credential
+/// takes it first.
+pub(super) async fn lock(tx: &mut TenantTx, id: ConnectionId) -> Result<bool, DbError> {
     let organization = tx.organization();
-    let row = sqlx::query_as!(
-        ConnectionRow,
-        r#"
-        -- find_connection_for_update
-        select id, provider_key, external_account, display_name, status, health, health_cause, health_since, config, scopes,
-            enabled_capabilities, data_access_permissions as "data_access_permissions: Json<DataAccess>", last_synced_at,
-            created_at, updated_at
-        from connections
-        where organization_id = $1 and id = $2 and deleted_at is null
-        for update
-        "#,
+    let found = sqlx::query_scalar!(
+        "
+        -- lock_connection
+        select id from connections where organization_id = $1 and id = $2 and deleted_at is null for update
+        ",
         organization.uuid(),
         id.uuid()
     )
     .fetch_optional(tx.conn())
     .await?;
-    Ok(row)
+    Ok(found.is_some())
+}
+
+pub(crate) async fn find_for_update(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<ConnectionRow>, DbError> {
+    if lock(tx, id).await? { find(tx, id).await } else { Ok(None) }
 }
 
 /// The connection of an account, for connecting it again.
@@ -145,14 +153,18 @@ pub(crate) async fn list(
         ConnectionRow,
         r#"
         -- list_connections
-        select id, provider_key, external_account, display_name, status, health, health_cause, health_since, config, scopes,
-            enabled_capabilities, data_access_permissions as "data_access_permissions: Json<DataAccess>", last_synced_at,
-            created_at, updated_at
-        from connections
-        where organization_id = $1 and id < $2 and deleted_at is null
-          and ($4::uuid[] is null or id = any($4))
-          and ($5::text is null or (data_access_permissions ->> $5)::boolean)
-        order by id desc
+        select c.id, c.provider_key, c.external_account, c.display_name, c.status, c.health, c.health_cause, c.health_since, c.config,
+            c.scopes, c.enabled_capabilities, c.data_access_permissions as "data_access_permissions: Json<DataAccess>",
+            c.last_synced_at, c.created_at, c.updated_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
+            k.scopes as "credential_scopes?", k.expires_at as "credential_expires_at?", k.created_at as "credential_set_at?",
+            k.created_by as "credential_set_by?"
+        from connections c
+        left join credentials k
+            on k.organization_id = c.organization_id and k.connection_id = c.id and k.revoked_at is null
+        where c.organization_id = $1 and c.id < $2 and c.deleted_at is null
+          and ($4::uuid[] is null or c.id = any($4))
+          and ($5::text is null or (c.data_access_permissions ->> $5)::boolean)
+        order by c.id desc
         limit $3
         "#,
         organization.uuid(),
@@ -166,100 +178,104 @@ pub(crate) async fn list(
     Ok(rows)
 }
 
-pub(super) async fn edit(
-    tx: &mut TenantTx,
-    id: ConnectionId,
-    edit: &Edit,
-    now: Time,
-) -> Result<ConnectionRow, DbError> {
+pub(super) async fn edit(tx: &mut TenantTx, id: ConnectionId, edit: &Edit, now: Time) -> Result<(), DbError> {
     let organization = tx.organization();
-    let row = sqlx::query_as!(
-        ConnectionRow,
-        r#"
+    sqlx::query!(
+        "
         -- edit_connection
         update connections
         set display_name = coalesce($3, display_name), enabled_capabilities = coalesce($4, enabled_capabilities), updated_at = $5
         where organization_id = $1 and id = $2
-        returning id, provider_key, external_account, display_name, status, health, health_cause, health_since, config, scopes,
-            enabled_capabilities, data_access_permissions as "data_access_permissions: Json<DataAccess>", last_synced_at,
-            created_at, updated_at
-        "#,
+        ",
         organization.uuid(),
         id.uuid(),
         edit.display_name,
         edit.enabled_capabilities.as_deref(),
         now
     )
-    .fetch_one(tx.conn())
+    .execute(tx.conn())
     .await?;
-    Ok(row)
+    Ok(())
 }
 
-/// A connection whose account was proven anew.
+/// A connection whose account was proven anew. One that its owner has disabled stays so.
 pub(super) async fn reconnect(
     tx: &mut TenantTx,
     id: ConnectionId,
     established: &Established,
     now: Time,
-) -> Result<ConnectionRow, DbError> {
+) -> Result<(), DbError> {
     let organization = tx.organization();
-    let row = sqlx::query_as!(
-        ConnectionRow,
-        r#"
+    sqlx::query!(
+        "
         -- reconnect_connection
         update connections
-        set status = 'connected', health = 'ok', health_cause = null, health_since = $5, config = $3, scopes = $4, updated_at = $5
+        set status = case status when 'disabled' then status else 'connected' end, health = 'ok', health_cause = null,
+            health_since = $5, config = $3, scopes = $4, updated_at = $5
         where organization_id = $1 and id = $2
-        returning id, provider_key, external_account, display_name, status, health, health_cause, health_since, config, scopes,
-            enabled_capabilities, data_access_permissions as "data_access_permissions: Json<DataAccess>", last_synced_at,
-            created_at, updated_at
-        "#,
+        ",
         organization.uuid(),
         id.uuid(),
         established.config,
         &established.scopes,
         now
     )
-    .fetch_one(tx.conn())
+    .execute(tx.conn())
     .await?;
-    Ok(row)
+    Ok(())
 }
 
+/// What a renewed token may do, which can be less or more than before.
+pub(super) async fn set_scopes(tx: &mut TenantTx, id: ConnectionId, scopes: &[String]) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- set_connection_scopes
+        update connections set scopes = $3 where organization_id = $1 and id = $2 and scopes <> $3
+        ",
+        organization.uuid(),
+        id.uuid(),
+        scopes
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What a person decided, or took away.
 pub(super) async fn set_status(
     tx: &mut TenantTx,
     id: ConnectionId,
     status: Status,
     cause: Option<&str>,
     now: Time,
-) -> Result<ConnectionRow, DbError> {
+) -> Result<(), DbError> {
     let organization = tx.organization();
-    let row = sqlx::query_as!(
-        ConnectionRow,
-        r#"
+    sqlx::query!(
+        "
         -- set_connection_status
         update connections
         set status = $3, health = case when $4::text is null then 'ok' else 'failing' end, health_cause = $4, health_since = $5,
             updated_at = $5
         where organization_id = $1 and id = $2
-        returning id, provider_key, external_account, display_name, status, health, health_cause, health_since, config, scopes,
-            enabled_capabilities, data_access_permissions as "data_access_permissions: Json<DataAccess>", last_synced_at,
-            created_at, updated_at
-        "#,
+        ",
         organization.uuid(),
         id.uuid(),
         status.as_str(),
         cause,
         now
     )
-    .fetch_one(tx.conn())
+    .execute(tx.conn())
     .await?;
-    Ok(row)
+    Ok(())
 }
 
-/// The same, only if the connection still stands at `before`.
+/// What a call found out, under the [`lock`]: only if the connection still stands at `before`, with the credential that the
+/// call was made with.
 pub(super) async fn change_status(
     tx: &mut TenantTx,
     id: ConnectionId,
+    used: CredentialId,
     before: Status,
     after: Status,
     cause: Option<&str>,
@@ -273,11 +289,42 @@ pub(super) async fn change_status(
         set status = $4, health = case when $5::text is null then 'ok' else 'failing' end, health_cause = $5, health_since = $6,
             updated_at = $6
         where organization_id = $1 and id = $2 and status = $3
+          and exists (select from credentials k where k.organization_id = $1 and k.id = $7 and k.revoked_at is null)
         ",
         organization.uuid(),
         id.uuid(),
         before.as_str(),
         after.as_str(),
+        cause,
+        now,
+        used.uuid()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Only where it says something new of a connection that still stands at `status`.
+pub(super) async fn set_health(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    status: Status,
+    health: Health,
+    cause: Option<&str>,
+    now: Time,
+) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- set_connection_health
+        update connections
+        set health = $4, health_cause = $5, health_since = $6
+        where organization_id = $1 and id = $2 and status = $3 and (health <> $4 or health_cause is distinct from $5)
+        ",
+        organization.uuid(),
+        id.uuid(),
+        status.as_str(),
+        health.as_str(),
         cause,
         now
     )
@@ -306,193 +353,4 @@ pub(crate) async fn set_data_access(
     .execute(tx.conn())
     .await?;
     Ok(())
-}
-
-pub(super) struct NewCredential<'a> {
-    pub(super) id: CredentialId,
-    pub(super) connection: ConnectionId,
-    pub(super) data_key: DataKeyId,
-    pub(super) key_version: i32,
-    pub(super) kind: &'static str,
-    pub(super) sealed: Vec<u8>,
-    pub(super) scopes: &'a [String],
-    pub(super) expires_at: Option<Time>,
-    pub(super) refresh_expires_at: Option<Time>,
-    pub(super) created_by: Option<UserId>,
-    pub(super) now: Time,
-}
-
-pub(super) async fn insert_credential(tx: &mut TenantTx, new: NewCredential<'_>) -> Result<(), DbError> {
-    let organization = tx.organization();
-    sqlx::query!(
-        "
-        -- insert_credential
-        insert into credentials (
-            organization_id, id, connection_id, data_key_id, key_version, kind, sealed, scopes, expires_at, refresh_expires_at,
-            created_by, created_at
-        )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-        ",
-        organization.uuid(),
-        new.id.uuid(),
-        new.connection.uuid(),
-        new.data_key.uuid(),
-        new.key_version,
-        new.kind,
-        new.sealed,
-        new.scopes,
-        new.expires_at,
-        new.refresh_expires_at,
-        new.created_by.map(UserId::uuid),
-        new.now
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-pub(super) struct CredentialRow {
-    pub(super) id: CredentialId,
-    pub(super) data_key_id: Uuid,
-    pub(super) sealed: Vec<u8>,
-    pub(super) scopes: Vec<String>,
-    pub(super) expires_at: Option<Time>,
-    pub(super) refresh_expires_at: Option<Time>,
-}
-
-pub(super) async fn active_credential(
-    tx: &mut TenantTx,
-    connection: ConnectionId,
-) -> Result<Option<CredentialRow>, DbError> {
-    let organization = tx.organization();
-    let row = sqlx::query_as!(
-        CredentialRow,
-        "
-        -- active_credential
-        select id, data_key_id, sealed, scopes, expires_at, refresh_expires_at
-        from credentials
-        where organization_id = $1 and connection_id = $2 and revoked_at is null
-        ",
-        organization.uuid(),
-        connection.uuid()
-    )
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(row)
-}
-
-/// The data key that this connection's credentials are sealed under.
-pub(super) async fn data_key_of(tx: &mut TenantTx, connection: ConnectionId) -> Result<Option<DataKeyId>, DbError> {
-    let organization = tx.organization();
-    let id = sqlx::query_scalar!(
-        "
-        -- data_key_of_connection
-        select id from data_keys
-        where organization_id = $1 and scope = 'connection' and scope_id = $2 and destroyed_at is null
-        order by key_version desc
-        limit 1
-        ",
-        organization.uuid(),
-        connection.uuid()
-    )
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(id.map(DataKeyId::from))
-}
-
-/// Ends the active credential and erases its sealed bytes. How many there were: one or none.
-pub(super) async fn revoke_credential(tx: &mut TenantTx, connection: ConnectionId, now: Time) -> Result<u64, DbError> {
-    let organization = tx.organization();
-    let done = sqlx::query!(
-        "
-        -- revoke_credential
-        update credentials set revoked_at = $3, sealed = ''
-        where organization_id = $1 and connection_id = $2 and revoked_at is null
-        ",
-        organization.uuid(),
-        connection.uuid(),
-        now
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// Takes the turn to renew a token, until then; false while another node has it, or when the credential is gone.
-pub(super) async fn lease_refresh(
-    tx: &mut TenantTx,
-    id: CredentialId,
-    now: Time,
-    until: Time,
-) -> Result<bool, DbError> {
-    let organization = tx.organization();
-    let leased = sqlx::query!(
-        "
-        -- lease_refresh
-        update credentials set refresh_leased_until = $4
-        where organization_id = $1 and id = $2 and revoked_at is null
-          and (refresh_leased_until is null or refresh_leased_until <= $3)
-        ",
-        organization.uuid(),
-        id.uuid(),
-        now,
-        until
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(leased.rows_affected() == 1)
-}
-
-/// Gives the turn back, if it is still ours.
-pub(super) async fn release_refresh(tx: &mut TenantTx, id: CredentialId, until: Time) -> Result<(), DbError> {
-    let organization = tx.organization();
-    sqlx::query!(
-        "
-        -- release_refresh
-        update credentials set refresh_leased_until = null
-        where organization_id = $1 and id = $2 and refresh_leased_until = $3
-        ",
-        organization.uuid(),
-        id.uuid(),
-        until
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-/// A token that was renewed.
-pub(super) struct Renewed<'a> {
-    pub(super) sealed: &'a [u8],
-    pub(super) scopes: &'a [String],
-    pub(super) expires_at: Option<Time>,
-    pub(super) refresh_expires_at: Option<Time>,
-}
-
-/// Saves a renewed token and gives the turn back; false when the turn is no longer ours, and nothing was changed.
-pub(super) async fn update_token(
-    tx: &mut TenantTx,
-    id: CredentialId,
-    renewed: Renewed<'_>,
-    leased_until: Time,
-) -> Result<bool, DbError> {
-    let organization = tx.organization();
-    let updated = sqlx::query!(
-        "
-        -- update_token
-        update credentials
-        set sealed = $3, scopes = $4, expires_at = $5, refresh_expires_at = $6, refresh_leased_until = null
-        where organization_id = $1 and id = $2 and revoked_at is null and refresh_leased_until = $7
-        ",
-        organization.uuid(),
-        id.uuid(),
-        renewed.sealed,
-        renewed.scopes,
-        renewed.expires_at,
-        renewed.refresh_expires_at,
-        leased_until
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(updated.rows_affected() == 1)
 }

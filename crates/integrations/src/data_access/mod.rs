@@ -8,7 +8,8 @@ pub mod api;
 pub mod model;
 mod store;
 
-use kernel::{ConnectionId, EventId, TenantScope};
+use db::TenantTx;
+use kernel::{Clock, ConnectionId, EventId, TenantScope};
 use kit::{
     App, Problem,
     trail::{self, Change, Event},
@@ -34,16 +35,32 @@ pub async fn set(
     after: DataAccess,
     reason: Option<&str>,
 ) -> Result<ConnectionRow, Problem> {
-    let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
     let mut row = connections::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    change(&mut tx, &app.clock, &mut row, after, reason).await?;
+    tx.commit().await?;
+    app.slice::<Stores>().forget(scope.organization(), id);
+    Ok(row)
+}
+
+/// Sets them of a store that the transaction has locked, with everything that tells of it; nothing where they are so already.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(crate) async fn change(
+    tx: &mut TenantTx,
+    clock: &Clock,
+    row: &mut ConnectionRow,
+    after: DataAccess,
+    reason: Option<&str>,
+) -> Result<(), Problem> {
+    let (id, now) = (row.id, clock.now());
     let before = row.data_access_permissions.0;
     if before == after {
-        tx.rollback().await?;
-        return Ok(row);
+        return Ok(());
     }
-    connections::set_data_access(&mut tx, id, after, now).await?;
-    store::insert_history(&mut tx, EventId::new(&app.clock).uuid(), id, before, after, reason, now).await?;
+    connections::set_data_access(tx, id, after, now).await?;
+    store::insert_history(tx, EventId::new(clock).uuid(), id, before, after, reason, now).await?;
     let change = Change {
         action: "store_permissions.update",
         resource: "connection",
@@ -51,13 +68,12 @@ pub async fn set(
         before: Some(json!(before)),
         after: Some(json!(after)),
     };
-    trail::audit(&mut tx, &app.clock, change).await?;
+    trail::audit(tx, clock, change).await?;
     let event =
         Event::info("store_permissions.changed", format!("What may be read of {} was changed.", row.display_name))
             .of(id);
-    trail::event(&mut tx, &app.clock, event.with(json!({ "before": before, "after": after }))).await?;
-    tx.commit().await?;
-    app.slice::<Stores>().forget(scope.organization(), id);
+    trail::event(tx, clock, event.with(json!({ "before": before, "after": after }))).await?;
     row.data_access_permissions.0 = after;
-    Ok(row)
+    row.updated_at = now;
+    Ok(())
 }

@@ -254,7 +254,7 @@ async fn accounted<R: LiveResource, P: Permission>(
     response
 }
 
-async fn take(app: &App, organization: OrganizationId, actor: Actor) -> Result<Verdict, db::DbError> {
+pub(crate) async fn take(app: &App, organization: OrganizationId, actor: Actor) -> Result<Verdict, db::DbError> {
     let subject = match actor {
         Actor::Key { key, .. } => key.uuid(),
         Actor::Person { session, .. } => session.uuid(),
@@ -263,7 +263,7 @@ async fn take(app: &App, organization: OrganizationId, actor: Actor) -> Result<V
     app.slice::<RateLimit>().take(organization, subject).await
 }
 
-fn over_limit(verdict: Verdict) -> Problem {
+pub(crate) fn over_limit(verdict: Verdict) -> Problem {
     Problem::new(
         Code::RateLimited,
         format!("{} requests a minute are allowed. Come back after the time in Retry-After.", verdict.limit),

@@ -6,7 +6,7 @@
 
 pub mod api;
 pub mod model;
-pub mod problem;
+pub(crate) mod probe;
 mod resource;
 
 use std::{
@@ -24,6 +24,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use crate::{
     connections::{Store, Stores, credential},
     data_access::{access_log::Access, model::DataAccess},
+    problem,
 };
 
 pub(crate) use resource::LiveResource;

@@ -1,25 +1,27 @@
+use std::sync::LazyLock;
+
 use axum::{
     Json as Body,
-    extract::{RawQuery, State},
+    body::HttpBody,
+    extract::{FromRequest, RawQuery, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use kernel::Actor;
 use kit::{
-    App, Authorized, Problem, Public, Router, SignedIn,
+    App, Authorized, Code, Problem, Public, Router, SignedIn,
     input::{Json, Path},
     route,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use url::Url;
 use utoipa::ToSchema;
 
 use super::LIFETIME;
-use crate::{
-    connections::{self, api::CreateConnections},
-    data_access::model::DataAccess,
-};
+use crate::{connections::api::CreateConnections, data_access::model::DataAccess};
 
 /// Sent only to the paths of this slice, so that nothing else sees a pairing.
 const COOKIE_PATH: &str = "/api/oauth";
@@ -28,10 +30,10 @@ pub fn routes() -> Router {
     Router::new().routes(route!(start)).routes(route!(install)).routes(route!(callback))
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Start {
-    /// What may be read of the shop; everything when absent. It can be changed later.
+    /// What may be read of the shop. When absent: everything of a new one, and as it was of one that is connected again.
     data_access_permissions: Option<DataAccess>,
 }
 
@@ -44,15 +46,19 @@ struct Started {
 
 /// Begin to connect an account through its platform's consent page
 #[utoipa::path(post, path = "/api/oauth/{provider}/start", tag = "connections", params(("provider" = String, Path)),
-    request_body = Start, responses((status = 200, description = "Where to go", body = Started)))]
+    request_body(content = Option<Start>, description = "Nothing need be chosen"), responses((status = 200, description = "Where to go", body = Started)))]
 async fn start(
     caller: Authorized<CreateConnections>,
     State(app): State<App>,
     Path(provider): Path<String>,
-    Json(form): Json<Start>,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let data_access = connections::chosen(form.data_access_permissions);
-    let (pairing, url) = super::start(&app, &caller.scope, &provider, data_access).await?;
+    let form = if request.body().is_end_stream() {
+        Start::default()
+    } else {
+        Json::<Start>::from_request(request, &app).await?.0
+    };
+    let (pairing, url) = super::start(&app, &caller.scope, &provider, form.data_access_permissions).await?;
     let secure = if app.config.is_https() { "; Secure" } else { "" };
     let cookie = format!(
         "{}={pairing}; Path={COOKIE_PATH}; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
@@ -88,13 +94,21 @@ async fn install(
 #[utoipa::path(get, path = "/api/oauth/{provider}/callback", tag = "connections", params(("provider" = String, Path)),
     responses((status = 303, description = "Connected; back to the dashboard")))]
 async fn callback(
-    caller: SignedIn,
+    caller: Result<SignedIn, Problem>,
     State(app): State<App>,
     Path(provider): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    match finish(&app, &caller, &provider, query.as_deref().unwrap_or_default()).await {
+    let outcome = match caller {
+        Ok(caller) => finish(&app, &caller, &provider, query.as_deref().unwrap_or_default()).await,
+        Err(problem) if problem.code() == Code::Unauthenticated => Err(Problem::new(
+            Code::Unauthenticated,
+            "Your session has ended on the way, so nothing was connected. Sign in to Entrepot and start again.",
+        )),
+        Err(problem) => Err(problem),
+    };
+    match outcome {
         Ok(url) => Redirect::to(url.as_str()).into_response(),
         Err(problem) => page(&headers, problem),
     }
@@ -133,6 +147,18 @@ fn pairing(app: &App, headers: &HeaderMap) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
+const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1.5rem}\
+h1{font-size:1.5rem;line-height:1.25}";
+
+/// The page loads nothing, and has no style but its own.
+static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).ok()
+});
+
 /// A person in a browser gets a page, a program the problem.
 fn page(headers: &HeaderMap, problem: Problem) -> Response {
     let wants_html = headers
@@ -145,13 +171,17 @@ fn page(headers: &HeaderMap, problem: Problem) -> Response {
     let (code, detail) = (problem.code(), escape(problem.detail()));
     let body = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
-         <meta name=color-scheme content='light dark'><title>{title}</title>\
-         <body style='font:16px/1.5 system-ui;max-width:36rem;margin:15vh auto;padding:0 1.5rem'>\
-         <h1 style='font-size:1.5rem'>{title}</h1><p>{detail}<p><a href='/'>Back to Entrepot</a>",
+         <meta name=color-scheme content='light dark'><title>{title}</title><style>{STYLE}</style>\
+         <h1>{title}</h1><p>{detail}<p><a href='/'>Back to Entrepot</a>",
         title = code.title()
     );
     let mut response = (code.status(), Html(body)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(policy) = POLICY.clone() {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    // For the access log of the server, which tells failures by their code.
+    response.extensions_mut().insert(code);
     response
 }
 

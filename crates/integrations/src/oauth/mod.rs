@@ -9,8 +9,8 @@ pub mod api;
 mod store;
 
 use connector::provider::{AuthorizationCode, Callback, Install};
-use db::SystemTask;
-use kernel::{Actor, OrganizationId, SessionId, TenantScope, UserId, random};
+use db::{DbError, SystemTask, SystemTx};
+use kernel::{Actor, OrganizationId, SessionId, TenantScope, Time, UserId, random};
 use kit::{App, Code, Problem, vault::TokenSealer};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -30,7 +30,8 @@ struct Traveller {
     session: SessionId,
     provider_key: String,
     external_account: Option<String>,
-    data_access: DataAccess,
+    /// None: nothing was chosen.
+    data_access: Option<DataAccess>,
 }
 
 /// Begins: the sealed pairing for the cookie, and where to go.
@@ -41,7 +42,7 @@ pub async fn start(
     app: &App,
     scope: &TenantScope,
     provider_key: &str,
-    data_access: DataAccess,
+    data_access: Option<DataAccess>,
 ) -> Result<(String, Url), Problem> {
     let (flow, identity, provider_key) = flow(app, provider_key)?;
     let Actor::Person { user, session } = scope.actor() else {
@@ -96,7 +97,7 @@ pub async fn install(app: &App, provider_key: &str, raw_query: &str, pairing: Op
 pub struct Return {
     pub organization: OrganizationId,
     callback: Callback,
-    data_access: DataAccess,
+    data_access: Option<DataAccess>,
 }
 
 /// Checks the way back: the provider's signature before anything else, then the state, once, for the session that began.
@@ -129,7 +130,8 @@ pub async fn take_return(
     Ok(Return { organization: traveller.organization, callback, data_access: traveller.data_access })
 }
 
-/// Exchanges the code and keeps the account: a new connection, or a new credential for the one that there is.
+/// Exchanges the code and keeps the account: a new connection, or a new credential for the one that there is, with what
+/// may be read of it as it was unless something was chosen.
 ///
 /// # Errors
 /// Those of the provider, and [`Code::OauthRefused`] for an account that is another's.
@@ -144,23 +146,31 @@ pub async fn finish(
     let established = flow
         .exchange(&app.http, &app.clock, identity, &given.callback)
         .await
-        .map_err(|error| crate::live::problem::of_provider(&error))?;
+        .map_err(|error| crate::problem::of_provider(&error))?;
     let mut tx = app.db.tenant(scope).await?;
     let known = connections::store::find_by_account(&mut tx, provider_key, &established.external_account).await?;
     tx.commit().await?;
     match known {
-        Some(id) => connections::replace_credential(app, scope, id, established).await,
+        Some(id) => connections::replace_credential(app, scope, id, established, given.data_access).await,
         None => {
             let new = model::NewConnection {
                 provider_key,
                 display_name: None,
                 established,
                 enabled_capabilities: model::default_capabilities(provider),
-                data_access: given.data_access,
+                data_access: given.data_access.unwrap_or_default(),
             };
             connections::insert(app, scope, new).await
         }
     }
+}
+
+/// Removes attempts that were given up. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+    store::purge(tx, now).await
 }
 
 type Flow<'a> = (&'static dyn AuthorizationCode, &'a connector::AppCredentials, &'static str);

@@ -25,7 +25,7 @@ pub(super) async fn insert_pairing(
         traveller.user.uuid(),
         traveller.session.uuid(),
         traveller.provider_key,
-        Json(traveller.data_access) as _,
+        traveller.data_access.map(Json) as _,
         now,
         expires_at
     )
@@ -56,7 +56,7 @@ pub(super) async fn insert_authorization(
         traveller.session.uuid(),
         traveller.provider_key,
         traveller.external_account,
-        Json(traveller.data_access) as _,
+        traveller.data_access.map(Json) as _,
         now,
         expires_at
     )
@@ -93,6 +93,20 @@ pub(super) async fn take(
         session: row.session_id.into(),
         provider_key: row.provider_key,
         external_account: row.external_account,
-        data_access: row.data_access_permissions.0,
+        data_access: row.data_access_permissions.map(|chosen| chosen.0),
     }))
+}
+
+/// Removes the states that nobody came back with in time.
+pub(super) async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+    let done = sqlx::query!(
+        "
+        -- purge_oauth_states
+        delete from oauth_states where expires_at <= $1
+        ",
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -2,20 +2,20 @@
 
 mod store;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use db::TenantTx;
+use db::{DbError, SystemTx, TenantTx};
 use kernel::{Clock, DataKeyId};
 
 use crate::{
     Problem,
-    vault::{DataKey, Keyring, OpenError, Scope},
+    vault::{DataKey, Keyring, OpenError, Scope, WrappedKey},
 };
 
-/// Makes the data key of a scope. Its shard is durable before the row can be.
+/// Makes the data key of a scope. Its shard is durable before the row can be, and gone again where the row cannot be.
 ///
 /// # Errors
-/// When the key store or the database refuses.
+/// [`Code::NotFound`](crate::Code::NotFound) when the organization was deleted; when the key store or the database refuses.
 pub async fn create(
     tx: &mut TenantTx,
     keyring: &Keyring,
@@ -23,8 +23,17 @@ pub async fn create(
     scope: Scope,
 ) -> Result<Arc<DataKey>, Problem> {
     let new = keyring.create(tx.organization(), scope, 1).await.map_err(|error| Problem::internal(&error))?;
-    store::insert(tx, &new.row, clock.now()).await?;
-    Ok(new.key)
+    let problem = match store::insert(tx, &new.row, clock.now()).await {
+        Ok(true) => return Ok(new.key),
+        Ok(false) => Problem::not_found(),
+        Err(error) => error.into(),
+    };
+    let id = new.row.identity.id;
+    if let Err(error) = keyring.destroy(id).await {
+        // Without a row it opens nothing; the sweep tries again.
+        tracing::warn!(%error, data_key = %id, "the shard of a key that was not made is left behind");
+    }
+    Err(problem)
 }
 
 /// Opens a data key; None when it was destroyed.
@@ -32,8 +41,27 @@ pub async fn create(
 /// # Errors
 /// When the row cannot be opened with this installation's keys.
 pub async fn open(tx: &mut TenantTx, keyring: &Keyring, id: DataKeyId) -> Result<Option<Arc<DataKey>>, Problem> {
-    let Some(row) = store::find(tx, id).await? else { return Ok(None) };
-    match keyring.data_key(&row).await {
+    match store::find(tx, id).await? {
+        Some(row) => unwrap(keyring, &row).await,
+        None => Ok(None),
+    }
+}
+
+/// The same, for sealing with it: until the transaction ends nobody destroys the key, so that nothing is sealed under one
+/// that is being destroyed.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_to_seal(
+    tx: &mut TenantTx,
+    keyring: &Keyring,
+    id: DataKeyId,
+) -> Result<Option<Arc<DataKey>>, Problem> {
+    if store::hold(tx, id).await? { open(tx, keyring, id).await } else { Ok(None) }
+}
+
+async fn unwrap(keyring: &Keyring, row: &WrappedKey) -> Result<Option<Arc<DataKey>>, Problem> {
+    match keyring.data_key(row).await {
         Ok(key) => Ok(Some(key)),
         Err(OpenError::KeyDestroyed) => Ok(None),
         Err(error) => Err(Problem::internal(&error)),
@@ -58,4 +86,12 @@ pub async fn destroy_shards(keyring: &Keyring, ids: &[DataKeyId]) -> Result<(), 
         keyring.destroy(*id).await.map_err(|error| Problem::internal(&error))?;
     }
     Ok(())
+}
+
+/// The data keys of all organizations that were not destroyed, for [`Keyring::sweep`].
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn existing(tx: &mut SystemTx) -> Result<HashSet<DataKeyId>, DbError> {
+    store::existing(tx).await
 }

@@ -1,17 +1,23 @@
-use db::{DbError, TenantTx};
+use std::collections::HashSet;
+
+use db::{DbError, SystemTx, TenantTx};
 use kernel::{DataKeyId, Time};
 use uuid::Uuid;
 
 use crate::vault::{KeyIdentity, Scope, WrappedKey};
 
-pub(super) async fn insert(tx: &mut TenantTx, row: &WrappedKey, now: Time) -> Result<(), DbError> {
+/// False when the organization was deleted. The lock makes a deletion wait, which then finds the row and empties it.
+pub(super) async fn insert(tx: &mut TenantTx, row: &WrappedKey, now: Time) -> Result<bool, DbError> {
     let organization = tx.organization();
     let identity = row.identity;
-    sqlx::query!(
+    let done = sqlx::query!(
         "
         -- insert_data_key
         insert into data_keys (organization_id, id, scope, scope_id, key_version, wrapped, master_fingerprint, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        select o.id, $2, $3, $4, $5, $6, $7, $8
+        from organizations o
+        where o.id = $1 and o.deleted_at is null
+        for share
         ",
         organization.uuid(),
         identity.id.uuid(),
@@ -24,7 +30,23 @@ pub(super) async fn insert(tx: &mut TenantTx, row: &WrappedKey, now: Time) -> Re
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
+}
+
+/// Keeps a data key from being destroyed until the transaction ends; false when it was.
+pub(super) async fn hold(tx: &mut TenantTx, id: DataKeyId) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let held = sqlx::query_scalar!(
+        "
+        -- hold_data_key
+        select id from data_keys where organization_id = $1 and id = $2 and destroyed_at is null for share
+        ",
+        organization.uuid(),
+        id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(held.is_some())
 }
 
 /// A data key that was not destroyed.
@@ -61,6 +83,18 @@ pub(super) async fn mark_all_destroyed(tx: &mut TenantTx, now: Time) -> Result<V
         ",
         organization.uuid(),
         now
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(ids.into_iter().map(DataKeyId::from).collect())
+}
+
+pub(super) async fn existing(tx: &mut SystemTx) -> Result<HashSet<DataKeyId>, DbError> {
+    let ids: Vec<Uuid> = sqlx::query_scalar!(
+        "
+        -- existing_data_keys
+        select id from data_keys where destroyed_at is null
+        "
     )
     .fetch_all(tx.conn())
     .await?;

@@ -19,8 +19,8 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use db::{Db, DbError};
-use kernel::{Action, ApiKeyId, Clock, OrganizationId, Resource, TenantScope, scope::InternalTask};
+use db::{Db, DbError, SystemTx};
+use kernel::{Action, ApiKeyId, Clock, OrganizationId, Resource, TenantScope, Time, scope::InternalTask};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -168,4 +168,12 @@ impl RateLimit {
         }
         Ok(Verdict { allowed, refused_before, limit: self.per_minute, remaining: lease.remaining, resets_in })
     }
+}
+
+/// Removes minutes that are long over; nodes whose clocks differ do not meet there. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+    store::purge(tx, now.timestamp().div_euclid(60) - 60).await
 }

@@ -1,4 +1,4 @@
-use db::{DbError, TenantTx};
+use db::{DbError, SystemTx, TenantTx};
 use uuid::Uuid;
 
 /// A piece of a caller's minute.
@@ -47,4 +47,18 @@ pub(super) async fn lease_minute(
             used_before: u32::try_from(used_before).unwrap_or(0),
         }
     }))
+}
+
+/// Removes the minutes of all callers before this one.
+pub(super) async fn purge(tx: &mut SystemTx, before_minute: i64) -> Result<u64, DbError> {
+    let done = sqlx::query!(
+        "
+        -- purge_rate_windows
+        delete from rate_windows where window_minute < $1
+        ",
+        before_minute
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -125,6 +125,8 @@ impl AuthorizationCode for Shopify {
         if renewed.scopes.is_empty() {
             renewed.scopes.clone_from(&token.scopes);
         }
+        // In the form in which they were kept when the shop was connected.
+        renewed.scopes = expanded(&renewed.scopes).into_iter().collect();
         // Shopify lets an old refresh token work until its successor is used, so an answer without one loses nothing.
         if renewed.refresh.is_none() {
             renewed.refresh = Some(refresh.clone());

@@ -3,6 +3,9 @@
 //! - [`api_keys`]: checking, limits, rotation
 //! - [`canary`]: nothing personal and no secret is left anywhere
 //! - [`catalogue`]: tenancy as the database has it
+//! - [`connections`]: what people do with them, and what happens meanwhile
+//! - [`deletion`]: an organization that goes, with everything that could be opened
+//! - [`housekeeping`]: what is removed in the course of time
 //! - [`input`]: whatever text people send
 //! - [`isolation`]: who may call what, from the OpenAPI document
 //! - [`live`]: reading shops, from key to answer, and every way that a shop can fail
@@ -10,6 +13,9 @@
 mod api_keys;
 mod canary;
 mod catalogue;
+mod connections;
+mod deletion;
+mod housekeeping;
 mod input;
 mod isolation;
 mod live;

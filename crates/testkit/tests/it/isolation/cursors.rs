@@ -88,16 +88,20 @@ async fn a_cursor_of_our_own_lists_is_refused_for_anything_but_its_own_list() {
         let first = path(list, ours.ids.store, "");
         let page = ours.owner.get(&first).await.expect(StatusCode::OK);
         let cursor = page.at("/next_cursor").as_str().unwrap_or_else(|| panic!("{list} has one page")).to_owned();
-        let last = page.at("/data/0/id");
-        assert!(!cursor.contains(last.as_str().expect("an id")), "{list}: the cursor shows the id");
+        let first_row = |page: &testkit::Answer| {
+            let id = page.at("/data/0/id").as_str().or(page.at("/data/0/key_id").as_str()).map(str::to_owned);
+            id.unwrap_or_else(|| panic!("{list}: {}", page.short()))
+        };
+        let last = first_row(&page);
+        assert!(!cursor.contains(&last), "{list}: the cursor shows the id");
         let next = ours.owner.get(&format!("{first}&cursor={cursor}")).await.expect(StatusCode::OK);
-        assert_ne!(next.at("/data/0/id"), last, "{list}");
+        assert_ne!(first_row(&next), last, "{list}");
         assert_eq!(next.at("/data").as_array().map(Vec::len), Some(1), "{list}");
 
         let mut refused = vec![
             ("noise".to_owned(), format!("{first}&cursor=noise")),
             ("nothing".to_owned(), format!("{first}&cursor=")),
-            ("a bare id".to_owned(), format!("{first}&cursor={}", last.as_str().expect("an id"))),
+            ("a bare id".to_owned(), format!("{first}&cursor={last}")),
         ];
         if !filter.is_empty() {
             refused.push(("a filter".to_owned(), path(list, ours.ids.store, &format!("{filter}&cursor={cursor}"))));

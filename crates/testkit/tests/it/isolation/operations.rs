@@ -142,6 +142,9 @@ pub(super) const RECIPES: &[Recipe] = &[
     ),
     // Connected already: whoever may connect is told so, after the keys were proven.
     with_body("POST /api/integrations/connections/", 409, |_| form()),
+    get("POST /api/integrations/connections/{id}/test/"),
+    get("POST /api/integrations/connections/{id}/disable/"),
+    get("POST /api/integrations/connections/{id}/enable/"),
     get("POST /api/integrations/connections/{id}/revoke/"),
     with_body(
         "POST /api/integrations/connections/{id}/credential/",

@@ -68,7 +68,7 @@ async fn two_nodes_together_let_no_more_than_a_hundred_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_calls_do_not_reach_the_shop_and_are_written_down() {
+async fn calls_over_the_limit_do_not_reach_the_shop_and_are_written_down_once_a_minute() {
     let app = TestApp::start().await;
     let kata = app.sign_up("Kata").await;
     let store = kata.connect_woocommerce("kavebolt.example").await;
@@ -84,7 +84,8 @@ async fn refused_calls_do_not_reach_the_shop_and_are_written_down() {
     let log = kata.get(&format!("/api/access-log?key_id={}&limit=10", key.id)).await.expect(StatusCode::OK);
     let limited =
         log.at("/data").as_array().expect("lines").iter().filter(|line| line["result"] == "rate_limited").count();
-    assert_eq!(limited, 5);
+    // The first of a minute: a caller beyond the limit cannot fill the log.
+    assert_eq!(limited, 1);
     app.finish().await;
 }
 

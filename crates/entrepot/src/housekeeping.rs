@@ -1,0 +1,55 @@
+//! What a node does for the whole house, twice a day. Each step can be repeated, and done by several nodes at once.
+
+use std::time::Duration;
+
+use accounts::sessions;
+use db::SystemTask;
+use integrations::oauth;
+use kit::{App, data_keys, rate_limit, vault::Swept};
+use tokio::time::Instant;
+
+const EVERY: Duration = Duration::from_hours(12);
+/// Not at the start: whoever restores a backup looks at the result before anything is removed for good.
+const FIRST: Duration = Duration::from_hours(1);
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purged {
+    pub oauth_states: u64,
+    pub sessions: u64,
+    pub rate_windows: u64,
+    pub shards: Swept,
+}
+
+/// Makes the next partitions, drops those past their retention, and removes what has run out.
+pub async fn keep(app: App) {
+    let mut tick = tokio::time::interval_at(Instant::now() + FIRST, EVERY);
+    loop {
+        tick.tick().await;
+        if let Err(error) = app.db.maintain_partitions(app.clock.now()).await {
+            tracing::error!(%error, "partitions were not made; the next try is in twelve hours");
+        }
+        match purge(&app).await {
+            Ok(purged) => tracing::info!(?purged, "what has run out was removed"),
+            Err(error) => tracing::error!(%error, "what has run out was not removed; the next try is in twelve hours"),
+        }
+    }
+}
+
+/// Removes states of consent that nobody came back with, sessions that ended a month ago, minutes that are over, and shards
+/// of the key store that belong to no data key.
+///
+/// # Errors
+/// When the database or the key store refuses; what was removed stays so.
+pub async fn purge(app: &App) -> anyhow::Result<Purged> {
+    let now = app.clock.now();
+    let mut tx = app.db.system(SystemTask::Purge).await?;
+    // States first: they point at sessions.
+    let oauth_states = oauth::purge(&mut tx, now).await?;
+    let sessions = sessions::purge(&mut tx, now).await?;
+    let rate_windows = rate_limit::purge(&mut tx, now).await?;
+    let existing = data_keys::existing(&mut tx).await?;
+    tx.commit().await?;
+    let shards = app.keyring.sweep(&existing).await?;
+    Ok(Purged { oauth_states, sessions, rate_windows, shards })
+}

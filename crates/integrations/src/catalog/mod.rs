@@ -1,0 +1,3 @@
+//! What can be connected on this installation: the providers, from their manifests.
+
+pub mod api;
