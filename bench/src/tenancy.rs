@@ -103,7 +103,8 @@ async fn fill(cluster: &Cluster, organizations: &[Uuid], rows: i64) -> anyhow::R
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut admin).await?;
     }
     admin.close().await?;
-    let login = cluster.superuser_url(cluster.database()).username(FREE).password(&password);
+    let login =
+        cluster.superuser_url(cluster.database()).username(FREE).password(&password).options([db::TENANT_PLANS]);
     #[expect(clippy::disallowed_methods, reason = "the floor is a role that the product does not have")]
     Ok(PgPoolOptions::new().max_connections(4).test_before_acquire(false).connect_with(login).await?)
 }

@@ -206,11 +206,19 @@ impl Db {
 const BOUNDS: [(&str, &str); 3] =
     [("statement_timeout", "15s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "30s")];
 
+/// Inside a tenant a query is planned once for each connection, not for each execution: with row level security over
+/// partitions planning takes longer than most queries. PostgreSQL would do so by itself but for the limit, whose value it
+/// does not know beforehand. So the best plan of a query must not depend on which of its parameters is null: where an
+/// index is for a filter that may be left out, write two queries.
+pub const TENANT_PLANS: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
+
 /// How long an idle connection is believed to be alive.
 const TRUSTED_FOR: Duration = Duration::from_millis(250);
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that makes pools")]
 fn pool(options: &PgConnectOptions, login: Login, size: u32, acquire_timeout: Duration) -> PgPool {
+    let options = options.clone().application_name(login.as_str()).options(BOUNDS);
+    let options = if login == Login::App { options.options([TENANT_PLANS]) } else { options };
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(acquire_timeout)
@@ -226,5 +234,5 @@ fn pool(options: &PgConnectOptions, login: Login, size: u32, acquire_timeout: Du
             })
         })
         // A lazy pool: the server can start while the database is still coming up.
-        .connect_lazy_with(options.clone().application_name(login.as_str()).options(BOUNDS))
+        .connect_lazy_with(options)
 }

@@ -137,12 +137,20 @@ pub(super) struct AccessRow {
     pub(super) created_at: Time,
 }
 
+/// Newest first, of one store or of all, by one key or by all.
 pub(super) async fn accesses(
     tx: &mut TenantTx,
     connection: Option<Uuid>,
     key: Option<Uuid>,
     window: Window,
 ) -> Result<Vec<AccessRow>, DbError> {
+    match connection {
+        Some(connection) => accesses_of_connection(tx, connection, key, window).await,
+        None => accesses_of_all(tx, key, window).await,
+    }
+}
+
+async fn accesses_of_all(tx: &mut TenantTx, key: Option<Uuid>, window: Window) -> Result<Vec<AccessRow>, DbError> {
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         AccessRow,
@@ -151,15 +159,41 @@ pub(super) async fn accesses(
         select id, actor, key_id, connection_id, resource, operation, result, records, fields_returned, fields_withheld,
             duration_ms, upstream_ms, request_id, created_at
         from api_access_log
-        where organization_id = $1 and id < $2
-          and ($3::uuid is null or connection_id = $3)
-          and ($4::uuid is null or key_id = $4)
+        where organization_id = $1 and id < $2 and ($3::uuid is null or key_id = $3)
+        order by id desc
+        limit $4
+        ",
+        organization.uuid(),
+        window.before,
+        key,
+        window.fetch
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
+}
+
+async fn accesses_of_connection(
+    tx: &mut TenantTx,
+    connection: Uuid,
+    key: Option<Uuid>,
+    window: Window,
+) -> Result<Vec<AccessRow>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        AccessRow,
+        "
+        -- access_log_of_connection
+        select id, actor, key_id, connection_id, resource, operation, result, records, fields_returned, fields_withheld,
+            duration_ms, upstream_ms, request_id, created_at
+        from api_access_log
+        where organization_id = $1 and connection_id = $2 and id < $3 and ($4::uuid is null or key_id = $4)
         order by id desc
         limit $5
         ",
         organization.uuid(),
-        window.before,
         connection,
+        window.before,
         key,
         window.fetch
     )
