@@ -61,7 +61,7 @@ impl Product {
     /// Starts the product as `entrepot serve` does, but that the shops' hosts lead to `shop`.
     /// Logs and counts as it does, too.
     pub(crate) fn start(folder: &Path, shop: Option<SocketAddr>) -> anyhow::Result<Self> {
-        entrepot::cli::log_to_stderr("info");
+        entrepot::cli::log_to_stderr("info,sqlx=warn");
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name(THREAD).enable_all().build()?;
         let served = runtime.block_on(async {

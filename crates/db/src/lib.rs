@@ -13,18 +13,18 @@ mod logins;
 mod migrations;
 mod transaction;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kernel::{TenantScope, Time};
 use sqlx::{
-    AssertSqlSafe, PgPool,
+    AssertSqlSafe, Connection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 pub use cluster::Login;
 pub use logins::UnsafeLogin;
 pub use sqlx::PgConnection;
-pub use transaction::{IngestTx, SystemTask, SystemTx, TenantTx};
+pub use transaction::{IngestOnce, IngestTx, SystemTask, SystemTx, TenantTx};
 
 /// How to reach the four logins (`docs/TENANCY.md`).
 #[derive(Clone)]
@@ -69,7 +69,8 @@ pub struct Db {
     app: PgPool,
     system: PgPool,
     ingest: PgPool,
-    listener: PgConnectOptions,
+    /// Shared, since every request clones this.
+    listener: Arc<PgConnectOptions>,
 }
 
 /// What can go wrong below the slices. Carries no value of any row: PostgreSQL's own detail quotes them.
@@ -127,11 +128,13 @@ impl Db {
             app: pool(&logins.app, Login::App, sizes.app, sizes.acquire_timeout),
             system: pool(&logins.system, Login::System, sizes.system, sizes.acquire_timeout),
             ingest: pool(&logins.ingest, Login::Ingest, sizes.ingest, sizes.acquire_timeout),
-            listener: logins.system.clone().application_name("entrepot_listener"),
+            listener: Arc::new(logins.system.clone().application_name("entrepot_listener")),
         };
-        logins::refuse_unsafe(&db.app, Login::App).await?;
-        logins::refuse_unsafe(&db.system, Login::System).await?;
-        logins::refuse_unsafe(&db.ingest, Login::Ingest).await?;
+        tokio::try_join!(
+            logins::refuse_unsafe(&db.app, Login::App),
+            logins::refuse_unsafe(&db.system, Login::System),
+            logins::refuse_unsafe(&db.ingest, Login::Ingest),
+        )?;
         Ok(db)
     }
 
@@ -184,6 +187,15 @@ impl Db {
         Ok(IngestTx::new(self.ingest.begin().await?))
     }
 
+    /// A connection for one statement that writes access-log lines of any organization. It is its own transaction, so that
+    /// nothing but its commit has to be waited for.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when no connection comes free in time.
+    pub async fn ingest_once(&self) -> Result<IngestOnce, DbError> {
+        Ok(IngestOnce::new(self.ingest.acquire().await?))
+    }
+
     /// Closes the pools once their connections are returned.
     pub async fn close(&self) {
         tokio::join!(self.app.close(), self.system.close(), self.ingest.close());
@@ -194,12 +206,33 @@ impl Db {
 const BOUNDS: [(&str, &str); 3] =
     [("statement_timeout", "15s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "30s")];
 
+/// Inside a tenant a query is planned once for each connection, not for each execution: with row level security over
+/// partitions planning takes longer than most queries. PostgreSQL would do so by itself but for the limit, whose value it
+/// does not know beforehand. So the best plan of a query must not depend on which of its parameters is null: where an
+/// index is for a filter that may be left out, write two queries.
+pub const TENANT_PLANS: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
+
+/// How long an idle connection is believed to be alive.
+const TRUSTED_FOR: Duration = Duration::from_millis(250);
+
 #[expect(clippy::disallowed_methods, reason = "this is the one place that makes pools")]
 fn pool(options: &PgConnectOptions, login: Login, size: u32, acquire_timeout: Duration) -> PgPool {
+    let options = options.clone().application_name(login.as_str()).options(BOUNDS);
+    let options = if login == Login::App { options.options([TENANT_PLANS]) } else { options };
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(acquire_timeout)
         .idle_timeout(Duration::from_secs(300))
+        // A connection that was used a moment ago is not asked whether it lives: that is a round trip for every transaction.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED_FOR {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         // A lazy pool: the server can start while the database is still coming up.
-        .connect_lazy_with(options.clone().application_name(login.as_str()).options(BOUNDS))
+        .connect_lazy_with(options)
 }

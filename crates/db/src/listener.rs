@@ -119,7 +119,7 @@ impl Db {
     }
 }
 
-async fn keep_listening(options: PgConnectOptions, freshness: Freshness, caches: Caches, runners: Runners) {
+async fn keep_listening(options: Arc<PgConnectOptions>, freshness: Freshness, caches: Caches, runners: Runners) {
     loop {
         if let Err(error) = listen_once(&options, &freshness, &caches, &runners).await {
             tracing::warn!(%error, "not hearing changes of other nodes; caches ask the database until it is back");

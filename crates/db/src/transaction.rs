@@ -1,7 +1,7 @@
 //! The three kinds of transaction. Each derefs to nothing: SQL is run on [`TenantTx::conn`], in `store.rs` files only.
 
 use kernel::{OrganizationId, TenantScope};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction, pool::PoolConnection};
 
 use crate::DbError;
 
@@ -129,3 +129,19 @@ impl IngestTx {
     }
 }
 transaction!(IngestTx);
+
+/// A connection that only writes, for one statement, which commits by itself.
+pub struct IngestOnce {
+    connection: PoolConnection<Postgres>,
+}
+
+impl IngestOnce {
+    pub(crate) fn new(connection: PoolConnection<Postgres>) -> Self {
+        Self { connection }
+    }
+
+    /// For the query of a `store.rs`.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}

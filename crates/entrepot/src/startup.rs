@@ -60,6 +60,9 @@ impl Program {
             .mode(0o711)
             .create(&data_dir)
             .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+        // What needs no database is made ready while PostgreSQL starts.
+        let http = tokio::task::spawn_blocking(move || Http::new(hosts, HttpOptions::default()));
+        let store = tokio::spawn(DirectoryKeyStore::open(data_dir.join("keys")));
         let (logins, cluster) = match logins {
             Some(logins) => (logins, None),
             None => {
@@ -70,10 +73,9 @@ impl Program {
         Db::migrate(&logins.owner).await.context("the database could not be brought up to date")?;
         let db = Db::connect(&logins, &pools).await?;
         make_partitions(&db, &clock).await?;
-        let store = DirectoryKeyStore::open(data_dir.join("keys")).await?;
-        let keyring = Arc::new(Keyring::new(master_key, Arc::new(store), clock.clone()));
+        let keyring = Arc::new(Keyring::new(master_key, Arc::new(store.await??), clock.clone()));
         refuse_foreign_keys(&db, &keyring).await?;
-        let http = Http::new(hosts, HttpOptions::default())?;
+        let http = http.await??;
         let listener = db.listen();
         let ingredients = Ingredients { db, clock, keyring, http, config };
         let (app, keys) = assembly::app(ingredients, &listener);

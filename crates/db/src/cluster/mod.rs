@@ -291,16 +291,17 @@ impl Cluster {
     async fn ensure_logins(&self) -> Result<(), ClusterError> {
         let sql = roles_sql(|login| self.server.passwords.of(login.as_str()).clone());
         let mut admin = self.superuser().await?;
-        execute(&mut admin, "making the logins", sql.roles).await?;
         let exists = sqlx::query("select from pg_database where datname = $1").bind(DATABASE);
         let exists = exists.fetch_optional(&mut admin).await;
-        if exists.map_err(|source| ClusterError::Sql { doing: "looking for the database", source })?.is_none() {
+        let exists = exists.map_err(|source| ClusterError::Sql { doing: "looking for the database", source })?.is_some();
+        if !exists {
+            execute(&mut admin, "making the logins", sql.roles.clone()).await?;
             execute(&mut admin, "making the database", sql.create_database).await?;
         }
-        execute(&mut admin, "saying who may connect", sql.privileges).await?;
-        // The server is ours alone, so nobody has any business in the databases that come with it.
-        let others = "revoke all on database postgres, template1 from public".to_owned();
-        execute(&mut admin, "closing the other databases", others).await?;
+        // The server is ours alone, so nobody has any business in the databases that come with it. In one go, which is one
+        // commit: all this is done at every start.
+        let others = "revoke all on database postgres, template1 from public";
+        execute(&mut admin, "making the logins", format!("{}{}{others}", sql.roles, sql.privileges)).await?;
         close(admin).await
     }
 }

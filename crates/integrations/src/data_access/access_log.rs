@@ -7,7 +7,6 @@ use std::time::Duration;
 use db::{Db, DbError};
 use kernel::{AccessReceiptId, Actor, ConnectionId, OrganizationId, Time};
 use kit::Problem;
-use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -19,20 +18,20 @@ const BATCH: usize = 512;
 const WAITING: usize = 8_192;
 
 /// Who read what kind of data, and what came of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Access {
     pub organization_id: OrganizationId,
     pub id: AccessReceiptId,
-    actor: String,
-    key_id: Option<Uuid>,
+    pub(super) actor: String,
+    pub(super) key_id: Option<Uuid>,
     pub connection_id: Option<ConnectionId>,
     pub resource: &'static str,
     pub operation: &'static str,
     /// `ok`, or the problem's code.
     pub result: &'static str,
     pub records: Option<u32>,
-    pub fields_returned: Vec<String>,
-    pub fields_withheld: Vec<String>,
+    pub fields_returned: Vec<&'static str>,
+    pub fields_withheld: Vec<&'static str>,
     pub duration_ms: u32,
     pub upstream_ms: Option<u32>,
     pub request_id: Option<String>,
@@ -139,9 +138,6 @@ fn tell(waiting: Waiting, result: &Result<(), DbError>) {
 }
 
 async fn write(db: &Db, batch: &[Waiting]) -> Result<(), DbError> {
-    let lines = serde_json::to_value(batch.iter().map(|waiting| &waiting.line).collect::<Vec<_>>())
-        .map_err(|_| DbError::Other { code: "an access-log line cannot be written as JSON".to_owned() })?;
-    let mut tx = db.ingest().await?;
-    store::insert_accesses(&mut tx, &lines).await?;
-    tx.commit().await
+    let mut once = db.ingest_once().await?;
+    store::insert_accesses(&mut once, batch.iter().map(|waiting| &waiting.line)).await
 }

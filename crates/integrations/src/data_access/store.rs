@@ -1,11 +1,10 @@
-use db::{DbError, IngestTx, TenantTx};
+use db::{DbError, IngestOnce, TenantTx};
 use kernel::{ConnectionId, Time};
 use kit::page::Window;
-use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::model::DataAccess;
+use super::{access_log::Access, model::DataAccess};
 
 pub(super) async fn insert_history(
     tx: &mut TenantTx,
@@ -72,8 +71,16 @@ pub(super) async fn history(
     Ok(rows)
 }
 
-/// Writes a batch of access-log lines of any organizations, in one statement.
-pub(super) async fn insert_accesses(tx: &mut IngestTx, lines: &Value) -> Result<(), DbError> {
+/// Writes a batch of access-log lines of any organizations, in one statement. Columns come as arrays, and lists of field
+/// names, which have no commas, as one text each: PostgreSQL has no arrays of arrays of different lengths.
+pub(super) async fn insert_accesses<'a>(
+    once: &mut IngestOnce,
+    lines: impl Iterator<Item = &'a Access> + Clone,
+) -> Result<(), DbError> {
+    let joined = |names: fn(&Access) -> &[&'static str]| {
+        lines.clone().map(move |line| names(line).join(",")).collect::<Vec<_>>()
+    };
+    let small = |value: Option<u32>| value.map(|value| i32::try_from(value).unwrap_or(i32::MAX));
     sqlx::query!(
         "
         -- insert_accesses
@@ -81,17 +88,34 @@ pub(super) async fn insert_accesses(tx: &mut IngestTx, lines: &Value) -> Result<
             organization_id, id, actor, key_id, connection_id, resource, operation, result, records, fields_returned,
             fields_withheld, duration_ms, upstream_ms, request_id, created_at
         )
-        select organization_id, id, actor, key_id, connection_id, resource, operation, result, records, fields_returned,
+        select organization_id, id, actor, key_id, connection_id, resource, operation, result, records,
+            string_to_array(fields_returned, ','), string_to_array(fields_withheld, ','), duration_ms, upstream_ms, request_id,
+            created_at
+        from unnest(
+            $1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::integer[],
+            $10::text[], $11::text[], $12::integer[], $13::integer[], $14::text[], $15::timestamptz[]
+        ) as line (
+            organization_id, id, actor, key_id, connection_id, resource, operation, result, records, fields_returned,
             fields_withheld, duration_ms, upstream_ms, request_id, created_at
-        from jsonb_to_recordset($1) as line (
-            organization_id uuid, id uuid, actor text, key_id uuid, connection_id uuid, resource text, operation text,
-            result text, records integer, fields_returned text[], fields_withheld text[], duration_ms integer,
-            upstream_ms integer, request_id text, created_at timestamptz
         )
         ",
-        lines
+        &lines.clone().map(|line| line.organization_id.uuid()).collect::<Vec<_>>(),
+        &lines.clone().map(|line| line.id.uuid()).collect::<Vec<_>>(),
+        &lines.clone().map(|line| line.actor.as_str()).collect::<Vec<_>>() as _,
+        &lines.clone().map(|line| line.key_id).collect::<Vec<_>>() as _,
+        &lines.clone().map(|line| line.connection_id.map(ConnectionId::uuid)).collect::<Vec<_>>() as _,
+        &lines.clone().map(|line| line.resource).collect::<Vec<_>>() as _,
+        &lines.clone().map(|line| line.operation).collect::<Vec<_>>() as _,
+        &lines.clone().map(|line| line.result).collect::<Vec<_>>() as _,
+        &lines.clone().map(|line| small(line.records)).collect::<Vec<_>>() as _,
+        &joined(|line| &line.fields_returned),
+        &joined(|line| &line.fields_withheld),
+        &lines.clone().map(|line| small(Some(line.duration_ms)).unwrap_or_default()).collect::<Vec<_>>(),
+        &lines.clone().map(|line| small(line.upstream_ms)).collect::<Vec<_>>() as _,
+        &lines.clone().map(|line| line.request_id.as_deref()).collect::<Vec<_>>() as _,
+        &lines.clone().map(|line| line.created_at).collect::<Vec<_>>()
     )
-    .execute(tx.conn())
+    .execute(once.conn())
     .await?;
     Ok(())
 }
@@ -113,12 +137,20 @@ pub(super) struct AccessRow {
     pub(super) created_at: Time,
 }
 
+/// Newest first, of one store or of all, by one key or by all.
 pub(super) async fn accesses(
     tx: &mut TenantTx,
     connection: Option<Uuid>,
     key: Option<Uuid>,
     window: Window,
 ) -> Result<Vec<AccessRow>, DbError> {
+    match connection {
+        Some(connection) => accesses_of_connection(tx, connection, key, window).await,
+        None => accesses_of_all(tx, key, window).await,
+    }
+}
+
+async fn accesses_of_all(tx: &mut TenantTx, key: Option<Uuid>, window: Window) -> Result<Vec<AccessRow>, DbError> {
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         AccessRow,
@@ -127,15 +159,41 @@ pub(super) async fn accesses(
         select id, actor, key_id, connection_id, resource, operation, result, records, fields_returned, fields_withheld,
             duration_ms, upstream_ms, request_id, created_at
         from api_access_log
-        where organization_id = $1 and id < $2
-          and ($3::uuid is null or connection_id = $3)
-          and ($4::uuid is null or key_id = $4)
+        where organization_id = $1 and id < $2 and ($3::uuid is null or key_id = $3)
+        order by id desc
+        limit $4
+        ",
+        organization.uuid(),
+        window.before,
+        key,
+        window.fetch
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
+}
+
+async fn accesses_of_connection(
+    tx: &mut TenantTx,
+    connection: Uuid,
+    key: Option<Uuid>,
+    window: Window,
+) -> Result<Vec<AccessRow>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        AccessRow,
+        "
+        -- access_log_of_connection
+        select id, actor, key_id, connection_id, resource, operation, result, records, fields_returned, fields_withheld,
+            duration_ms, upstream_ms, request_id, created_at
+        from api_access_log
+        where organization_id = $1 and connection_id = $2 and id < $3 and ($4::uuid is null or key_id = $4)
         order by id desc
         limit $5
         ",
         organization.uuid(),
-        window.before,
         connection,
+        window.before,
         key,
         window.fetch
     )

@@ -453,7 +453,7 @@ fn meta<R: LiveResource>(
             withheld.push(WithheldField { field: note.field, reason: note.reason.as_str() });
         }
     }
-    access.fields_withheld = withheld.iter().map(|withheld| withheld.field.to_owned()).collect();
+    access.fields_withheld = withheld.iter().map(|withheld| withheld.field).collect();
     Meta {
         store: store.id.uuid(),
         platform: store.provider.manifest().key,
@@ -471,14 +471,13 @@ fn meta<R: LiveResource>(
 }
 
 /// The names of the fields that the answer carries, for the access log.
-fn returned<R: LiveResource>(fields: &[String], meta: &Meta) -> Vec<String> {
+fn returned<R: LiveResource>(fields: &[String], meta: &Meta) -> Vec<&'static str> {
     let is_withheld = |name: &str| meta.withheld.iter().any(|withheld| withheld.field == name);
-    let names: Vec<&str> = if fields.is_empty() {
-        R::FIELDS.iter().copied().filter(|field| *field != "platform_specific").collect()
-    } else {
-        std::iter::once("id").chain(fields.iter().map(String::as_str).filter(|field| *field != "id")).collect()
+    let is_shown = |name: &str| match fields {
+        [] => name != "platform_specific",
+        asked => name == "id" || asked.iter().any(|field| field == name),
     };
-    names.into_iter().filter(|name| !is_withheld(name)).map(str::to_owned).collect()
+    R::FIELDS.iter().copied().filter(|name| is_shown(name) && !is_withheld(name)).collect()
 }
 
 /// What makes two reads of a list the same.

@@ -1,7 +1,7 @@
 //! What the shop sent, taken apart field by field. What is taken is carried by a unified field; what stays is
 //! `platform_specific`. So nothing can be lost: a value is in one of the two.
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use connector::{
     ProviderError,
     json::{Json, Object},
@@ -209,11 +209,44 @@ pub(super) fn decimal(value: &Json<'_>) -> Option<Decimal> {
 
 /// WooCommerce's dates carry no zone: `2017-03-22T19:28:02` (W7). One with a zone is believed.
 pub(super) fn parse_time(text: &str, offset: Option<FixedOffset>) -> Option<Time> {
-    match NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f") {
-        Ok(naive) => match offset {
-            Some(offset) => offset.from_local_datetime(&naive).single().map(|time| time.with_timezone(&Utc)),
-            None => Some(naive.and_utc()),
-        },
-        Err(_) => DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc)),
+    let naive = whole_seconds(text).or_else(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok());
+    match (naive, offset) {
+        (Some(naive), Some(offset)) => offset.from_local_datetime(&naive).single().map(|time| time.with_timezone(&Utc)),
+        (Some(naive), None) => Some(naive.and_utc()),
+        (None, _) => DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc)),
+    }
+}
+
+/// `2017-03-22T19:28:02`, the only form that WooCommerce itself writes: a page has a hundred of them, and a parser of all
+/// forms takes its time.
+fn whole_seconds(text: &str) -> Option<NaiveDateTime> {
+    let bytes: &[u8; 19] = text.as_bytes().try_into().ok()?;
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1] = *bytes else {
+        return None;
+    };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
+    };
+    let year = i32::try_from(number(&[y0, y1, y2, y3])?).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, number(&[m0, m1])?, number(&[d0, d1])?)?;
+    date.and_hms_opt(number(&[h0, h1])?, number(&[i0, i1])?, number(&[s0, s1])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whole_seconds_are_read_as_chrono_reads_them(text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]") {
+            let chronos = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok();
+            match whole_seconds(&text) {
+                Some(read) => prop_assert_eq!(Some(read), chronos),
+                // The second 60 is left to chrono.
+                None => prop_assert!(chronos.is_none() || text.ends_with(":60")),
+            }
+        }
     }
 }
