@@ -91,8 +91,8 @@ async fn a_worker_that_lost_its_lease_cannot_fail_the_job_of_another() {
 #[tokio::test]
 async fn a_lease_is_renewed_while_its_job_runs() {
     let queue = Queue::on_a_running_clock().await;
-    queue.enqueue(organization(), &Probe::new("long", Behavior::Take(2_500))).await;
-    let limits = Limits { lease: Duration::from_secs(1), ..quick() };
+    queue.enqueue(organization(), &Probe::new("long", Behavior::Take(6_000))).await;
+    let limits = Limits { lease: Duration::from_millis(2_500), ..quick() };
     let runners = [(); 2].map(|()| queue.runner().limits(limits.clone()).start());
     queue.until_empty().await;
     assert_eq!(queue.world.of("long"), [(1, What::Began), (1, What::Completed)]);
