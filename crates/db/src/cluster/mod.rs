@@ -293,7 +293,8 @@ impl Cluster {
         let mut admin = self.superuser().await?;
         let exists = sqlx::query("select from pg_database where datname = $1").bind(DATABASE);
         let exists = exists.fetch_optional(&mut admin).await;
-        let exists = exists.map_err(|source| ClusterError::Sql { doing: "looking for the database", source })?.is_some();
+        let exists =
+            exists.map_err(|source| ClusterError::Sql { doing: "looking for the database", source })?.is_some();
         if !exists {
             execute(&mut admin, "making the logins", sql.roles.clone()).await?;
             execute(&mut admin, "making the database", sql.create_database).await?;
