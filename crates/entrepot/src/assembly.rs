@@ -8,7 +8,7 @@ use db::{Db, listener::Listener};
 use integrations::{connections::Stores, data_access::access_log::AccessLog, live::Live};
 use jobs::{Runner, Schedule};
 use kernel::Clock;
-use kit::{App, Config, Router, rate_limit::RateLimit, vault::Keyring};
+use kit::{App, Config, Router, app::Parts, rate_limit::RateLimit, vault::Keyring};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -64,8 +64,17 @@ pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
     slices.insert(Stores::new(listener));
     slices.insert(AccessLog::new(db.clone()));
     slices.insert(Live::new(&keyring));
-    let authentication = Arc::new(Authentication::new(keys.clone()));
-    let app = App::new(db, clock, keyring, http, PROVIDERS, listener.freshness(), config, authentication, slices);
+    let app = App::new(Parts {
+        db,
+        clock,
+        keyring,
+        http,
+        providers: PROVIDERS,
+        freshness: listener.freshness(),
+        config,
+        authenticate: Arc::new(Authentication::new(keys.clone())),
+        slices,
+    });
     (app, keys)
 }
 

@@ -1,6 +1,11 @@
 //! The HTTP server: what stands around the slices.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
@@ -12,6 +17,7 @@ use axum::{
     routing::get,
 };
 use db::SystemTask;
+use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -26,7 +32,6 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 use tower::Service;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{assembly, pages};
 
@@ -72,15 +77,7 @@ pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
     let is_https = app.config.is_https();
     let inner = router
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn(rate_limit::layer))
-        .layer(CatchPanicLayer::custom(|_| {
-            metrics::counter!("entrepot_panics_total").increment(1);
-            Problem::internal(&"a handler panicked").into_response()
-        }))
-        .layer(middleware::from_fn(time_limit))
-        .layer(middleware::from_fn(count))
-        .layer(middleware::from_fn(move |request, next| secure_headers(is_https, request, next)))
-        .layer(middleware::from_fn(request_id::layer));
+        .layer(middleware::from_fn(move |request, next| around(is_https, request, next)));
     Endpoint { inner, paths }
 }
 
@@ -169,27 +166,42 @@ async fn show_metrics(
     handle.render().into_response()
 }
 
-async fn time_limit(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
+/// What stands around every request. One layer, since each costs every request copies of all that it holds.
+async fn around(is_https: bool, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    request_id::scope(request, |mut request| async move {
+        let counted = rate_limit::Counted::expected_of(&mut request);
+        let mut response = bounded(next.run(request)).await;
+        counted.tell(&mut response);
+        measure(&response, started.elapsed());
+        secure_headers(is_https, &mut response);
+        response
+    })
+    .await
+}
+
+/// The handler's answer, or the one that tells of its panic or of the end of its time.
+async fn bounded(handler: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, AssertUnwindSafe(handler).catch_unwind()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            metrics::counter!("entrepot_panics_total").increment(1);
+            Problem::internal(&"a handler panicked").into_response()
+        }
         Err(_) => Problem::new(Code::Overloaded, "The request took longer than a minute and was given up.")
             .with_retry_after(Duration::from_secs(5))
             .into_response(),
     }
 }
 
-async fn count(request: Request, next: Next) -> Response {
-    let started = std::time::Instant::now();
-    let response = next.run(request).await;
+fn measure(response: &Response, took: Duration) {
     let code = response.extensions().get::<Code>().map_or("ok", |code| code.as_str());
-    metrics::counter!("entrepot_requests_total", "status" => response.status().as_u16().to_string(), "result" => code)
+    metrics::counter!("entrepot_requests_total", "status" => response.status().as_str().to_owned(), "result" => code)
         .increment(1);
-    metrics::histogram!("entrepot_request_seconds").record(started.elapsed().as_secs_f64());
-    response
+    metrics::histogram!("entrepot_request_seconds").record(took.as_secs_f64());
 }
 
-async fn secure_headers(is_https: bool, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+fn secure_headers(is_https: bool, response: &mut Response) {
     let headers = response.headers_mut();
     let fixed: [(HeaderName, &'static str); 3] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -202,7 +214,6 @@ async fn secure_headers(is_https: bool, request: Request, next: Next) -> Respons
     if is_https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
     }
-    response
 }
 
 /// Serves until `stop` changes, then lets open requests end.

@@ -1,9 +1,9 @@
 //! The state that every handler and job shares.
 
-use std::{str::FromStr, sync::Arc};
+use std::{ops::Deref, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
-use axum::http::request::Parts;
+use axum::http::{self, Extensions};
 use connector::{AppCredentials, Registry, http::Http};
 use db::{Db, listener::Freshness};
 use kernel::{Actor, Clock, ConnectionId, OrganizationId, Principal, UserId};
@@ -70,45 +70,35 @@ impl FromStr for ApiKeyPrefix {
     }
 }
 
-/// Cheap to clone; handed to every handler by axum and to every job by the runner.
+/// Cheap to clone, one counter; handed to every handler by axum and to every job by the runner.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
     pub db: Db,
     pub clock: Clock,
     pub keyring: Arc<Keyring>,
     pub http: Http,
     pub providers: Registry,
     pub freshness: Freshness,
-    pub config: Arc<Config>,
+    pub config: Config,
     pub authenticate: Arc<dyn Authenticate>,
     /// State of single slices, by type: their caches and writers.
-    slices: Arc<axum::http::Extensions>,
+    pub slices: Extensions,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl App {
-    #[expect(clippy::too_many_arguments, reason = "assembled in one place, where every part has a name")]
-    pub fn new(
-        db: Db,
-        clock: Clock,
-        keyring: Arc<Keyring>,
-        http: Http,
-        providers: Registry,
-        freshness: Freshness,
-        config: Config,
-        authenticate: Arc<dyn Authenticate>,
-        slices: axum::http::Extensions,
-    ) -> Self {
-        Self {
-            db,
-            clock,
-            keyring,
-            http,
-            providers,
-            freshness,
-            config: Arc::new(config),
-            authenticate,
-            slices: Arc::new(slices),
-        }
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 
     /// The state of a slice, put there by `entrepot::assembly`.
@@ -127,7 +117,7 @@ pub trait Authenticate: Send + Sync {
     ///
     /// # Errors
     /// [`crate::Code::Unauthenticated`] when nobody is known by them.
-    async fn identify(&self, app: &App, parts: &Parts) -> Result<Identity, Problem>;
+    async fn identify(&self, app: &App, parts: &http::request::Parts) -> Result<Identity, Problem>;
 
     /// What they may do in an organization. None asks for the only one they belong to.
     ///

@@ -3,7 +3,6 @@
 use axum::{
     extract::{MatchedPath, Request},
     http::HeaderValue,
-    middleware::Next,
     response::Response,
 };
 use tracing::Instrument;
@@ -35,13 +34,13 @@ pub async fn spawn<T: Send + 'static>(
 
 /// Makes an id and gives it back in the answer. One that a caller sends is not taken: it would be kept for years in the
 /// audit log, and could say anything.
-pub async fn layer(request: Request, next: Next) -> Response {
+pub async fn scope<F: Future<Output = Response>>(request: Request, work: impl FnOnce(Request) -> F) -> Response {
     let id = kernel::random::token();
     // The route and not the path: what stands in place of an id may be anything, also a person's e-mail.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
     let header = HeaderValue::from_str(&id);
-    let mut response = CURRENT.scope(id, next.run(request).instrument(span)).await;
+    let mut response = CURRENT.scope(id, work(request).instrument(span)).await;
     if let Ok(header) = header {
         response.headers_mut().insert(HEADER, header);
     }

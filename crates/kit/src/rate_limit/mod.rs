@@ -16,7 +16,6 @@ use std::{
 use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
-    middleware::Next,
     response::Response,
 };
 use db::{Db, DbError, SystemTx};
@@ -95,17 +94,22 @@ impl Verdict {
 
 /// Where the count of a request is left on its way in, to be told on its way out.
 #[derive(Clone, Default)]
-struct Counted(Arc<OnceLock<Verdict>>);
+pub struct Counted(Arc<OnceLock<Verdict>>);
 
-/// Tells callers who were counted how their minute stands, whatever they are answered.
-pub async fn layer(mut request: Request, next: Next) -> Response {
-    let counted = Counted::default();
-    request.extensions_mut().insert(counted.clone());
-    let mut response = next.run(request).await;
-    if let Some(verdict) = counted.0.get() {
-        verdict.write_headers(response.headers_mut());
+impl Counted {
+    /// The place for the count of this request.
+    pub fn expected_of(request: &mut Request) -> Self {
+        let counted = Self::default();
+        request.extensions_mut().insert(counted.clone());
+        counted
     }
-    response
+
+    /// Tells a caller who was counted how their minute stands, whatever they are answered.
+    pub fn tell(&self, response: &mut Response) {
+        if let Some(verdict) = self.0.get() {
+            verdict.write_headers(response.headers_mut());
+        }
+    }
 }
 
 /// Takes a request from the minute of a key.
