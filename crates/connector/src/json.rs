@@ -151,6 +151,19 @@ impl<'a> Object<'a> {
         Some(self.0.swap_remove(at).1)
     }
 
+    /// Takes a member out if `take` makes something of it; given back, it stays.
+    pub fn take<T>(&mut self, name: &str, take: impl FnOnce(Json<'a>) -> Result<T, Json<'a>>) -> Option<T> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        let (name, value) = self.0.swap_remove(at);
+        match take(value) {
+            Ok(taken) => Some(taken),
+            Err(value) => {
+                self.0.push((name, value));
+                None
+            }
+        }
+    }
+
     /// Sets a member, which may be there.
     pub fn insert(&mut self, name: &'a str, value: Json<'a>) {
         match self.get_mut(name) {
@@ -356,6 +369,15 @@ mod tests {
         let mut owned = Json::from(json!({ "a": ["secret", { "b": "secret" }] }));
         owned.wipe();
         assert_eq!(owned.into_value(), json!({ "a": ["", { "b": "" }] }));
+    }
+
+    #[test]
+    fn what_is_not_made_something_of_stays() {
+        let Json::Object(mut object) = Json::from(json!({ "a": 1, "b": 2 })) else { panic!("an object") };
+        assert_eq!(object.take("a", |value| value.as_u64().ok_or(value)), Some(1));
+        assert_eq!(object.take("b", |value| -> Result<(), _> { Err(value) }), None);
+        assert!(object.take("c", Ok).is_none());
+        assert_eq!(Json::Object(object).into_value(), json!({ "b": 2 }));
     }
 
     #[test]

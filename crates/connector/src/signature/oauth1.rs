@@ -58,8 +58,15 @@ impl OAuth1<'_> {
     }
 
     fn base_string(&self, method: &Method, url: &Url, pairs: &[(String, String)]) -> String {
-        let address = format!("{}{}", self.home.origin().ascii_serialization(), url.path());
-        format!("{method}&{}&{}", encode(&address), encode(&encode_pairs(pairs)))
+        let (origin, query) = (self.home.origin().ascii_serialization(), encode_pairs(pairs));
+        let mut base = String::with_capacity(origin.len() + url.path().len() + 2 * query.len());
+        base.push_str(method.as_str());
+        base.push('&');
+        encode_to(&mut base, &origin);
+        encode_to(&mut base, url.path());
+        base.push('&');
+        encode_to(&mut base, &query);
+        base
     }
 
     fn signature(&self, base_string: &str) -> String {
@@ -99,18 +106,36 @@ fn outer(name: &str) -> &str {
 }
 
 fn encode_pairs(pairs: &[(String, String)]) -> String {
-    pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect::<Vec<_>>().join("&")
+    let mut out = String::with_capacity(pairs.iter().map(|(name, value)| name.len() + value.len() + 16).sum());
+    for (name, value) in pairs {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        encode_to(&mut out, name);
+        out.push('=');
+        encode_to(&mut out, value);
+    }
+    out
 }
 
 /// RFC 3986, section 2.3: everything but letters, digits and `-._~` as `%XX` of its UTF-8 bytes.
 pub fn encode(text: &str) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = String::with_capacity(text.len() + text.len() / 2);
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]].map(char::from)),
-        }
-    }
+    encode_to(&mut out, text);
     out
+}
+
+fn encode_to(out: &mut String, text: &str) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| !is_kept(byte)) {
+        out.push_str(&rest[..at]);
+        let character = rest[at..].chars().next().map_or(1, char::len_utf8);
+        for byte in rest[at..at + character].bytes() {
+            out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]].map(char::from));
+        }
+        rest = &rest[at + character..];
+    }
+    out.push_str(rest);
 }

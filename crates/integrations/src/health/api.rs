@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::live::{
-    api::{over_limit, take},
+    api::take,
     probe::{Outcome, Probe},
 };
 
@@ -71,7 +71,7 @@ async fn test(
     }
     let verdict = take(&app, caller.organization(), caller.actor()).await?;
     if !verdict.allowed {
-        return Err(over_limit(verdict));
+        return Err(verdict.refusal());
     }
     let (probes, row) = Box::pin(super::test(&app, &caller.scope, id)).await?;
     Ok(Body(TestView {

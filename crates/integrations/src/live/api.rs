@@ -5,7 +5,7 @@ use std::{
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue},
+    http::{HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -212,7 +212,7 @@ async fn accounted<R: LiveResource, P: Permission>(
     let mut access = Access::new(receipt, organization, actor, R::NAME, operation, app.clock.now());
     let verdict = take(app, organization, actor).await;
     let outcome = match (verdict.as_ref(), caller) {
-        (Ok(verdict), _) if !verdict.allowed => Err(over_limit(*verdict)),
+        (Ok(verdict), _) if !verdict.allowed => Err(verdict.refusal()),
         (Err(_), _) => Err(Problem::from(db::DbError::Unavailable)),
         (Ok(_), Attempted::Refused { problem, .. }) => Err(problem),
         (Ok(_), Attempted::Authorized(caller)) => match asked {
@@ -240,7 +240,7 @@ async fn accounted<R: LiveResource, P: Permission>(
     };
     let mut response = outcome.unwrap_or_else(IntoResponse::into_response);
     if let Ok(verdict) = verdict {
-        limit_headers(response.headers_mut(), verdict);
+        verdict.write_headers(response.headers_mut());
     }
     let timing = format!(
         "shop;dur={}, log;dur={:.1}, total;dur={:.1}",
@@ -261,24 +261,6 @@ pub(crate) async fn take(app: &App, organization: OrganizationId, actor: Actor) 
         Actor::System { .. } => organization.uuid(),
     };
     app.slice::<RateLimit>().take(organization, subject).await
-}
-
-pub(crate) fn over_limit(verdict: Verdict) -> Problem {
-    Problem::new(
-        Code::RateLimited,
-        format!("{} requests a minute are allowed. Come back after the time in Retry-After.", verdict.limit),
-    )
-    .with_retry_after(verdict.resets_in)
-}
-
-fn limit_headers(headers: &mut HeaderMap, verdict: Verdict) {
-    let policy = format!("\"minute\";q={};w=60", verdict.limit);
-    let state = format!("\"minute\";r={};t={}", verdict.remaining, verdict.resets_in.as_secs());
-    for (name, value) in [("ratelimit-policy", policy), ("ratelimit", state)] {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
 }
 
 async fn read_page<R: LiveResource, P: Permission>(
@@ -343,7 +325,7 @@ async fn read_page<R: LiveResource, P: Permission>(
     };
     let key = page_key(&live.digest_key, R::NAME, &filter_digest, params, limit, persons);
     let query = Ask { filters: filters.clone(), selection, limit, position };
-    let shared = super::page::<R>(app, store.clone(), reader, key, query).await?;
+    let shared = super::page::<R>(app, store.clone(), reader, key, query).await;
     let found = found(&shared, access)?;
     let persons = super::still_allowed::<R>(app, &caller.scope, id, persons).await?;
     let abridged = found.value.notes.coverage.contains(&Coverage::Abridged);
@@ -389,7 +371,7 @@ async fn read_one<R: LiveResource, P: Permission>(
     ask::feed(&mut digest, "fields", &params.fields.join(","));
     ask::feed(&mut digest, "persons", if persons { "yes" } else { "no" });
     let key = hmac::Mac::finalize(digest).into_bytes().into();
-    let shared = super::one::<R>(app, store.clone(), reader, key, record.to_owned(), selection).await?;
+    let shared = super::one::<R>(app, store.clone(), reader, key, record.to_owned(), selection).await;
     let found = found(&shared, access)?;
     let model =
         found.value.item.as_ref().ok_or_else(|| Problem::new(Code::NotFound, "The shop has no record by this id."))?;

@@ -207,7 +207,7 @@ pub(crate) async fn page<R: LiveResource>(
     reader: &'static dyn Read<R::Model>,
     key: [u8; 32],
     query: Query,
-) -> Result<Shared<Page<R::Model>>, Problem> {
+) -> Shared<Page<R::Model>> {
     let flights = &R::flights(app.slice::<Live>().state()).pages;
     let request = PageRequest { reader, query, allowed: R::allowed, resource: R::NAME };
     share(app, flights, store, key, request).await
@@ -221,7 +221,7 @@ pub(crate) async fn one<R: LiveResource>(
     key: [u8; 32],
     record: String,
     selection: Selection,
-) -> Result<Shared<Answer<R::Model>>, Problem> {
+) -> Shared<Answer<R::Model>> {
     let flights = &R::flights(app.slice::<Live>().state()).ones;
     let request = OneRequest { reader, record, selection, allowed: R::allowed, resource: R::NAME };
     share(app, flights, store, key, request).await
@@ -233,16 +233,12 @@ async fn share<Q>(
     store: Arc<Store>,
     key: [u8; 32],
     request: Q,
-) -> Result<Shared<Q::Found>, Problem>
+) -> Shared<Q::Found>
 where
     Q: Request,
 {
-    let app = app.clone();
     let key = (store.id, store.credential_id, key);
-    flights
-        .run(key, move || async move { Arc::new(ask(&app, store, &request).await) })
-        .await
-        .ok_or_else(|| Problem::internal(&"a live read panicked"))
+    flights.share(key, || async move { Arc::new(ask(app, store, &request).await) }).await
 }
 
 /// One upstream request, which can be sent again with another token.

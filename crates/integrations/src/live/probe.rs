@@ -92,7 +92,7 @@ async fn ask_for_one<R: LiveResource>(
         limit: 1,
         position: Position::Page(1),
     };
-    let shared = super::page::<R>(app, store, reader, key, query).await.map_err(Failure::Ours)?;
+    let shared = super::page::<R>(app, store, reader, key, query).await;
     match &*shared {
         Ok(found) => {
             access.upstream_ms = u32::try_from(found.took.as_millis()).ok();

@@ -1,5 +1,7 @@
 //! Live reads of the three resources.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use connector::{
     Answer, Call, Coverage, Customer, Filter, Notes, Order, Page, Product, ProviderError, Query, Read, Selection,
@@ -41,8 +43,9 @@ impl Read<Customer> for Woocommerce {
     async fn one(&self, call: &Call<'_>, id: &str, selection: &Selection) -> Result<Answer<Customer>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
         let found = one(&Shop::of(call, &connection)?, "customers", id, query::customer_fields(selection, &[])).await?;
-        let item =
-            found.map(|reply| convert::customer(reply.document()?, &connection, selection, "customer")).transpose()?;
+        let item = found
+            .map(|reply| convert::customer(reply.document()?, &connection, selection, format_args!("customer")))
+            .transpose()?;
         Ok(Answer { item, notes: registered_only() })
     }
 }
@@ -67,7 +70,9 @@ impl Read<Order> for Woocommerce {
     async fn one(&self, call: &Call<'_>, id: &str, selection: &Selection) -> Result<Answer<Order>, ProviderError> {
         let connection = Connection::read(&call.account.config)?;
         let found = one(&Shop::of(call, &connection)?, "orders", id, query::order_fields(selection, &[])).await?;
-        let item = found.map(|reply| convert::order(reply.document()?, &connection, selection, "order")).transpose()?;
+        let item = found
+            .map(|reply| convert::order(reply.document()?, &connection, selection, format_args!("order")))
+            .transpose()?;
         Ok(Answer { item, notes: Notes::default() })
     }
 }
@@ -106,7 +111,7 @@ impl Read<Product> for Woocommerce {
         let Some(reply) = found else { return Ok(Answer { item: None, notes: Notes::default() }) };
         let value: Json<'_> = reply.document()?;
         let variations = if selection.wants("variants") { variations(&shop, &value, selection).await? } else { vec![] };
-        let product = convert::product(value, variations, &connection, selection, "product")?;
+        let product = convert::product(value, variations, &connection, selection, format_args!("product"))?;
         Ok(Answer { item: Some(product), notes: Notes::default() })
     }
 }
@@ -147,7 +152,7 @@ impl Listed {
     fn page<'a, T>(
         &self,
         items: Vec<Json<'a>>,
-        mut convert: impl FnMut(Json<'a>, &str) -> Result<T, ProviderError>,
+        mut convert: impl FnMut(Json<'a>, fmt::Arguments<'_>) -> Result<T, ProviderError>,
     ) -> Result<Page<T>, ProviderError> {
         let (total, pages) = self.reply.as_ref().map_or((Some(0), Some(0)), |reply| (reply.total, reply.pages));
         let has_more = match pages {
@@ -155,7 +160,7 @@ impl Listed {
             None => items.len() >= usize::from(self.limit.clamp(1, 100)),
         };
         let items = items.into_iter().enumerate();
-        let items = items.map(|(index, value)| convert(value, &format!("{}[{index}]", self.path)));
+        let items = items.map(|(index, value)| convert(value, format_args!("{}[{index}]", self.path)));
         Ok(Page {
             items: items.collect::<Result<_, _>>()?,
             next: has_more.then(|| (self.number + 1).to_string()),

@@ -1,5 +1,7 @@
 //! Customers: `GET /customers`: WordPress users, so guests are not among them.
 
+use std::fmt;
+
 use connector::{Customer, ProviderError, Selection, json::Json, model::Marketing};
 use kernel::Personal;
 
@@ -14,7 +16,7 @@ pub(in super::super) fn customer(
     value: Json<'_>,
     connection: &Connection,
     selection: &Selection,
-    path: &str,
+    path: fmt::Arguments<'_>,
 ) -> Result<Customer, ProviderError> {
     let mut sent = Sent::object(value, path)?;
     if !selection.persons {
@@ -49,8 +51,8 @@ pub(in super::super) fn customer(
         tags: vec![],
         marketing: Marketing::default(),
         locale: None,
-        created_at: sent.time("date_created", offset),
-        updated_at: sent.time("date_modified", offset),
+        created_at: sent.time("date_created_gmt", offset),
+        updated_at: sent.time("date_modified_gmt", offset),
         platform_specific: None,
     };
     let wanted = selection.wants("platform_specific");

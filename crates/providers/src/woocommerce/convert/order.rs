@@ -1,5 +1,7 @@
 //! Orders: `GET /orders`.
 
+use std::fmt;
+
 use connector::{
     Address, Order, ProviderError, Selection,
     json::Json,
@@ -57,7 +59,7 @@ pub(in super::super) fn order(
     value: Json<'_>,
     connection: &Connection,
     selection: &Selection,
-    path: &str,
+    path: fmt::Arguments<'_>,
 ) -> Result<Order, ProviderError> {
     let mut sent = Sent::object(value, path)?;
     if !selection.persons {
@@ -97,8 +99,8 @@ pub(in super::super) fn order(
         shipping_address: sent.within("shipping", address).and_then(known),
         note: sent.personal("customer_note"),
         tags: vec![],
-        placed_at: sent.time("date_created", offset),
-        updated_at: sent.time("date_modified", offset),
+        placed_at: sent.time("date_created_gmt", offset),
+        updated_at: sent.time("date_modified_gmt", offset),
         platform_specific: None,
         id,
     };
@@ -203,7 +205,12 @@ fn line_item(line: &mut Sent<'_>, subtotal: &mut Option<Decimal>) -> Option<Line
 /// Before discount and tax, to at most six decimals, WooCommerce's own rounding precision. (`price` of the line is after
 /// discount, unrounded, and a binary number.)
 fn unit_price(subtotal: Decimal, quantity: Decimal) -> Option<Decimal> {
-    let price = subtotal.checked_div(quantity)?.round_dp(6).normalize();
+    const PLACES: u32 = 6;
+    // Most lines are of one piece, and a division takes its time.
+    if quantity == Decimal::ONE && subtotal.scale() <= PLACES {
+        return Some(subtotal);
+    }
+    let price = subtotal.checked_div(quantity)?.round_dp(PLACES).normalize();
     let mut written_as_subtotal = price;
     if price.scale() < subtotal.scale() {
         written_as_subtotal.rescale(subtotal.scale());

@@ -1,5 +1,7 @@
 //! Products and their variations: `GET /products`, `GET /products/{id}/variations`.
 
+use std::fmt;
+
 use connector::{
     Product, ProviderError, Selection,
     json::Json,
@@ -41,7 +43,7 @@ pub(in super::super) fn product(
     variations: Vec<Json<'_>>,
     connection: &Connection,
     selection: &Selection,
-    path: &str,
+    path: fmt::Arguments<'_>,
 ) -> Result<Product, ProviderError> {
     let is_itself_a_variant = matches!(variations_of(&value), VariationsOf::Itself);
     let mut sent = Sent::object(value, path)?;
@@ -51,7 +53,7 @@ pub(in super::super) fn product(
     let mut variants = Vec::with_capacity(variations.len().max(1));
     let mut rests = Vec::with_capacity(variations.len());
     for (index, variation) in variations.into_iter().enumerate() {
-        let (variant, rest) = variant(variation, connection, &format!("{path}.variations[{index}]"))?;
+        let (variant, rest) = variant(variation, connection, format_args!("{path}.variations[{index}]"))?;
         variants.push(variant);
         rests.push(rest);
     }
@@ -71,8 +73,8 @@ pub(in super::super) fn product(
         variants,
         currency: connection.currency.clone(),
         url: sent.text("permalink"),
-        created_at: sent.time("date_created", offset),
-        updated_at: sent.time("date_modified", offset),
+        created_at: sent.time("date_created_gmt", offset),
+        updated_at: sent.time("date_modified_gmt", offset),
         platform_specific: None,
         id,
     };
@@ -91,7 +93,7 @@ pub(in super::super) fn product(
 pub(in super::super) fn variant(
     value: Json<'_>,
     connection: &Connection,
-    path: &str,
+    path: fmt::Arguments<'_>,
 ) -> Result<(Variant, Value), ProviderError> {
     let mut sent = Sent::object(value, path)?;
     let id = sent.id("id").ok_or_else(|| ProviderError::Malformed { path: format!("{path}.id") })?;

@@ -1,6 +1,8 @@
 //! What the shop sent, taken apart field by field. What is taken is carried by a unified field; what stays is
 //! `platform_specific`. So nothing can be lost: a value is in one of the two.
 
+use std::fmt;
+
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use connector::{
     ProviderError,
@@ -25,10 +27,10 @@ impl Drop for Sent<'_> {
 impl<'a> Sent<'a> {
     /// # Errors
     /// [`ProviderError::Malformed`] when the value is no object; `path` says which one it was.
-    pub(super) fn object(value: Json<'a>, path: &str) -> Result<Self, ProviderError> {
+    pub(super) fn object(value: Json<'a>, path: fmt::Arguments<'_>) -> Result<Self, ProviderError> {
         match value {
             Json::Object(fields) => Ok(Self(fields)),
-            _ => Err(ProviderError::Malformed { path: path.to_owned() }),
+            _ => Err(ProviderError::Malformed { path: path.to_string() }),
         }
     }
 
@@ -50,15 +52,13 @@ impl<'a> Sent<'a> {
 
     /// Takes a text; `""` and null are no text. A number is written out: plugins send numeric texts as numbers.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        let value = self.0.get(name)?;
-        if !matches!(value, Json::Null | Json::Text(_) | Json::Number(_)) {
-            return None;
-        }
-        match self.0.remove(name)? {
-            Json::Text(text) => Some(text.into_owned()).filter(|text| !text.is_empty()),
-            Json::Number(number) => Some(number.to_string()),
-            _ => None,
-        }
+        self.0.take(name, |value| match value {
+            Json::Null => Ok(None),
+            Json::Text(text) if text.is_empty() => Ok(None),
+            Json::Text(text) => Ok(Some(text.into_owned())),
+            Json::Number(number) => Ok(Some(number.to_string())),
+            other => Err(other),
+        })?
     }
 
     pub(super) fn personal(&mut self, name: &str) -> Option<Personal<String>> {
@@ -72,19 +72,15 @@ impl<'a> Sent<'a> {
 
     /// Reads an id without taking it: number or text; `0` and `""` stand for none (W10).
     pub(super) fn peek_id(&self, name: &str) -> Option<String> {
-        match self.0.get(name)? {
-            Json::Number(number) => Some(number.to_string()).filter(|id| id != "0"),
-            Json::Text(text) => Some(text.as_ref()).filter(|id| !id.is_empty() && *id != "0").map(str::to_owned),
-            _ => None,
-        }
+        id(self.0.get(name)?)
     }
 
     pub(super) fn id(&mut self, name: &str) -> Option<String> {
-        let id = self.peek_id(name);
-        if id.is_some() || self.0.get(name).is_some_and(stands_for_none) {
-            self.forget(name);
-        }
-        id
+        self.0.take(name, |value| match id(&value) {
+            Some(id) => taken(value, Some(id)),
+            None if stands_for_none(&value) => taken(value, None),
+            None => Err(value),
+        })?
     }
 
     /// Reads an amount without taking it.
@@ -94,84 +90,83 @@ impl<'a> Sent<'a> {
 
     /// Takes an amount, as exact as the shop wrote it; `""` and null are none.
     pub(super) fn amount(&mut self, name: &str) -> Option<Decimal> {
-        let value = self.0.get(name)?;
-        let amount = decimal(value);
-        if amount.is_some() || value.is_null() || value.as_str() == Some("") {
-            self.forget(name);
-        }
-        amount
+        self.0.take(name, |value| match decimal(&value) {
+            Some(amount) => taken(value, Some(amount)),
+            None if value.is_null() || value.as_str() == Some("") => taken(value, None),
+            None => Err(value),
+        })?
     }
 
     pub(super) fn integer(&mut self, name: &str) -> Option<i64> {
-        let value = self.0.get(name)?;
-        let number = decimal(value).filter(Decimal::is_integer).and_then(|number| i64::try_from(number).ok());
-        if number.is_some() || value.is_null() {
-            self.forget(name);
-        }
-        number
+        let whole = |value: &Json<'_>| i64::try_from(decimal(value).filter(Decimal::is_integer)?).ok();
+        self.0.take(name, |value| match whole(&value) {
+            Some(number) => taken(value, Some(number)),
+            None if value.is_null() => taken(value, None),
+            None => Err(value),
+        })?
     }
 
-    /// Takes the UTC twin of a date (`date_created_gmt` for `date_created`). Shapes without it are read as local time
-    /// where the shop's offset is fixed; the local date itself is no unified field and is not taken.
+    /// Takes a date in UTC, `date_created_gmt`. Shapes without it are read as local time, `date_created`, where the shop's
+    /// offset is fixed; the local date itself is no unified field and is not taken.
     pub(super) fn time(&mut self, name: &str, offset: Option<FixedOffset>) -> Option<Time> {
-        let twin = format!("{name}_gmt");
-        if let Some(value) = self.0.get(&twin) {
-            let time = value.as_str().and_then(|text| parse_time(text, None));
-            if time.is_some() || value.is_null() {
-                self.forget(&twin);
-            }
-            return time;
+        let read = self.0.take(name, |value| match value.as_str().and_then(|text| parse_time(text, None)) {
+            Some(time) => taken(value, Some(time)),
+            None if value.is_null() => taken(value, None),
+            None => Err(value),
+        });
+        match read {
+            Some(time) => time,
+            None if self.0.get(name).is_some() => None,
+            None => parse_time(self.0.get(name.strip_suffix("_gmt")?)?.as_str()?, Some(offset?)),
         }
-        parse_time(self.0.get(name)?.as_str()?, Some(offset?))
     }
 
     /// Takes what `read` takes out of a nested object.
     pub(super) fn within<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        let Json::Object(fields) = self.0.get_mut(name)? else { return None };
-        let mut nested = Self(std::mem::take(fields));
-        let was_empty = nested.0.is_empty();
-        let taken = read(&mut nested);
-        if nested.0.is_empty() && !was_empty {
-            self.forget(name);
-        } else if let Some(place) = self.0.get_mut(name) {
-            *place = nested.into_json();
-        }
-        Some(taken)
+        let mut outcome = None;
+        self.0.take(name, |value| {
+            let Json::Object(fields) = value else { return Err(value) };
+            let mut nested = Self(fields);
+            let was_empty = nested.0.is_empty();
+            outcome = Some(read(&mut nested));
+            if nested.0.is_empty() && !was_empty { Ok(()) } else { Err(nested.into_json()) }
+        });
+        outcome
     }
 
     /// Takes what `read` takes out of each object of a list; what `read` refuses must be whole. The rests keep their places,
     /// and their `id` even where it was taken, so that they can be laid beside the unified entries. A list without any rest
     /// is dropped.
     pub(super) fn each<T>(&mut self, name: &str, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let Json::List(items) = self.0.get_mut(name)? else { return None };
-        let mut taken = Vec::with_capacity(items.len());
-        let mut nothing_left = true;
-        let rests: Vec<Json<'a>> = std::mem::take(items)
-            .into_iter()
-            .map(|item| {
-                let Json::Object(fields) = item else {
-                    nothing_left = false;
-                    return item;
-                };
-                let mut nested = Self(fields);
-                let id = nested.get("id").cloned();
-                let entry = read(&mut nested);
-                if entry.is_none() || !nested.0.is_empty() {
-                    nothing_left = false;
-                    if let Some(id) = id {
-                        nested.insert("id", id);
+        let mut outcome = None;
+        self.0.take(name, |value| {
+            let Json::List(items) = value else { return Err(value) };
+            let mut entries = Vec::with_capacity(items.len());
+            let mut nothing_left = true;
+            let rests: Vec<Json<'a>> = items
+                .into_iter()
+                .map(|item| {
+                    let Json::Object(fields) = item else {
+                        nothing_left = false;
+                        return item;
+                    };
+                    let mut nested = Self(fields);
+                    let id = nested.get("id").cloned();
+                    let entry = read(&mut nested);
+                    if entry.is_none() || !nested.0.is_empty() {
+                        nothing_left = false;
+                        if let Some(id) = id {
+                            nested.insert("id", id);
+                        }
                     }
-                }
-                taken.extend(entry);
-                nested.into_json()
-            })
-            .collect();
-        if nothing_left {
-            self.forget(name);
-        } else {
-            *self.0.get_mut(name)? = Json::List(rests);
-        }
-        Some(taken)
+                    entries.extend(entry);
+                    nested.into_json()
+                })
+                .collect();
+            outcome = Some(entries);
+            if nothing_left { Ok(()) } else { Err(Json::List(rests)) }
+        });
+        outcome
     }
 
     pub(super) fn insert(&mut self, name: &'static str, value: Json<'a>) {
@@ -185,6 +180,20 @@ impl<'a> Sent<'a> {
     /// What no unified field carries.
     pub(super) fn into_value(self) -> Value {
         self.into_json().into_value()
+    }
+}
+
+/// What was made of a value, which is wiped.
+fn taken<'a, T>(mut value: Json<'a>, made: T) -> Result<T, Json<'a>> {
+    value.wipe();
+    Ok(made)
+}
+
+fn id(value: &Json<'_>) -> Option<String> {
+    match value {
+        Json::Number(number) => Some(number.to_string()).filter(|id| id != "0"),
+        Json::Text(text) => Some(text.as_ref()).filter(|id| !id.is_empty() && *id != "0").map(str::to_owned),
+        _ => None,
     }
 }
 
@@ -202,7 +211,10 @@ pub(super) fn decimal(value: &Json<'_>) -> Option<Decimal> {
     let parse = |text: &str| Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok();
     match value {
         Json::Text(text) => parse(text),
-        Json::Number(number) => parse(&number.to_string()),
+        Json::Number(number) => match number.as_u64() {
+            Some(whole) => Some(whole.into()),
+            None => parse(&number.to_string()),
+        },
         _ => None,
     }
 }

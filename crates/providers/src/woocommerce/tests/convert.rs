@@ -11,7 +11,7 @@ use super::{
 use crate::woocommerce::{Connection, convert};
 
 fn order_view(sent: Value) -> Value {
-    view::order(&convert::order(sent.into(), &connection(), &Selection::standard(), "order").unwrap())
+    view::order(&convert::order(sent.into(), &connection(), &Selection::standard(), format_args!("order")).unwrap())
 }
 
 fn with(mut value: Value, changes: &[(&str, Value)]) -> Value {
@@ -133,14 +133,15 @@ fn local_time_is_believed_only_where_the_shop_has_one_offset_all_year() {
     sent.as_object_mut().unwrap().remove("date_created_gmt");
     assert_eq!(order_view(sent.clone())["placed_at"], Value::Null, "Berlin has summer time");
     let fixed = Connection { timezone: String::new(), gmt_offset_minutes: Some(330), ..connection() };
-    let order = convert::order(sent.into(), &fixed, &Selection::standard(), "order").unwrap();
+    let order = convert::order(sent.into(), &fixed, &Selection::standard(), format_args!("order")).unwrap();
     assert_eq!(view::order(&order)["placed_at"], "2026-07-03T04:45:30Z");
 }
 
 #[test]
 fn a_customer_becomes_the_unified_customer() {
     let customer =
-        convert::customer(customer_fixture().into(), &connection(), &Selection::standard(), "customer").unwrap();
+        convert::customer(customer_fixture().into(), &connection(), &Selection::standard(), format_args!("customer"))
+            .unwrap();
     let view = view::customer(&customer);
     assert_eq!(view["id"], "31");
     assert_eq!(view["email"], "canary.anna@shop.example");
@@ -164,7 +165,7 @@ fn a_variable_product_has_its_variations_as_variants() {
         variation_fixtures().into_iter().map(Into::into).collect(),
         &connection(),
         &Selection::standard(),
-        "product",
+        format_args!("product"),
     );
     let view = view::product(&product.unwrap());
     assert_eq!(
@@ -249,14 +250,19 @@ fn slim_answers_make_the_same_objects() {
     assert_eq!(order_view(slim), order_view(order_fixture()));
 
     let customer = |sent: Value| {
-        view::customer(&convert::customer(sent.into(), &connection(), &query.selection, "customer").unwrap())
+        view::customer(
+            &convert::customer(sent.into(), &connection(), &query.selection, format_args!("customer")).unwrap(),
+        )
     };
     let slim = cut(&customer_fixture(), &customer_params(&query).unwrap().unwrap());
     assert_eq!(customer(slim), customer(customer_fixture()));
 
     for sent in product_fixtures() {
         let product = |sent: Value| {
-            view::product(&convert::product(sent.into(), vec![], &connection(), &query.selection, "product").unwrap())
+            view::product(
+                &convert::product(sent.into(), vec![], &connection(), &query.selection, format_args!("product"))
+                    .unwrap(),
+            )
         };
         assert_eq!(product(cut(&sent, &product_params(&query).unwrap().unwrap())), product(sent));
     }
@@ -274,14 +280,15 @@ fn without_persons_nothing_personal_is_asked_for_or_kept() {
             assert!(!fields.split(',').any(|field| field == personal), "{personal} is asked for");
         }
         // Shops older than WordPress 4.9.8 send everything all the same.
-        let order = convert::order(order_fixture().into(), &connection(), &selection, "order").unwrap();
+        let order = convert::order(order_fixture().into(), &connection(), &selection, format_args!("order")).unwrap();
         let text = view::order(&order).to_string().to_lowercase();
         assert!(!text.contains("canary"), "{text}");
         assert!(order.line_items.len() == 2 && order.total.is_some(), "what is about nobody stays");
 
         let params = customer_params(&query(selection.clone())).unwrap().unwrap();
         assert!(!params.iter().any(|(name, fields)| *name == "_fields" && fields.contains("mail")));
-        let customer = convert::customer(customer_fixture().into(), &connection(), &selection, "customer").unwrap();
+        let customer =
+            convert::customer(customer_fixture().into(), &connection(), &selection, format_args!("customer")).unwrap();
         let text = view::customer(&customer).to_string().to_lowercase();
         assert!(!text.contains("canary"), "{text}");
     }
@@ -291,7 +298,7 @@ fn without_persons_nothing_personal_is_asked_for_or_kept() {
 #[test]
 fn an_object_without_an_id_is_malformed_and_its_place_is_named() {
     for sent in [json!({ "number": "1" }), json!(5), json!({ "id": { "a": 1 } })] {
-        let error = convert::order(sent.into(), &connection(), &everything(), "orders[3]").err().unwrap();
+        let error = convert::order(sent.into(), &connection(), &everything(), format_args!("orders[3]")).err().unwrap();
         assert_eq!(error.kind(), "malformed");
         assert!(error.to_string().contains("orders[3]"), "{error}");
     }

@@ -106,11 +106,11 @@ const ADDRESS: Carried = &[
 ];
 
 pub(super) fn order(sent: Value) -> Order {
-    convert::order(sent.into(), &connection(), &view::everything(), "order").unwrap()
+    convert::order(sent.into(), &connection(), &view::everything(), format_args!("order")).unwrap()
 }
 
 pub(super) fn customer(sent: Value) -> Customer {
-    convert::customer(sent.into(), &connection(), &view::everything(), "customer").unwrap()
+    convert::customer(sent.into(), &connection(), &view::everything(), format_args!("customer")).unwrap()
 }
 
 pub(super) fn product(sent: Value, variations: Vec<Value>) -> Product {
@@ -119,7 +119,7 @@ pub(super) fn product(sent: Value, variations: Vec<Value>) -> Product {
         variations.into_iter().map(Into::into).collect(),
         &connection(),
         &view::everything(),
-        "product",
+        format_args!("product"),
     )
     .unwrap()
 }
