@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 use kernel::personal::Wipe;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Number, Value};
 
@@ -203,6 +203,63 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Makes something of each entry of a list before the next is read, so that a page takes no more memory than its largest
+/// record, which stays in the processor's cache. The inner error is the one that `make` ended with.
+///
+/// # Errors
+/// When the text is no list of JSON.
+pub fn entries<'a, T, E>(
+    text: &'a str,
+    make: impl FnMut(Json<'a>) -> Result<T, E>,
+) -> serde_json::Result<Result<Vec<T>, E>> {
+    let mut refused = None;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = Entries { make, refused: &mut refused }.deserialize(&mut deserializer);
+    match refused {
+        Some(error) => Ok(Err(error)),
+        None => {
+            let made = read?;
+            deserializer.end()?;
+            Ok(Ok(made))
+        }
+    }
+}
+
+struct Entries<'r, F, E> {
+    make: F,
+    refused: &'r mut Option<E>,
+}
+
+impl<'de, T, E, F: FnMut(Json<'de>) -> Result<T, E>> DeserializeSeed<'de> for Entries<'_, F, E> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T, E, F: FnMut(Json<'de>) -> Result<T, E>> Visitor<'de> for Entries<'_, F, E> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(mut self, mut sequence: S) -> Result<Vec<T>, S::Error> {
+        let mut made = vec![];
+        while let Some(entry) = sequence.next_element()? {
+            match (self.make)(entry) {
+                Ok(entry) => made.push(entry),
+                Err(error) => {
+                    *self.refused = Some(error);
+                    return Err(S::Error::custom("refused"));
+                }
+            }
+        }
+        Ok(made)
+    }
+}
+
 /// A text that is borrowed where it can be; serde's own `Cow` never is.
 struct Text<'a>(Cow<'a, str>);
 
@@ -354,6 +411,17 @@ mod tests {
         let read: Json<'_> = serde_json::from_str(&text).unwrap();
         assert_eq!(read.get("last").and_then(Json::as_u64), Some(1));
         assert!(started.elapsed().as_secs() < 20, "its square would take minutes");
+    }
+
+    #[test]
+    fn entries_are_made_one_by_one_and_the_first_refusal_ends_them() {
+        let number = |entry: Json<'_>| entry.as_u64().ok_or("no number");
+        assert_eq!(entries("[1, 2, 3]", number).unwrap(), Ok(vec![1, 2, 3]));
+        assert_eq!(entries("[]", number).unwrap(), Ok(vec![]));
+        assert_eq!(entries("[1, \"a\", 3 oops", number).unwrap(), Err("no number"));
+        for no_list in ["{}", "[1, 2", "[1] 2", "", "null"] {
+            assert!(entries(no_list, number).is_err(), "{no_list}");
+        }
     }
 
     #[test]

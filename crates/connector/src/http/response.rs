@@ -13,7 +13,10 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroize;
 
-use crate::error::ProviderError;
+use crate::{
+    error::ProviderError,
+    json::{self, Json},
+};
 
 /// An answer that was read whole, within the limits of its class.
 pub struct Response {
@@ -44,6 +47,19 @@ impl Response {
         let read = std::str::from_utf8(bytes).ok().and_then(|text| serde_json::from_str(text).ok());
         // Following the path costs on every field; it is paid for answers that do not fit only.
         read.ok_or_else(|| ProviderError::Malformed { path: path_of_error::<T>(bytes) })
+    }
+
+    /// The body as a list, with something made of each entry ([`crate::json::entries`]).
+    ///
+    /// # Errors
+    /// The first of `make`'s, and [`ProviderError::Malformed`] for a body that is no list of JSON.
+    pub fn json_entries<'a, T>(
+        &'a self,
+        make: impl FnMut(Json<'a>) -> Result<T, ProviderError>,
+    ) -> Result<Vec<T>, ProviderError> {
+        let bytes = self.text_bytes();
+        let read = std::str::from_utf8(bytes).ok().and_then(|text| json::entries(text, make).ok());
+        read.unwrap_or_else(|| Err(ProviderError::Malformed { path: path_of_error::<Vec<Json<'_>>>(bytes) }))
     }
 
     /// Overwrites the body in memory, where nobody else holds it too.

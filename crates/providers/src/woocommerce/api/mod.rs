@@ -10,6 +10,7 @@ use chrono::Duration;
 use connector::{
     Call, Credential, KeyPair, ProviderError,
     http::{Http, Response},
+    json::Json,
 };
 use kernel::Clock;
 use serde::Deserialize;
@@ -56,6 +57,17 @@ impl Reply {
     /// [`ProviderError::Malformed`] when it is not JSON, or does not fit.
     pub(super) fn document<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ProviderError> {
         refusal::document(&self.response)
+    }
+
+    /// What is made of each entry of the list that the shop sent.
+    ///
+    /// # Errors
+    /// [`ProviderError::Malformed`] when it is no list, and those of `make`.
+    fn entries<'a, T>(
+        &'a self,
+        make: impl FnMut(Json<'a>) -> Result<T, ProviderError>,
+    ) -> Result<Vec<T>, ProviderError> {
+        refusal::entries(&self.response, make)
     }
 }
 

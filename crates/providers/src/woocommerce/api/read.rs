@@ -35,9 +35,9 @@ impl Read<Customer> for Woocommerce {
         let connection = Connection::read(&call.account.config)?;
         let params = query::customers(query, &connection)?;
         let listed = list(&Shop::of(call, &connection)?, "customers", params, query).await?;
-        let page = listed
-            .page(listed.items()?, |value, path| convert::customer(value, &connection, &query.selection, path))?;
-        Ok(Page { notes: registered_only(), ..page })
+        let convert =
+            |value: Json<'_>, path: fmt::Arguments<'_>| convert::customer(value, &connection, &query.selection, path);
+        Ok(Page { notes: registered_only(), ..listed.page(listed.each(convert)?) })
     }
 
     async fn one(&self, call: &Call<'_>, id: &str, selection: &Selection) -> Result<Answer<Customer>, ProviderError> {
@@ -64,7 +64,9 @@ impl Read<Order> for Woocommerce {
         let connection = Connection::read(&call.account.config)?;
         let params = query::orders(query, &connection)?;
         let listed = list(&Shop::of(call, &connection)?, "orders", params, query).await?;
-        listed.page(listed.items()?, |value, path| convert::order(value, &connection, &query.selection, path))
+        let convert =
+            |value: Json<'_>, path: fmt::Arguments<'_>| convert::order(value, &connection, &query.selection, path);
+        Ok(listed.page(listed.each(convert)?))
     }
 
     async fn one(&self, call: &Call<'_>, id: &str, selection: &Selection) -> Result<Answer<Order>, ProviderError> {
@@ -91,17 +93,18 @@ impl Read<Product> for Woocommerce {
         let connection = Connection::read(&call.account.config)?;
         let shop = Shop::of(call, &connection)?;
         let listed = list(&shop, "products", query::products(query, &connection)?, query).await?;
-        let products = listed.items()?;
+        let products = listed.each(|value, _| Ok(value))?;
         let variations = if query::wants_variants(&query.selection, &query.filters) {
             let tasks = products.iter().map(|product| variations(&shop, product, &query.selection)).collect();
             two_at_a_time(tasks).await?
         } else {
             products.iter().map(|_| vec![]).collect()
         };
-        let mut variations = variations.into_iter();
-        listed.page(products, |value, path| {
-            convert::product(value, variations.next().unwrap_or_default(), &connection, &query.selection, path)
-        })
+        let converted = products.into_iter().zip(variations).enumerate().map(|(index, (value, variations))| {
+            let path = format_args!("{}[{index}]", listed.path);
+            convert::product(value, variations, &connection, &query.selection, path)
+        });
+        Ok(listed.page(converted.collect::<Result<_, _>>()?))
     }
 
     async fn one(&self, call: &Call<'_>, id: &str, selection: &Selection) -> Result<Answer<Product>, ProviderError> {
@@ -145,29 +148,33 @@ async fn list(
 }
 
 impl Listed {
-    fn items(&self) -> Result<Vec<Json<'_>>, ProviderError> {
-        self.reply.as_ref().map_or(Ok(vec![]), |reply| array(reply, self.path))
+    /// What is made of each record; the path says which it is.
+    fn each<'a, T>(
+        &'a self,
+        mut make: impl FnMut(Json<'a>, fmt::Arguments<'_>) -> Result<T, ProviderError>,
+    ) -> Result<Vec<T>, ProviderError> {
+        let Some(reply) = &self.reply else { return Ok(vec![]) };
+        let mut index = 0;
+        reply.entries(|value| {
+            let made = make(value, format_args!("{}[{index}]", self.path));
+            index += 1;
+            made
+        })
     }
 
-    fn page<'a, T>(
-        &self,
-        items: Vec<Json<'a>>,
-        mut convert: impl FnMut(Json<'a>, fmt::Arguments<'_>) -> Result<T, ProviderError>,
-    ) -> Result<Page<T>, ProviderError> {
+    fn page<T>(&self, items: Vec<T>) -> Page<T> {
         let (total, pages) = self.reply.as_ref().map_or((Some(0), Some(0)), |reply| (reply.total, reply.pages));
         let has_more = match pages {
             Some(pages) => !items.is_empty() && u64::from(self.number) < pages,
             None => items.len() >= usize::from(self.limit.clamp(1, 100)),
         };
-        let items = items.into_iter().enumerate();
-        let items = items.map(|(index, value)| convert(value, format_args!("{}[{index}]", self.path)));
-        Ok(Page {
-            items: items.collect::<Result<_, _>>()?,
+        Page {
+            items,
             next: has_more.then(|| (self.number + 1).to_string()),
             // Past the end, shops with HPOS say that there is nothing at all.
             total: total.filter(|total| *total > 0 || self.number == 1 || self.reply.is_none()),
             notes: Notes::default(),
-        })
+        }
     }
 }
 
@@ -209,9 +216,9 @@ async fn variations(
         }
         let reply = shop.get(&path, &params).await?;
         let pages = reply.pages;
-        let items = array(&reply, "variations")?;
+        let items = reply.entries(|value| Ok(value.into_owned()))?;
         let is_last = pages.map_or(items.len() < 100, |pages| u64::from(number) >= pages) || items.is_empty();
-        found.extend(items.into_iter().map(Json::into_owned));
+        found.extend(items);
         if is_last {
             return Ok(found);
         }
@@ -219,11 +226,4 @@ async fn variations(
     Err(ProviderError::Rejected {
         detail: format!("product {id} has more than {} variations; ask without variants", VARIATION_PAGES_MAX * 100),
     })
-}
-
-fn array<'a>(reply: &'a Reply, path: &str) -> Result<Vec<Json<'a>>, ProviderError> {
-    match reply.document()? {
-        Json::List(items) => Ok(items),
-        _ => Err(ProviderError::Malformed { path: path.to_owned() }),
-    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use connector::{ProviderError, http::Response};
+use connector::{ProviderError, http::Response, json::Json};
 use http::{StatusCode, header};
 use kernel::Time;
 use serde::Deserialize;
@@ -49,6 +49,18 @@ pub(in super::super) fn read(response: &Response, now: Time) -> Result<Result<Va
 pub(super) fn document<'a, T: Deserialize<'a>>(response: &'a Response) -> Result<T, ProviderError> {
     response.expect_json_content()?;
     response.json()
+}
+
+/// What is made of each entry of an answer that is no refusal and should be a list.
+///
+/// # Errors
+/// As [`document`], and those of `make`.
+pub(super) fn entries<'a, T>(
+    response: &'a Response,
+    make: impl FnMut(Json<'a>) -> Result<T, ProviderError>,
+) -> Result<Vec<T>, ProviderError> {
+    response.expect_json_content()?;
+    response.json_entries(make)
 }
 
 /// The shop's refusal; None when it says that all is well.

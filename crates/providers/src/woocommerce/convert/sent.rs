@@ -70,11 +70,7 @@ impl<'a> Sent<'a> {
         self.text(name).map(|text| entities::decode(&text))
     }
 
-    /// Reads an id without taking it: number or text; `0` and `""` stand for none (W10).
-    pub(super) fn peek_id(&self, name: &str) -> Option<String> {
-        id(self.0.get(name)?)
-    }
-
+    /// Takes an id, a number or a text; `0` and `""` stand for none (W10).
     pub(super) fn id(&mut self, name: &str) -> Option<String> {
         self.0.take(name, |value| match id(&value) {
             Some(id) => taken(value, Some(id)),
