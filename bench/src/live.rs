@@ -20,7 +20,7 @@ use crate::{
     client::{self, Load, Requests},
     cpu,
     figures::{Better, Figure, median, rounded, say},
-    naive::{self, Naive},
+    naive::Naive,
     nginx::Nginx,
     program::{self, Product, Store},
     shop::{self, Shop},
@@ -98,11 +98,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             address: product.address(),
             used: Box::new(|| [cpu::of_threads(program::THREAD), cpu::of_tree(postgres)]),
         },
-        Side {
-            name: "naive",
-            address: naive.address,
-            used: Box::new(|| [cpu::of_threads(naive::THREAD), Duration::ZERO]),
-        },
+        Side { name: "naive", address: naive.address, used: Box::new(|| [cpu::of_tree(naive.pid()), Duration::ZERO]) },
     ];
     if let Some(nginx) = &nginx {
         let pid = nginx.pid();
@@ -117,7 +113,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         runs.push((connections, measuring.take_turns(&sides, connections)?));
     }
     drop(sides);
-    naive.stop();
+    drop(naive);
     drop(nginx);
     product.stop()?;
     figure(&runs)?.tell(&options.common.results)

@@ -1,13 +1,13 @@
 //! The log of every access to shop data: durable before the first byte of the answer, without the data.
 //!
-//! Lines that arrive while batches are being committed form the next: the cost of durability is per batch.
+//! Lines that arrive while one batch is being committed form the next: the cost of durability is per batch.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use db::{Db, DbError};
 use kernel::{AccessReceiptId, Actor, ConnectionId, OrganizationId, Time};
 use kit::Problem;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::store;
@@ -16,8 +16,6 @@ use super::store;
 const BATCH: usize = 512;
 /// Lines that may wait; beyond that callers wait for a place.
 const WAITING: usize = 8_192;
-/// Batches under way at once: while one waits for the disk the next is on its way. As many as the login has connections.
-const WRITERS: usize = 2;
 
 /// Who read what kind of data, and what came of it.
 #[derive(Clone, Debug)]
@@ -73,7 +71,8 @@ impl Access {
     }
 }
 
-/// The writers of one node. Cheap to clone; they end when the last clone is dropped.
+/// The writer of one node. Cheap to clone; ends when the last clone is dropped. One and not several: two would halve the
+/// batches, and each batch costs the database more than the wait for the one before it costs callers.
 #[derive(Clone)]
 pub struct AccessLog(mpsc::Sender<Waiting>);
 
@@ -85,10 +84,7 @@ struct Waiting {
 impl AccessLog {
     pub fn new(db: Db) -> Self {
         let (sender, lines) = mpsc::channel(WAITING);
-        let lines = Arc::new(Mutex::new(lines));
-        for _ in 0..WRITERS {
-            tokio::spawn(write_batches(db.clone(), lines.clone()));
-        }
+        tokio::spawn(write_batches(db, lines));
         Self(sender)
     }
 
@@ -106,9 +102,9 @@ impl AccessLog {
     }
 }
 
-async fn write_batches(db: Db, lines: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+async fn write_batches(db: Db, mut lines: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(BATCH);
-    while receive(&lines, &mut batch).await > 0 {
+    while lines.recv_many(&mut batch, BATCH).await > 0 {
         let result = write(&db, &batch).await;
         match &result {
             Err(DbError::Unavailable) => {
@@ -135,11 +131,6 @@ async fn write_batches(db: Db, lines: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
             tell(waiting, &result);
         }
     }
-}
-
-/// Whatever waits by now; the lock is held until something does.
-async fn receive(lines: &Mutex<mpsc::Receiver<Waiting>>, batch: &mut Vec<Waiting>) -> usize {
-    lines.lock().await.recv_many(batch, BATCH).await
 }
 
 fn tell(waiting: Waiting, result: &Result<(), DbError>) {
