@@ -67,15 +67,20 @@ impl Status {
     pub fn allow_live_reads(self) -> Result<(), Problem> {
         match self {
             Self::Connected | Self::Paused | Self::Suspended => Ok(()),
-            Self::NeedsReauth => Err(Problem::new(
-                Code::StoreReauthorizationRequired,
-                "The store's owner must connect it again, or set a new credential.",
-            )),
+            Self::NeedsReauth => Err(Self::needs_credential()),
             Self::Pending | Self::Disabled | Self::Disconnected => Err(Problem::new(
                 Code::StoreNotConnected,
                 format!("The store is {}. Its owner can change that under connections.", self.as_str()),
             )),
         }
+    }
+
+    /// There is nothing to ask the shop with.
+    pub(super) fn needs_credential() -> Problem {
+        Problem::new(
+            Code::StoreReauthorizationRequired,
+            "The store's owner must connect it again, or set a new credential.",
+        )
     }
 }
 

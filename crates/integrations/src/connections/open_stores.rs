@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use connector::{Account, Credential, Provider, ProviderError};
+use connector::{Account, Provider, ProviderError};
 use db::{
     DbError, TenantTx,
     listener::{Change, Listener},
 };
-use kernel::{ConnectionId, CredentialId, OrganizationId, TenantScope, Time};
+use kernel::{ConnectionId, OrganizationId, TenantScope, Time};
 use kit::{
     App, Problem,
     decision_cache::DecisionCache,
@@ -17,7 +17,7 @@ use kit::{
 use serde_json::json;
 
 use super::{
-    credential::{self, KeepCredentials},
+    credential::{self, KeepCredentials, Opened},
     model::{Health, Status},
     store,
 };
@@ -41,8 +41,22 @@ pub struct Store {
     pub health_since: Option<Time>,
     pub enabled_capabilities: Vec<String>,
     pub data_access: DataAccess,
-    pub credential_id: CredentialId,
-    pub credential: Credential,
+    /// None: there is none, or what sealed it is destroyed. What may be read of the store is known all the same.
+    pub credential: Option<Opened>,
+}
+
+impl Store {
+    /// The credential to ask the shop with.
+    ///
+    /// # Errors
+    /// [`kit::Code::StoreReauthorizationRequired`] when there is none, [`kit::Code::StoreNotConnected`] when that is not what
+    /// keeps the shop from being asked.
+    pub fn opened(&self) -> Result<&Opened, Problem> {
+        match &self.credential {
+            Some(opened) => Ok(opened),
+            None => Err(self.status.allow_live_reads().err().unwrap_or_else(Status::needs_credential)),
+        }
+    }
 }
 
 /// The stores that this node knows. Cheap to clone.
@@ -69,11 +83,10 @@ impl Stores {
         stores
     }
 
-    /// A store of the organization with a live credential; None when there is no such store.
+    /// A store of the organization; None when there is no such store.
     ///
     /// # Errors
-    /// A store without a usable credential: [`kit::Code::StoreReauthorizationRequired`] or
-    /// [`kit::Code::StoreNotConnected`].
+    /// When the database is gone, or the credential is not one that this installation sealed.
     pub async fn get(&self, app: &App, scope: &TenantScope, id: ConnectionId) -> Result<Option<Arc<Store>>, Problem> {
         self.known.get_or_load(&(scope.organization(), id), self.read(app, scope, id)).await
     }
@@ -92,10 +105,6 @@ impl Stores {
         let status = super::status_of(&row)?;
         let health =
             Health::parse(&row.health).ok_or_else(|| Problem::internal(&"a connection has an unknown health"))?;
-        let Some(opened) = opened else {
-            status.allow_live_reads()?;
-            return Status::NeedsReauth.allow_live_reads().map(|()| None);
-        };
         let provider = app
             .providers
             .get(&row.provider_key)
@@ -115,8 +124,7 @@ impl Stores {
             health_since: row.health_since,
             enabled_capabilities: row.enabled_capabilities,
             data_access: row.data_access_permissions.0,
-            credential_id: opened.id,
-            credential: opened.credential,
+            credential: opened,
         })))
     }
 
@@ -210,8 +218,10 @@ impl Stores {
         status: Status,
         cause: Option<&'static str>,
     ) -> Result<(), Problem> {
+        // Without a credential nothing was asked, so nothing was taught.
+        let Some(Opened { id: used, .. }) = store.credential else { return Ok(()) };
         let mut tx = begin(app, store).await?;
-        let (before, used, now) = (store.status, store.credential_id, app.clock.now());
+        let (before, now) = (store.status, app.clock.now());
         // Only if it still stands where this call found it: another call may have said so already, and what was refused may
         // be a credential that its owner has replaced meanwhile.
         if store::lock(&mut tx, store.id).await?

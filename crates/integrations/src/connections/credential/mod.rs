@@ -180,10 +180,10 @@ pub(super) async fn load(app: &App, tx: &mut TenantTx, connection: ConnectionId)
     Ok(Some(Opened { id: row.id, credential }))
 }
 
-/// A credential in the clear, for the length of a call.
-pub(super) struct Opened {
-    pub(super) id: CredentialId,
-    pub(super) credential: Credential,
+/// A credential in the clear. Wiped when the last store that holds it is dropped.
+pub struct Opened {
+    pub id: CredentialId,
+    pub credential: Credential,
 }
 
 /// When a credential must be seen to.
@@ -217,7 +217,7 @@ fn due(credential: &Credential, now: Time) -> Due {
 /// # Errors
 /// [`Code::StoreReauthorizationRequired`] when the provider no longer takes the refresh token.
 pub(crate) async fn fresh(app: &App, stores: &Stores, store: Arc<Store>) -> Result<Arc<Store>, Problem> {
-    match due(&store.credential, app.clock.now()) {
+    match due(&store.opened()?.credential, app.clock.now()) {
         Due::No => Ok(store),
         Due::Soon => {
             // The caller goes on with the token it has; whoever asks next finds the new one.
@@ -242,7 +242,7 @@ pub(crate) async fn after_refusal(
     stores: &Stores,
     store: &Arc<Store>,
 ) -> Result<Option<Arc<Store>>, Problem> {
-    match &store.credential {
+    match &store.opened()?.credential {
         Credential::Token(Token { refresh: Some(_), .. }) => refreshed(app, stores, store).await.map(Some),
         Credential::Token(_) | Credential::Keys(_) => Ok(None),
     }
@@ -267,11 +267,12 @@ async fn refresh(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<S
     let (current, turn) = loop {
         // Read again: whoever waited for the turn before this one may have been served already, here or on another node.
         let current = stores.read(app, &scope, stale.id).await?.ok_or_else(Problem::not_found)?;
-        let is_same = match (&current.credential, &stale.credential) {
+        let opened = current.opened()?;
+        let is_same = match (&opened.credential, &stale.opened()?.credential) {
             (Credential::Token(current), Credential::Token(stale)) => current.access == stale.access,
             _ => false,
         };
-        if !is_same && due(&current.credential, app.clock.now()) != Due::Now {
+        if !is_same && due(&opened.credential, app.clock.now()) != Due::Now {
             return Ok(current);
         }
         if let Some(turn) = Turn::take(app, &scope, &current).await? {
@@ -297,7 +298,7 @@ struct Turn {
 impl Turn {
     async fn take(app: &App, scope: &TenantScope, store: &Store) -> Result<Option<Self>, Problem> {
         let now = app.clock.now();
-        let turn = Self { credential: store.credential_id, until: now + TURN };
+        let turn = Self { credential: store.opened()?.id, until: now + TURN };
         let mut tx = app.db.tenant(scope).await?;
         let taken = store::lease_refresh(&mut tx, turn.credential, now, turn.until).await?;
         tx.commit().await?;
@@ -313,7 +314,7 @@ impl Turn {
 
 /// Asks the provider, with no transaction open.
 async fn renew(app: &App, stores: &Stores, current: &Store) -> Result<Token, Problem> {
-    let Credential::Token(token) = &current.credential else {
+    let Opened { credential: Credential::Token(token), .. } = current.opened()? else {
         return Err(Problem::internal(&"what is not a token cannot be renewed"));
     };
     let (Some(flow), Some(identity)) =
