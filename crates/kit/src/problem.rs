@@ -76,6 +76,7 @@ codes! {
     StoreAnswerUnreadable = "store_answer_unreadable", BAD_GATEWAY, "The shop's answer cannot be read";
 
     // Us
+    PlatformAppRefused = "platform_app_refused", SERVICE_UNAVAILABLE, "The shop's platform refuses our app";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too busy at the moment";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "Our database is not available";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something broke on our side";

@@ -56,6 +56,7 @@ pages! {
     StoreUnavailable: "store_unavailable",
     StoreRejected: "store_rejected",
     StoreAnswerUnreadable: "store_answer_unreadable",
+    PlatformAppRefused: "platform_app_refused",
     Overloaded: "overloaded",
     DatabaseUnavailable: "database_unavailable",
     Internal: "internal",

@@ -167,7 +167,7 @@ fn a_scope_without_a_person_comes_from_four_places() {
     let sources = product();
     let callers = count_in(&sources, "TenantScope::internal");
     let known = [
-        ("crates/integrations/src/connections/credential/mod.rs", 1),
+        ("crates/integrations/src/connections/credential/refresh.rs", 1),
         ("crates/integrations/src/connections/open_stores.rs", 1),
         ("crates/jobs/src/job.rs", 1),
         ("crates/kit/src/rate_limit/mod.rs", 1),

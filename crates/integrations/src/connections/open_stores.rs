@@ -11,13 +11,12 @@ use kernel::{ConnectionId, OrganizationId, TenantScope, Time};
 use kit::{
     App, Problem,
     decision_cache::DecisionCache,
-    single_flight::SingleFlight,
     trail::{self, Event},
 };
 use serde_json::json;
 
 use super::{
-    credential::{self, KeepCredentials, Opened},
+    credential::{self, KeepCredentials, Opened, Refreshes},
     model::{Health, Status},
     store,
 };
@@ -63,13 +62,13 @@ impl Store {
 #[derive(Clone)]
 pub struct Stores {
     known: DecisionCache<(OrganizationId, ConnectionId), Arc<Store>>,
-    pub(super) refreshes: SingleFlight<ConnectionId, Result<Arc<Store>, Arc<Problem>>>,
+    pub(super) refreshes: Refreshes,
 }
 
 impl Stores {
     pub fn new(listener: &Listener) -> Self {
         let stores =
-            Self { known: DecisionCache::new(listener.freshness(), REMEMBERED), refreshes: SingleFlight::default() };
+            Self { known: DecisionCache::new(listener.freshness(), REMEMBERED), refreshes: Refreshes::default() };
         let known = stores.known.clone();
         listener.subscribe(Box::new(move |change| match change {
             Change::Row(row) => match (row.table.as_str(), row.organization_id, row.id) {
@@ -253,6 +252,7 @@ pub(crate) fn passing(error: &ProviderError) -> Option<&'static str> {
         ProviderError::Unavailable { .. } => Some("The shop cannot be reached, or fails."),
         ProviderError::Malformed { .. } => Some("The shop's answers cannot be read."),
         ProviderError::Unauthorized { .. }
+        | ProviderError::AppRefused { .. }
         | ProviderError::Forbidden { .. }
         | ProviderError::Suspended { .. }
         | ProviderError::RateLimited { .. }
