@@ -1,6 +1,6 @@
 //! Stores as live reads see them: account, switches and opened credential, from memory while that may be believed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use connector::{Account, Provider, ProviderError};
 use db::{
@@ -125,6 +125,11 @@ impl Stores {
             data_access: row.data_access_permissions.0,
             credential: opened,
         })))
+    }
+
+    /// Waits until no token is being renewed, so that none is lost with the program; false when that took longer.
+    pub async fn settled(&self, within: Duration) -> bool {
+        self.refreshes.ended(within).await
     }
 
     /// Forgets a store at once on this node, for whoever has just changed it; the others hear of it.

@@ -2,6 +2,7 @@
 
 mod refresh;
 mod store;
+mod under_way;
 
 use connector::{Credential, KeyPair, Token, provider::Established};
 use db::TenantTx;

@@ -15,7 +15,7 @@ use kit::{
 };
 use serde_json::json;
 
-use super::{KeepCredentials, Opened, context, seal, store};
+use super::{KeepCredentials, Opened, context, seal, store, under_way::UnderWay};
 use crate::{
     connections::{Store, Stores, store as connections},
     problem,
@@ -38,10 +38,16 @@ const COOL_DOWN_MAX: Duration = Duration::from_mins(10);
 #[derive(Clone, Default)]
 pub(in crate::connections) struct Refreshes {
     flights: SingleFlight<ConnectionId, Result<Arc<Store>, Arc<Problem>>>,
+    under_way: UnderWay,
     cooling: Arc<Mutex<HashMap<CredentialId, (Time, Problem)>>>,
 }
 
 impl Refreshes {
+    /// Waits for those under way; false when it took longer.
+    pub(in crate::connections) async fn ended(&self, within: Duration) -> bool {
+        self.under_way.ended(within).await
+    }
+
     /// What the last try came to, while it is too early for another.
     fn cooling(&self, credential: CredentialId, now: Time) -> Option<Problem> {
         let cooling = self.cooling.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,8 +101,10 @@ pub(crate) async fn fresh(app: &App, stores: &Stores, store: Arc<Store>) -> Resu
         Due::Soon => {
             // The caller goes on with the token it has; whoever asks next finds the new one.
             if stores.refreshes.cooling(opened.id, app.clock.now()).is_none() {
-                let (app, stores, store) = (app.clone(), stores.clone(), store.clone());
+                let (app, stores, store, guard) =
+                    (app.clone(), stores.clone(), store.clone(), stores.refreshes.under_way.begin());
                 tokio::spawn(async move {
+                    let _guard = guard;
                     if let Err(problem) = refreshed(&app, &stores, &store).await {
                         tracing::warn!(connection = %store.id, code = problem.code().as_str(), "a token is not refreshed yet");
                     }
@@ -137,7 +145,13 @@ async fn refreshed(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc
     let outcome = stores
         .refreshes
         .flights
-        .run(stale.id, || async move { refresh(&task_app, &task_stores, &task_stale).await.map_err(Arc::new) })
+        .run(stale.id, || {
+            let guard = stores.refreshes.under_way.begin();
+            async move {
+                let _guard = guard;
+                refresh(&task_app, &task_stores, &task_stale).await.map_err(Arc::new)
+            }
+        })
         .await;
     match outcome {
         Some(Ok(store)) => Ok(store),

@@ -138,3 +138,25 @@ async fn a_credential_that_its_owner_sets_meanwhile_is_used_at_once() {
     kata.get(&list("orders", store)).await.expect(StatusCode::OK);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_in_the_background_is_finished_before_the_program_ends() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let store = kata.connect_shopify("kis-bolt").await;
+    let installation = app.installation.clone();
+    let sealed = async || -> (Vec<u8>, bool) {
+        sqlx::query_as("select sealed, refresh_leased_until is null from credentials")
+            .fetch_one(&mut installation.database.superuser().await)
+            .await
+            .expect("a credential")
+    };
+    let (before, _) = sealed().await;
+    app.advance(sandbox::shopify::ACCESS_LIFE - TimeDelta::minutes(2)).await;
+    faults(&app).inject(Rule::from(Fault::Delay(Duration::from_millis(1_500))).on(TOKENS));
+    kata.get(&list("orders", store)).await.expect(StatusCode::OK);
+    app.finish().await;
+    let (after, is_free) = sealed().await;
+    assert_ne!(after, before, "the new token was saved");
+    assert!(is_free, "and the turn given back");
+}
