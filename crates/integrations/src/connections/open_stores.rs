@@ -23,6 +23,8 @@ use super::{
 use crate::data_access::model::DataAccess;
 
 const REMEMBERED: u64 = 20_000;
+/// How long an opened credential lies in memory, used or not.
+const LIFETIME: Duration = Duration::from_mins(5);
 /// A shop that has just recovered is not called degraded again so soon: one that answers some of its resources only would
 /// have its row written with every second read.
 const RECOVERED: chrono::Duration = chrono::Duration::seconds(10);
@@ -67,8 +69,8 @@ pub struct Stores {
 
 impl Stores {
     pub fn new(listener: &Listener) -> Self {
-        let stores =
-            Self { known: DecisionCache::new(listener.freshness(), REMEMBERED), refreshes: Refreshes::default() };
+        let known = DecisionCache::with_lifetime(listener.freshness(), REMEMBERED, LIFETIME);
+        let stores = Self { known, refreshes: Refreshes::default() };
         let known = stores.known.clone();
         listener.subscribe(Box::new(move |change| match change {
             Change::Row(row) => match (row.table.as_str(), row.organization_id, row.id) {
@@ -125,6 +127,11 @@ impl Stores {
             data_access: row.data_access_permissions.0,
             credential: opened,
         })))
+    }
+
+    /// Wipes the credentials that were forgotten or have lain here long enough. To be called every minute or so.
+    pub fn sweep(&self) {
+        self.known.sweep();
     }
 
     /// Waits until no token is being renewed, so that none is lost with the program; false when that took longer.
