@@ -1,5 +1,27 @@
 -- What a change names, what the app may change, and how often a token that is not renewed is asked for again.
 
+-- The second part of the name is the row's own id, unless the trigger says of which column: caches are kept by what is
+-- looked up, which need not be the row that changed.
+create or replace function app.invalidate() returns trigger
+    language plpgsql
+    as $$
+declare
+    changed jsonb := to_jsonb(coalesce(new, old));
+begin
+    perform pg_notify(
+        'entrepot_invalidate',
+        tg_table_name || ':' || coalesce(changed ->> 'organization_id', '') || ':'
+            || coalesce(changed ->> coalesce(tg_argv[0], 'id'), '')
+    );
+    return null;
+end $$;
+-- A store is remembered by its connection.
+create or replace trigger invalidate after insert or update of revoked_at, sealed on credentials
+    for each row execute function app.invalidate('connection_id');
+-- Equal notifications of a transaction are delivered once: an organization that loses all its keys is told of once.
+create or replace trigger invalidate after update of destroyed_at on data_keys
+    for each row execute function app.invalidate('organization_id');
+
 -- A refresh that failed in passing is not tried again before then, by any node; `refresh_failure` is the code of the problem
 -- that callers are told meanwhile.
 alter table credentials

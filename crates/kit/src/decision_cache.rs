@@ -88,6 +88,17 @@ where
         self.0.entries.invalidate(key);
     }
 
+    /// Forgets all keys of which this is so. It looks at every key: for what changes rarely.
+    pub fn forget_where(&self, is_meant: impl Fn(&K) -> bool) {
+        // Before looking: what is inserted meanwhile and not seen here finds that the generation has changed.
+        self.0.generation.fetch_add(1, Ordering::SeqCst);
+        for (key, _) in &self.0.entries {
+            if is_meant(&key) {
+                self.0.entries.invalidate(&*key);
+            }
+        }
+    }
+
     pub fn forget_all(&self) {
         self.0.generation.fetch_add(1, Ordering::SeqCst);
         self.0.entries.invalidate_all();

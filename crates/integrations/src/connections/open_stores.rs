@@ -72,14 +72,11 @@ impl Stores {
         let known = DecisionCache::with_lifetime(listener.freshness(), REMEMBERED, LIFETIME);
         let stores = Self { known, refreshes: Refreshes::default() };
         let known = stores.known.clone();
-        listener.subscribe(Box::new(move |change| match change {
-            Change::Row(row) => match (row.table.as_str(), row.organization_id, row.id) {
-                ("connections", Some(organization), Some(id)) => known.forget(&(organization.into(), id.into())),
-                // Named by rows of their own; rare enough to forget all.
-                ("connections" | "credentials" | "data_keys" | "organizations", ..) => known.forget_all(),
-                _ => {}
-            },
-            Change::Everything => known.forget_all(),
+        listener.subscribe(Box::new(move |change| match Meant::by(change) {
+            Meant::None => {}
+            Meant::Store(organization, id) => known.forget(&(organization, id)),
+            Meant::Organization(meant) => known.forget_where(|(organization, _)| *organization == meant),
+            Meant::All => known.forget_all(),
         }));
         stores
     }
@@ -248,6 +245,32 @@ impl Stores {
         tx.commit().await?;
         self.forget(store.organization, store.id);
         Ok(())
+    }
+}
+
+/// The stores that a change is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Meant {
+    None,
+    Store(OrganizationId, ConnectionId),
+    Organization(OrganizationId),
+    All,
+}
+
+impl Meant {
+    /// A changed credential names its connection (`migrations/`), an organization is named by its own id.
+    fn by(change: &Change) -> Self {
+        let Change::Row(row) = change else { return Self::All };
+        match (row.table.as_str(), row.organization_id, row.id) {
+            ("connections" | "credentials", Some(organization), Some(id)) => {
+                Self::Store(organization.into(), id.into())
+            }
+            ("data_keys", Some(organization), _) | ("organizations", None, Some(organization)) => {
+                Self::Organization(organization.into())
+            }
+            ("connections" | "credentials" | "data_keys" | "organizations", ..) => Self::All,
+            _ => Self::None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod consent;
 mod credentials;
 mod editing;
 mod health;
+mod memory;
 
 use testkit::{Answer, Client, TestApp};
 use uuid::Uuid;
