@@ -47,6 +47,7 @@ codes! {
     NotSupportedByPlatform = "not_supported_by_platform", BAD_REQUEST, "This platform cannot do that";
     ConfirmationMismatch = "confirmation_mismatch", UNPROCESSABLE_ENTITY, "The name does not match";
     ConnectRefused = "connect_refused", UNPROCESSABLE_ENTITY, "The account could not be connected";
+    CapabilityUnknown = "capability_unknown", UNPROCESSABLE_ENTITY, "The platform has no such capability";
     PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The request is too large";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Send JSON";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "This address does not take that method";

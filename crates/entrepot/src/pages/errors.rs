@@ -33,6 +33,7 @@ pages! {
     NotSupportedByPlatform: "not_supported_by_platform",
     ConfirmationMismatch: "confirmation_mismatch",
     ConnectRefused: "connect_refused",
+    CapabilityUnknown: "capability_unknown",
     PayloadTooLarge: "payload_too_large",
     UnsupportedMediaType: "unsupported_media_type",
     MethodNotAllowed: "method_not_allowed",

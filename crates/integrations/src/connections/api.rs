@@ -247,6 +247,7 @@ struct EditConnection {
     (status = 200, description = "The connection", body = ConnectionView,
         headers(("ETag" = String, description = "Its version, for If-Match"))),
     (status = 412, description = "It has changed since you have seen it"),
+    (status = 422, description = "A capability that the platform does not have; `allowed` names those that it has"),
 ))]
 async fn edit(
     caller: AtConnection<UpdateConnections>,
@@ -337,9 +338,5 @@ async fn disable(caller: AtConnection<UpdateConnections>, State(app): State<App>
 }
 
 fn name(text: &str) -> Result<String, Problem> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
-        return Err(Problem::invalid("/display_name", "must have 1 to 200 characters"));
-    }
-    Ok(text.to_owned())
+    input::text("/display_name", text, model::NAME_MAX)
 }

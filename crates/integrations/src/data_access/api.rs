@@ -105,8 +105,8 @@ async fn read(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<Connec
 #[serde(deny_unknown_fields)]
 struct SetPermissions {
     data_access_permissions: DataAccess,
-    /// For the history.
-    #[schema(max_length = 500)]
+    /// For the history: one line.
+    #[schema(min_length = 1, max_length = 500)]
     reason: Option<String>,
 }
 

@@ -6,6 +6,7 @@ mod credentials;
 mod editing;
 mod health;
 mod memory;
+mod texts;
 
 use testkit::{Answer, Client, TestApp};
 use uuid::Uuid;
