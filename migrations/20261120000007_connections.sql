@@ -27,3 +27,14 @@ create or replace trigger invalidate after update of destroyed_at on data_keys
 alter table credentials
     add column refresh_retry_at timestamptz,
     add column refresh_failure text;
+
+-- What a connection is, and whose, is settled when it is made: the program may change the rest, column by column.
+revoke update on connections from entrepot_app;
+grant update (
+    display_name, status, health, health_cause, health_since, config, scopes, enabled_capabilities, data_access_permissions,
+    updated_at
+) on connections to entrepot_app;
+revoke update on credentials from entrepot_app;
+grant update (
+    sealed, scopes, expires_at, refresh_expires_at, revoked_at, refresh_leased_until, refresh_retry_at, refresh_failure
+) on credentials to entrepot_app;
