@@ -9,6 +9,10 @@ pub enum ProviderError {
     /// The credential is dead: revoked, expired, or never valid. Only the account's owner can mend it.
     #[error("the shop refuses the credential ({detail})")]
     Unauthorized { detail: &'static str },
+    /// The provider refuses our own app: its id and secret are wrong, or it does not know the app there. Only the operator of
+    /// this installation can mend it; the account's owner has done nothing.
+    #[error("the provider refuses our app ({detail})")]
+    AppRefused { detail: &'static str },
     /// The credential lives but may not do this.
     #[error("the shop does not allow this ({detail})")]
     Forbidden { missing_scopes: Vec<String>, detail: &'static str },
@@ -45,6 +49,7 @@ impl ProviderError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Unauthorized { .. } => "unauthorized",
+            Self::AppRefused { .. } => "app_refused",
             Self::Forbidden { .. } => "forbidden",
             Self::Suspended { .. } => "suspended",
             Self::RateLimited { .. } => "rate_limited",

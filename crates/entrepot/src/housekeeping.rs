@@ -1,16 +1,19 @@
-//! What a node does for the whole house, twice a day. Each step can be repeated, and done by several nodes at once.
+//! What a node does for the whole house, twice a day. Each step can be repeated, and done by several nodes at once. And every
+//! minute for itself: credentials that nobody uses are wiped from its memory.
 
 use std::time::Duration;
 
 use accounts::sessions;
 use db::SystemTask;
-use integrations::oauth;
+use integrations::{connections::Stores, oauth};
 use kit::{App, data_keys, rate_limit, vault::Swept};
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_hours(12);
 /// Not at the start: whoever restores a backup looks at the result before anything is removed for good.
 const FIRST: Duration = Duration::from_hours(1);
+
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +24,28 @@ pub struct Purged {
     pub shards: Swept,
 }
 
-/// Makes the next partitions, drops those past their retention, and removes what has run out.
+/// Keeps house until it is dropped.
 pub async fn keep(app: App) {
+    tokio::join!(keep_rows(&app), keep_memory(&app));
+}
+
+async fn keep_memory(app: &App) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tick.tick().await;
+        app.slice::<Stores>().sweep();
+    }
+}
+
+/// Makes the next partitions, drops those past their retention, and removes what has run out.
+async fn keep_rows(app: &App) {
     let mut tick = tokio::time::interval_at(Instant::now() + FIRST, EVERY);
     loop {
         tick.tick().await;
         if let Err(error) = app.db.maintain_partitions(app.clock.now()).await {
             tracing::error!(%error, "partitions were not made; the next try is in twelve hours");
         }
-        match purge(&app).await {
+        match purge(app).await {
             Ok(purged) => tracing::info!(?purged, "what has run out was removed"),
             Err(error) => tracing::error!(%error, "what has run out was not removed; the next try is in twelve hours"),
         }

@@ -9,6 +9,7 @@ use db::{
     cluster::{Cluster, ClusterOptions},
     listener::Listener,
 };
+use integrations::connections::Stores;
 use kernel::Clock;
 use kit::{
     App, Config,
@@ -23,6 +24,9 @@ use crate::{
 
 /// How long running jobs may go on when the program stops; others take over what is left.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long tokens that are being renewed are waited for: as long as a provider may take, and a moment to save them.
+const RENEWALS: Duration = Duration::from_secs(35);
 
 /// What the program needs to start.
 pub struct Settings {
@@ -92,14 +96,18 @@ impl Program {
         self.cluster.as_ref()
     }
 
-    /// Ends in the order that loses nothing: jobs, uses of keys, pools, database.
+    /// Ends in the order that loses nothing: jobs and renewals of tokens, uses of keys, pools, database.
     ///
     /// # Errors
     /// When the embedded database cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
         let Self { app, keys, listener, cluster, housekeeping, jobs } = self;
         housekeeping.abort();
-        jobs.stop(GRACE).await;
+        let stores = app.slice::<Stores>();
+        let ((), are_settled) = tokio::join!(jobs.stop(GRACE), stores.settled(RENEWALS));
+        if !are_settled {
+            tracing::warn!("a token was being renewed and took too long; it may have to be renewed again");
+        }
         if let Err(error) = keys.flush_uses().await {
             tracing::warn!(%error, "the last uses of API keys were not written");
         }

@@ -10,6 +10,12 @@ pub fn of_provider(error: &ProviderError) -> Problem {
             Code::StoreReauthorizationRequired,
             "The shop no longer accepts our access: it was revoked or has ended. The store's owner must connect it again.",
         ),
+        ProviderError::AppRefused { detail } => Problem::new(
+            Code::PlatformAppRefused,
+            format!(
+                "The shop's platform does not take this installation's app ({detail}). Its operator must mend that; the store's owner need do nothing."
+            ),
+        ),
         ProviderError::Forbidden { missing_scopes, detail } => {
             let problem = Problem::new(
                 Code::StoreScopeMissing,

@@ -39,3 +39,15 @@ impl<'de> Deserialize<'de> for Secret {
         String::deserialize(deserializer).map(Self::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_wiped_when_it_is_dropped() {
+        fn is_wiped_on_drop<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        let Secret(text) = &Secret::new("a token");
+        is_wiped_on_drop(text);
+    }
+}

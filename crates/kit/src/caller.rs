@@ -7,7 +7,7 @@ use std::{marker::PhantomData, sync::Arc};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use kernel::{Actor, ApiKeyId, ConnectionId, OrganizationId, Permission, Principal, TenantScope};
 
-use crate::{App, Code, Problem, app::Identity, rate_limit};
+use crate::{App, Code, Problem, app::Identity, input::Path, rate_limit};
 
 /// The header that names the organization.
 pub const ORGANIZATION_HEADER: &str = "entrepot-organization";
@@ -55,6 +55,37 @@ impl<P: Permission> FromRequestParts<App> for Authorized<P> {
         let identity = identify(parts, app).await?;
         let scope = principal(parts, app, &identity).await?.allow::<P>()?;
         Ok(Self { scope, stores: identity.stores, permission: PhantomData })
+    }
+}
+
+/// A caller who may do `P`, to the connection that `{id}` in the path names, which their key reaches. The only way to such an
+/// id, so that no handler forgets to ask; whether the connection exists is for the handler's own query to say.
+pub struct AtConnection<P: Permission> {
+    pub scope: TenantScope,
+    pub id: ConnectionId,
+    permission: PhantomData<P>,
+}
+
+impl<P: Permission> AtConnection<P> {
+    pub fn organization(&self) -> OrganizationId {
+        self.scope.organization()
+    }
+
+    pub fn actor(&self) -> Actor {
+        self.scope.actor()
+    }
+}
+
+impl<P: Permission> FromRequestParts<App> for AtConnection<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Authorized::<P>::from_request_parts(parts, app).await?;
+        let Path(id) = Path::<ConnectionId>::from_request_parts(parts, app).await?;
+        if !caller.reaches(id) {
+            return Err(Problem::not_found());
+        }
+        Ok(Self { scope: caller.scope, id, permission: PhantomData })
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use db::listener::Freshness;
@@ -33,8 +34,23 @@ where
     V: Clone + Send + Sync + 'static,
 {
     pub fn new(freshness: Freshness, capacity: u64) -> Self {
-        let entries = moka::sync::Cache::new(capacity);
+        Self::of(freshness, moka::sync::Cache::new(capacity))
+    }
+
+    /// For values that are not to lie in memory: none is kept longer than this, nor than until the [`sweep`](Self::sweep)
+    /// after it.
+    pub fn with_lifetime(freshness: Freshness, capacity: u64, lifetime: Duration) -> Self {
+        Self::of(freshness, moka::sync::Cache::builder().max_capacity(capacity).time_to_live(lifetime).build())
+    }
+
+    fn of(freshness: Freshness, entries: moka::sync::Cache<K, V>) -> Self {
         Self(Arc::new(State { freshness, entries, generation: AtomicU64::new(0) }))
+    }
+
+    /// Drops what was forgotten or has outlived its time. What is no longer found is otherwise dropped with later uses, which
+    /// need not come.
+    pub fn sweep(&self) {
+        self.0.entries.run_pending_tasks();
     }
 
     /// What is known of `key`, if it may be believed now.
@@ -70,6 +86,17 @@ where
     pub fn forget(&self, key: &K) {
         self.0.generation.fetch_add(1, Ordering::SeqCst);
         self.0.entries.invalidate(key);
+    }
+
+    /// Forgets all keys of which this is so. It looks at every key: for what changes rarely.
+    pub fn forget_where(&self, is_meant: impl Fn(&K) -> bool) {
+        // Before looking: what is inserted meanwhile and not seen here finds that the generation has changed.
+        self.0.generation.fetch_add(1, Ordering::SeqCst);
+        for (key, _) in &self.0.entries {
+            if is_meant(&key) {
+                self.0.entries.invalidate(&*key);
+            }
+        }
     }
 
     pub fn forget_all(&self) {

@@ -24,7 +24,7 @@ pub mod trail;
 pub mod vault;
 
 pub use app::{ApiKeyPrefix, App, Config};
-pub use caller::{Authorized, Public, SignedIn};
+pub use caller::{AtConnection, Authorized, Public, SignedIn};
 pub use problem::{Code, Problem};
 
 pub type Router = utoipa_axum::router::OpenApiRouter<App>;

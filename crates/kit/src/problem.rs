@@ -47,6 +47,7 @@ codes! {
     NotSupportedByPlatform = "not_supported_by_platform", BAD_REQUEST, "This platform cannot do that";
     ConfirmationMismatch = "confirmation_mismatch", UNPROCESSABLE_ENTITY, "The name does not match";
     ConnectRefused = "connect_refused", UNPROCESSABLE_ENTITY, "The account could not be connected";
+    CapabilityUnknown = "capability_unknown", UNPROCESSABLE_ENTITY, "The platform has no such capability";
     PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The request is too large";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Send JSON";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "This address does not take that method";
@@ -76,6 +77,7 @@ codes! {
     StoreAnswerUnreadable = "store_answer_unreadable", BAD_GATEWAY, "The shop's answer cannot be read";
 
     // Us
+    PlatformAppRefused = "platform_app_refused", SERVICE_UNAVAILABLE, "The shop's platform refuses our app";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too busy at the moment";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "Our database is not available";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something broke on our side";

@@ -16,7 +16,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::{
     App, Authorized, Problem, Public, SignedIn,
-    caller::{AnyKey, Attempted},
+    caller::{AnyKey, AtConnection, Attempted},
 };
 
 /// Who may call.
@@ -37,6 +37,9 @@ pub trait FirstArgument {
 }
 
 impl<P: Permission> FirstArgument for Authorized<P> {
+    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+}
+impl<P: Permission> FirstArgument for AtConnection<P> {
     const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
 }
 impl<P: Permission> FirstArgument for Attempted<P> {

@@ -32,8 +32,7 @@ pub async fn delete(app: &App, scope: &TenantScope, name: &str) -> Result<(), Pr
     api_keys::end_all(&mut tx, "the organization was deleted", now).await?;
     let keys = data_keys::mark_all_destroyed(&mut tx, &app.clock).await?;
     // The job, in case the program ends before the shards are gone; it commits with the deletion.
-    let destroy = jobs::DestroyShards { data_keys: keys.iter().map(|id| id.uuid()).collect() };
-    ::jobs::enqueue(&mut tx, &app.clock, &destroy).await?;
+    ::jobs::enqueue(&mut tx, &app.clock, &jobs::DestroyShards::default()).await?;
     let change = Change {
         action: "organization.delete",
         resource: "organization",

@@ -114,6 +114,33 @@ fn axum_is_for_routes_and_for_kit_and_the_program() {
     }
 }
 
+/// A key may be limited to some stores: the argument that reads the id of one asks whether it is reached.
+#[test]
+fn a_connection_in_a_path_is_named_by_the_argument_that_asks_whether_the_caller_reaches_it() {
+    let sources = product();
+    let known = places(&[("crates/kit/src/caller.rs", 1)]);
+    assert_eq!(count_in(&sources, "Path::<ConnectionId>"), known, "AtConnection is the way to the id of a connection");
+    assert_eq!(
+        count_in(&sources, "Path<ConnectionId>"),
+        places(&[]),
+        "AtConnection is the way to the id of a connection"
+    );
+    let mut checked = 0;
+    for source in sources.iter().filter(|source| source.path.ends_with("/api.rs")) {
+        for operation in source.text.split("#[utoipa::path(").skip(1) {
+            let path =
+                operation.split_once("path = \"").and_then(|(_, rest)| rest.split_once('"')).map(|(path, _)| path);
+            let Some(path) = path.filter(|path| path.contains("connections/{") || path.contains("stores/{")) else {
+                continue;
+            };
+            let arguments = operation.split_once("async fn ").and_then(|(_, rest)| rest.split_once("->")).unwrap().0;
+            assert!(arguments.contains(": AtConnection<"), "{}: {path} does not take AtConnection", source.path);
+            checked += 1;
+        }
+    }
+    assert!(checked >= 10, "{checked}");
+}
+
 #[test]
 fn personal_data_leaves_through_three_doors() {
     let doors = count_in(&product(), "Exit::open(");
@@ -140,7 +167,7 @@ fn a_scope_without_a_person_comes_from_four_places() {
     let sources = product();
     let callers = count_in(&sources, "TenantScope::internal");
     let known = [
-        ("crates/integrations/src/connections/credential/mod.rs", 1),
+        ("crates/integrations/src/connections/credential/refresh.rs", 1),
         ("crates/integrations/src/connections/open_stores.rs", 1),
         ("crates/jobs/src/job.rs", 1),
         ("crates/kit/src/rate_limit/mod.rs", 1),

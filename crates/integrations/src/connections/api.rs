@@ -10,10 +10,9 @@ use connector::{
     Provider,
     provider::{FieldKind, PastedSecrets},
 };
-use kernel::ConnectionId;
 use kit::{
-    App, Authorized, Code, Problem, Router,
-    input::{Json, Patch, Path, Query},
+    App, AtConnection, Authorized, Code, Problem, Router,
+    input::{self, Json, Patch, Query},
     page::{Page, PageQuery},
     route,
 };
@@ -160,16 +159,9 @@ async fn list(
 #[utoipa::path(get, path = "/api/integrations/connections/{id}/", tag = "connections", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The connection", body = ConnectionView,
         headers(("ETag" = String, description = "Its version, for If-Match")))))]
-async fn find(
-    caller: Authorized<ReadConnections>,
-    State(app): State<App>,
-    Path(id): Path<ConnectionId>,
-) -> Result<Tagged, Problem> {
-    if !caller.reaches(id) {
-        return Err(Problem::not_found());
-    }
+async fn find(caller: AtConnection<ReadConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
     let mut tx = app.db.tenant(&caller.scope).await?;
-    let row = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let row = store::find(&mut tx, caller.id).await?.ok_or_else(Problem::not_found)?;
     tx.commit().await?;
     Ok(tagged(row))
 }
@@ -255,18 +247,18 @@ struct EditConnection {
     (status = 200, description = "The connection", body = ConnectionView,
         headers(("ETag" = String, description = "Its version, for If-Match"))),
     (status = 412, description = "It has changed since you have seen it"),
+    (status = 422, description = "A capability that the platform does not have; `allowed` names those that it has"),
 ))]
 async fn edit(
-    caller: Authorized<UpdateConnections>,
+    caller: AtConnection<UpdateConnections>,
     State(app): State<App>,
-    Path(id): Path<ConnectionId>,
     headers: HeaderMap,
     Json(form): Json<EditConnection>,
 ) -> Result<Tagged, Problem> {
     let display_name = given("/display_name", form.display_name)?.as_deref().map(name).transpose()?;
     let enabled_capabilities = given("/enabled_capabilities", form.enabled_capabilities)?;
     let change = Edit { seen: if_match(&headers), display_name, enabled_capabilities };
-    Ok(tagged(super::edit(&app, &caller.scope, id, change).await?))
+    Ok(tagged(super::edit(&app, &caller.scope, caller.id, change).await?))
 }
 
 /// A field that can be left out and cannot be cleared.
@@ -293,13 +285,12 @@ struct SetCredential {
     (status = 422, description = "The keys do not work, or are for another account"),
 ))]
 async fn set_credential(
-    caller: Authorized<UpdateConnections>,
+    caller: AtConnection<UpdateConnections>,
     State(app): State<App>,
-    Path(id): Path<ConnectionId>,
     Json(form): Json<SetCredential>,
 ) -> Result<Body<ConnectionView>, Problem> {
     let mut tx = app.db.tenant(&caller.scope).await?;
-    let row = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let row = store::find(&mut tx, caller.id).await?.ok_or_else(Problem::not_found)?;
     tx.commit().await?;
     let provider = app.providers.get(&row.provider_key).ok_or_else(|| Problem::internal(&"a provider is missing"))?;
     // The public fields of the form are in the connection's configuration already.
@@ -312,7 +303,7 @@ async fn set_credential(
         .collect();
     let (config, secrets) = model::split(provider, config, form.credential)?;
     let established = establish(&app, provider, &config, &secrets).await?;
-    Ok(Body(super::replace_credential(&app, &caller.scope, id, established, None).await?.into()))
+    Ok(Body(super::replace_credential(&app, &caller.scope, caller.id, established, None).await?.into()))
 }
 
 /// Take a connection's credential away
@@ -320,11 +311,10 @@ async fn set_credential(
     params(("id" = Uuid, Path)),
     responses((status = 200, description = "The connection, which waits for a new credential", body = ConnectionView)))]
 async fn revoke_credential(
-    caller: Authorized<UpdateConnections>,
+    caller: AtConnection<UpdateConnections>,
     State(app): State<App>,
-    Path(id): Path<ConnectionId>,
 ) -> Result<Body<ConnectionView>, Problem> {
-    Ok(Body(super::revoke_credential(&app, &caller.scope, id).await?.into()))
+    Ok(Body(super::revoke_credential(&app, &caller.scope, caller.id).await?.into()))
 }
 
 /// Switch a connection on again
@@ -333,12 +323,8 @@ async fn revoke_credential(
     (status = 200, description = "The connection, which is read again", body = ConnectionView),
     (status = 409, description = "It is not disabled, or has no credential"),
 ))]
-async fn enable(
-    caller: Authorized<UpdateConnections>,
-    State(app): State<App>,
-    Path(id): Path<ConnectionId>,
-) -> Result<Tagged, Problem> {
-    Ok(tagged(super::enable(&app, &caller.scope, id).await?))
+async fn enable(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+    Ok(tagged(super::enable(&app, &caller.scope, caller.id).await?))
 }
 
 /// Switch a connection off: the shop is not asked until it is on again
@@ -347,18 +333,10 @@ async fn enable(
     (status = 200, description = "The connection, which keeps its credential", body = ConnectionView),
     (status = 409, description = "It is not connected"),
 ))]
-async fn disable(
-    caller: Authorized<UpdateConnections>,
-    State(app): State<App>,
-    Path(id): Path<ConnectionId>,
-) -> Result<Tagged, Problem> {
-    Ok(tagged(super::disable(&app, &caller.scope, id).await?))
+async fn disable(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+    Ok(tagged(super::disable(&app, &caller.scope, caller.id).await?))
 }
 
 fn name(text: &str) -> Result<String, Problem> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
-        return Err(Problem::invalid("/display_name", "must have 1 to 200 characters"));
-    }
-    Ok(text.to_owned())
+    input::text("/display_name", text, model::NAME_MAX)
 }

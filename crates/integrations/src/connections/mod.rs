@@ -36,7 +36,8 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
     let id = ConnectionId::new(&app.clock);
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
-    store::insert(&mut tx, id, &new, scope.actor().user(), now).await.map_err(|error| match error {
+    let name = new.display_name.clone().unwrap_or_else(|| model::own_name(&new.established));
+    store::insert(&mut tx, id, &new, &name, scope.actor().user(), now).await.map_err(|error| match error {
         db::DbError::Constraint { constraint } if constraint == "connections_by_account" => {
             Problem::new(Code::Conflict, "This account is connected already. Change its credential instead.")
         }

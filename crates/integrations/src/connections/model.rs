@@ -1,10 +1,10 @@
 //! The states of a connection, and the form that makes one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use connector::provider::{Established, FieldKind, PastedSecrets, Provider};
 use kernel::{Secret, Time};
-use kit::{App, Code, Problem};
+use kit::{App, Code, Problem, problem::FieldError};
 use serde_json::{Map, Value};
 
 use crate::data_access::model::DataAccess;
@@ -67,15 +67,20 @@ impl Status {
     pub fn allow_live_reads(self) -> Result<(), Problem> {
         match self {
             Self::Connected | Self::Paused | Self::Suspended => Ok(()),
-            Self::NeedsReauth => Err(Problem::new(
-                Code::StoreReauthorizationRequired,
-                "The store's owner must connect it again, or set a new credential.",
-            )),
+            Self::NeedsReauth => Err(Self::needs_credential()),
             Self::Pending | Self::Disabled | Self::Disconnected => Err(Problem::new(
                 Code::StoreNotConnected,
                 format!("The store is {}. Its owner can change that under connections.", self.as_str()),
             )),
         }
+    }
+
+    /// There is nothing to ask the shop with.
+    pub(super) fn needs_credential() -> Problem {
+        Problem::new(
+            Code::StoreReauthorizationRequired,
+            "The store's owner must connect it again, or set a new credential.",
+        )
     }
 }
 
@@ -191,18 +196,41 @@ pub fn default_capabilities(provider: &dyn Provider) -> Vec<String> {
     capabilities.filter(|capability| capability.default_enabled).map(|capability| capability.key.to_owned()).collect()
 }
 
+/// What is switched on must be what the provider has, each thing once.
+///
+/// # Errors
+/// [`Code::CapabilityUnknown`], with the names that there are.
 pub(super) fn refuse_unknown_capabilities(app: &App, provider_key: &str, given: &[String]) -> Result<(), Problem> {
-    let provider = app.providers.get(provider_key);
-    let known = |key: &str| {
-        provider.is_some_and(|provider| provider.manifest().capabilities.iter().any(|capability| capability.key == key))
+    let manifest = app.providers.get(provider_key).map(Provider::manifest);
+    let allowed: Vec<&str> =
+        manifest.iter().flat_map(|manifest| manifest.capabilities).map(|capability| capability.key).collect();
+    let mut seen = BTreeSet::new();
+    let Some(index) = given.iter().position(|key| !allowed.contains(&key.as_str()) || !seen.insert(key)) else {
+        return Ok(());
     };
-    match given.iter().position(|key| !known(key)) {
-        None => Ok(()),
-        Some(index) => Err(Problem::invalid(
-            format!("/enabled_capabilities/{index}"),
-            "is not a capability of this provider; see GET /api/integrations/providers/",
-        )),
-    }
+    let pointer = format!("/enabled_capabilities/{index}");
+    let what = if allowed.contains(&given[index].as_str()) { "is named twice for" } else { "is not a capability of" };
+    let platform = manifest.map_or("this platform", |manifest| manifest.label);
+    let detail = format!("{what} {platform}; there are {}", allowed.join(", "));
+    Err(Problem::new(Code::CapabilityUnknown, format!("{pointer} {detail}."))
+        .with_error(FieldError { pointer, detail })
+        .with("allowed", allowed))
+}
+
+/// Characters of a connection's name at most, as of its column.
+pub(super) const NAME_MAX: usize = 200;
+
+/// What an account calls itself, as it can be kept and shown: on one line, not longer than our column, and never empty.
+pub(super) fn own_name(established: &Established) -> String {
+    let cut = |text: &str| {
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        text.trim().chars().take(NAME_MAX).collect::<String>().trim_end().to_owned()
+    };
+    [&established.display_name, &established.external_account]
+        .into_iter()
+        .map(|text| cut(text))
+        .find(|text| !text.is_empty())
+        .unwrap_or_else(|| "Shop".to_owned())
 }
 
 #[cfg(test)]
@@ -214,6 +242,28 @@ mod tests {
         assert!(Status::ALL.into_iter().all(|status| Status::parse(status.as_str()) == Some(status)));
         assert!(Health::ALL.into_iter().all(|health| Health::parse(health.as_str()) == Some(health)));
         assert_eq!((Status::parse("off"), Health::parse("off")), (None, None));
+    }
+
+    #[test]
+    fn what_an_account_calls_itself_is_cut_between_characters_and_never_empty() {
+        let named = |name: &str, account: &str| {
+            own_name(&Established {
+                external_account: account.to_owned(),
+                display_name: name.to_owned(),
+                config: Value::Null,
+                credential: connector::Credential::Keys(connector::KeyPair {
+                    key: Secret::new("key"),
+                    secret: Secret::new("secret"),
+                }),
+                scopes: vec![],
+            })
+        };
+        assert_eq!(named(" Kávé & Bolt\r\n", "kave.example"), "Kávé & Bolt");
+        assert_eq!(named("Kávé\0Bolt", "kave.example"), "Kávé Bolt");
+        assert_eq!(named(&"ő".repeat(300), "kave.example"), "ő".repeat(200));
+        assert_eq!(named(&format!("{} and more", "a".repeat(199)), "x"), "a".repeat(199), "no space at the end");
+        assert_eq!(named(" \0", "kave.example"), "kave.example");
+        assert_eq!(named("", ""), "Shop");
     }
 
     #[test]

@@ -1,29 +1,30 @@
 //! Stores as live reads see them: account, switches and opened credential, from memory while that may be believed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use connector::{Account, Credential, Provider, ProviderError};
+use connector::{Account, Provider, ProviderError};
 use db::{
     DbError, TenantTx,
     listener::{Change, Listener},
 };
-use kernel::{ConnectionId, CredentialId, OrganizationId, TenantScope, Time};
+use kernel::{ConnectionId, OrganizationId, TenantScope, Time};
 use kit::{
     App, Problem,
     decision_cache::DecisionCache,
-    single_flight::SingleFlight,
     trail::{self, Event},
 };
 use serde_json::json;
 
 use super::{
-    credential::{self, KeepCredentials},
+    credential::{self, KeepCredentials, Opened, Refreshes},
     model::{Health, Status},
     store,
 };
 use crate::data_access::model::DataAccess;
 
 const REMEMBERED: u64 = 20_000;
+/// How long an opened credential lies in memory, used or not.
+const LIFETIME: Duration = Duration::from_mins(5);
 /// A shop that has just recovered is not called degraded again so soon: one that answers some of its resources only would
 /// have its row written with every second read.
 const RECOVERED: chrono::Duration = chrono::Duration::seconds(10);
@@ -41,39 +42,49 @@ pub struct Store {
     pub health_since: Option<Time>,
     pub enabled_capabilities: Vec<String>,
     pub data_access: DataAccess,
-    pub credential_id: CredentialId,
-    pub credential: Credential,
+    /// None: there is none, or what sealed it is destroyed. What may be read of the store is known all the same.
+    pub credential: Option<Opened>,
+}
+
+impl Store {
+    /// The credential to ask the shop with.
+    ///
+    /// # Errors
+    /// [`kit::Code::StoreReauthorizationRequired`] when there is none, [`kit::Code::StoreNotConnected`] when that is not what
+    /// keeps the shop from being asked.
+    pub fn opened(&self) -> Result<&Opened, Problem> {
+        match &self.credential {
+            Some(opened) => Ok(opened),
+            None => Err(self.status.allow_live_reads().err().unwrap_or_else(Status::needs_credential)),
+        }
+    }
 }
 
 /// The stores that this node knows. Cheap to clone.
 #[derive(Clone)]
 pub struct Stores {
     known: DecisionCache<(OrganizationId, ConnectionId), Arc<Store>>,
-    pub(super) refreshes: SingleFlight<ConnectionId, Result<Arc<Store>, Arc<Problem>>>,
+    pub(super) refreshes: Refreshes,
 }
 
 impl Stores {
     pub fn new(listener: &Listener) -> Self {
-        let stores =
-            Self { known: DecisionCache::new(listener.freshness(), REMEMBERED), refreshes: SingleFlight::default() };
+        let known = DecisionCache::with_lifetime(listener.freshness(), REMEMBERED, LIFETIME);
+        let stores = Self { known, refreshes: Refreshes::default() };
         let known = stores.known.clone();
-        listener.subscribe(Box::new(move |change| match change {
-            Change::Row(row) => match (row.table.as_str(), row.organization_id, row.id) {
-                ("connections", Some(organization), Some(id)) => known.forget(&(organization.into(), id.into())),
-                // Named by rows of their own; rare enough to forget all.
-                ("connections" | "credentials" | "data_keys" | "organizations", ..) => known.forget_all(),
-                _ => {}
-            },
-            Change::Everything => known.forget_all(),
+        listener.subscribe(Box::new(move |change| match Meant::by(change) {
+            Meant::None => {}
+            Meant::Store(organization, id) => known.forget(&(organization, id)),
+            Meant::Organization(meant) => known.forget_where(|(organization, _)| *organization == meant),
+            Meant::All => known.forget_all(),
         }));
         stores
     }
 
-    /// A store of the organization with a live credential; None when there is no such store.
+    /// A store of the organization; None when there is no such store.
     ///
     /// # Errors
-    /// A store without a usable credential: [`kit::Code::StoreReauthorizationRequired`] or
-    /// [`kit::Code::StoreNotConnected`].
+    /// When the database is gone, or the credential is not one that this installation sealed.
     pub async fn get(&self, app: &App, scope: &TenantScope, id: ConnectionId) -> Result<Option<Arc<Store>>, Problem> {
         self.known.get_or_load(&(scope.organization(), id), self.read(app, scope, id)).await
     }
@@ -92,10 +103,6 @@ impl Stores {
         let status = super::status_of(&row)?;
         let health =
             Health::parse(&row.health).ok_or_else(|| Problem::internal(&"a connection has an unknown health"))?;
-        let Some(opened) = opened else {
-            status.allow_live_reads()?;
-            return Status::NeedsReauth.allow_live_reads().map(|()| None);
-        };
         let provider = app
             .providers
             .get(&row.provider_key)
@@ -115,9 +122,18 @@ impl Stores {
             health_since: row.health_since,
             enabled_capabilities: row.enabled_capabilities,
             data_access: row.data_access_permissions.0,
-            credential_id: opened.id,
-            credential: opened.credential,
+            credential: opened,
         })))
+    }
+
+    /// Wipes the credentials that were forgotten or have lain here long enough. To be called every minute or so.
+    pub fn sweep(&self) {
+        self.known.sweep();
+    }
+
+    /// Waits until no token is being renewed, so that none is lost with the program; false when that took longer.
+    pub async fn settled(&self, within: Duration) -> bool {
+        self.refreshes.ended(within).await
     }
 
     /// Forgets a store at once on this node, for whoever has just changed it; the others hear of it.
@@ -210,8 +226,10 @@ impl Stores {
         status: Status,
         cause: Option<&'static str>,
     ) -> Result<(), Problem> {
+        // Without a credential nothing was asked, so nothing was taught.
+        let Some(Opened { id: used, .. }) = store.credential else { return Ok(()) };
         let mut tx = begin(app, store).await?;
-        let (before, used, now) = (store.status, store.credential_id, app.clock.now());
+        let (before, now) = (store.status, app.clock.now());
         // Only if it still stands where this call found it: another call may have said so already, and what was refused may
         // be a credential that its owner has replaced meanwhile.
         if store::lock(&mut tx, store.id).await?
@@ -230,6 +248,32 @@ impl Stores {
     }
 }
 
+/// The stores that a change is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Meant {
+    None,
+    Store(OrganizationId, ConnectionId),
+    Organization(OrganizationId),
+    All,
+}
+
+impl Meant {
+    /// A changed credential names its connection (`migrations/`), an organization is named by its own id.
+    fn by(change: &Change) -> Self {
+        let Change::Row(row) = change else { return Self::All };
+        match (row.table.as_str(), row.organization_id, row.id) {
+            ("connections" | "credentials", Some(organization), Some(id)) => {
+                Self::Store(organization.into(), id.into())
+            }
+            ("data_keys", Some(organization), _) | ("organizations", None, Some(organization)) => {
+                Self::Organization(organization.into())
+            }
+            ("connections" | "credentials" | "data_keys" | "organizations", ..) => Self::All,
+            _ => Self::None,
+        }
+    }
+}
+
 /// Nobody in particular notices how a shop is: whoever reads may not change connections.
 async fn begin(app: &App, store: &Store) -> Result<TenantTx, DbError> {
     app.db.tenant(&TenantScope::internal::<KeepCredentials>(store.organization)).await
@@ -243,6 +287,7 @@ pub(crate) fn passing(error: &ProviderError) -> Option<&'static str> {
         ProviderError::Unavailable { .. } => Some("The shop cannot be reached, or fails."),
         ProviderError::Malformed { .. } => Some("The shop's answers cannot be read."),
         ProviderError::Unauthorized { .. }
+        | ProviderError::AppRefused { .. }
         | ProviderError::Forbidden { .. }
         | ProviderError::Suspended { .. }
         | ProviderError::RateLimited { .. }

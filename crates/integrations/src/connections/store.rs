@@ -42,6 +42,7 @@ pub(super) async fn insert(
     tx: &mut TenantTx,
     id: ConnectionId,
     new: &NewConnection,
+    name: &str,
     created_by: Option<UserId>,
     now: Time,
 ) -> Result<(), DbError> {
@@ -60,7 +61,7 @@ pub(super) async fn insert(
         id.uuid(),
         new.provider_key,
         established.external_account,
-        new.display_name.as_ref().unwrap_or(&established.display_name),
+        name,
         established.config,
         &established.scopes,
         &new.enabled_capabilities,

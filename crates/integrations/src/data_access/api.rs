@@ -2,8 +2,8 @@ use axum::{Json as Body, extract::State};
 use chrono::{DateTime, Utc};
 use kernel::{ConnectionId, TenantScope};
 use kit::{
-    App, Authorized, Problem, Router,
-    input::{Json, Path, Query},
+    App, AtConnection, Authorized, Problem, Router,
+    input::{self, Json, Query},
     page::{Page, PageQuery},
     route,
 };
@@ -90,15 +90,8 @@ async fn list(
 /// One webshop
 #[utoipa::path(get, path = "/api/stores/{id}", tag = "stores", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The store", body = StoreView)))]
-async fn find(
-    caller: Authorized<ReadConnections>,
-    State(app): State<App>,
-    Path(id): Path<ConnectionId>,
-) -> Result<Body<StoreView>, Problem> {
-    if !caller.reaches(id) {
-        return Err(Problem::not_found());
-    }
-    Ok(Body(read(&app, &caller.scope, id).await?.into()))
+async fn find(caller: AtConnection<ReadConnections>, State(app): State<App>) -> Result<Body<StoreView>, Problem> {
+    Ok(Body(read(&app, &caller.scope, caller.id).await?.into()))
 }
 
 async fn read(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<ConnectionRow, Problem> {
@@ -112,8 +105,8 @@ async fn read(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<Connec
 #[serde(deny_unknown_fields)]
 struct SetPermissions {
     data_access_permissions: DataAccess,
-    /// For the history.
-    #[schema(max_length = 500)]
+    /// For the history: one line.
+    #[schema(min_length = 1, max_length = 500)]
     reason: Option<String>,
 }
 
@@ -122,18 +115,12 @@ struct SetPermissions {
     request_body = SetPermissions,
     responses((status = 200, description = "The store; effective everywhere within a second", body = StoreView)))]
 async fn set(
-    caller: Authorized<UpdateConnections>,
+    caller: AtConnection<UpdateConnections>,
     State(app): State<App>,
-    Path(id): Path<ConnectionId>,
     Json(form): Json<SetPermissions>,
 ) -> Result<Body<StoreView>, Problem> {
-    if form.reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
-        return Err(Problem::invalid("/reason", "must have 500 characters at most"));
-    }
-    if !caller.reaches(id) {
-        return Err(Problem::not_found());
-    }
-    let row = super::set(&app, &caller.scope, id, form.data_access_permissions, form.reason.as_deref()).await?;
+    let reason = form.reason.as_deref().map(|reason| input::text("/reason", reason, 500)).transpose()?;
+    let row = super::set(&app, &caller.scope, caller.id, form.data_access_permissions, reason.as_deref()).await?;
     Ok(Body(row.into()))
 }
 
@@ -152,18 +139,14 @@ struct PermissionChange {
 #[utoipa::path(get, path = "/api/stores/{id}/permissions/history", tag = "stores", params(("id" = Uuid, Path), PageQuery),
     responses((status = 200, description = "A page of changes, newest first", body = Page<PermissionChange>)))]
 async fn history(
-    caller: Authorized<ReadConnections>,
+    caller: AtConnection<ReadConnections>,
     State(app): State<App>,
-    Path(id): Path<ConnectionId>,
     Query(query): Query<PageQuery>,
 ) -> Result<Body<Page<PermissionChange>>, Problem> {
-    let window = query.window(&app, &caller.scope, "permission history", id)?;
-    if !caller.reaches(id) {
-        return Err(Problem::not_found());
-    }
+    let window = query.window(&app, &caller.scope, "permission history", caller.id)?;
     let mut tx = app.db.tenant(&caller.scope).await?;
-    connections::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    let rows = store::history(&mut tx, id, window).await?;
+    connections::find(&mut tx, caller.id).await?.ok_or_else(Problem::not_found)?;
+    let rows = store::history(&mut tx, caller.id, window).await?;
     tx.commit().await?;
     Ok(Body(window.page(
         &app,

@@ -1,7 +1,6 @@
 use axum::{Json as Body, extract::State};
 use chrono::{DateTime, Utc};
-use kernel::ConnectionId;
-use kit::{App, Authorized, Problem, Router, input::Path, route};
+use kit::{App, AtConnection, Problem, Router, route};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -61,19 +60,12 @@ impl From<Probe> for ResultView {
     (status = 200, description = "How it answered; a shop that fails is told of in the results", body = TestView),
     (status = 429, description = "The caller has reached their limit; see Retry-After"),
 ))]
-async fn test(
-    caller: Authorized<RunConnections>,
-    State(app): State<App>,
-    Path(id): Path<ConnectionId>,
-) -> Result<Body<TestView>, Problem> {
-    if !caller.reaches(id) {
-        return Err(Problem::not_found());
-    }
+async fn test(caller: AtConnection<RunConnections>, State(app): State<App>) -> Result<Body<TestView>, Problem> {
     let verdict = take(&app, caller.organization(), caller.actor()).await?;
     if !verdict.allowed {
         return Err(verdict.refusal());
     }
-    let (probes, row) = Box::pin(super::test(&app, &caller.scope, id)).await?;
+    let (probes, row) = Box::pin(super::test(&app, &caller.scope, caller.id)).await?;
     Ok(Body(TestView {
         tested_at: app.clock.now(),
         status: row.status,

@@ -61,9 +61,9 @@ async fn note(app: &App, scope: &TenantScope, id: ConnectionId, probes: &[Probe]
     }
     let stores = app.slice::<Stores>();
     match stores.get(app, scope, id).await {
-        Ok(Some(store)) => stores.report_test(app, &store, passing).await,
-        // Taken away or switched off while it was tested.
-        Ok(None) | Err(_) => Ok(()),
+        Ok(Some(store)) if store.credential.is_some() => stores.report_test(app, &store, passing).await,
+        // Taken away while it was tested.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -197,6 +197,7 @@ pub(crate) async fn still_allowed<R: LiveResource>(
     if !R::allowed(store.data_access) {
         return Err(switched_off(R::NAME));
     }
+    store.opened()?;
     Ok(persons && store.data_access.allow_customer_access)
 }
 
@@ -237,7 +238,11 @@ async fn share<Q>(
 where
     Q: Request,
 {
-    let key = (store.id, store.credential_id, key);
+    let credential = match store.opened() {
+        Ok(opened) => opened.id,
+        Err(problem) => return Arc::new(Err(Failure::Ours(problem))),
+    };
+    let key = (store.id, credential, key);
     flights.share(key, || async move { Arc::new(ask(app, store, &request).await) }).await
 }
 
@@ -296,7 +301,8 @@ async fn ask<Q: Request>(app: &App, store: Arc<Store>, request: &Q) -> Result<Fo
     let _place = app.slice::<Live>().state().gates.enter(&store).await.map_err(Failure::Ours)?;
     loop {
         request.check(&store).map_err(Failure::Ours)?;
-        let call = Call { http: &app.http, account: &store.account, credential: &store.credential, clock: &app.clock };
+        let credential = &store.opened().map_err(Failure::Ours)?.credential;
+        let call = Call { http: &app.http, account: &store.account, credential, clock: &app.clock };
         let outcome = match tokio::time::timeout(UPSTREAM.saturating_sub(started.elapsed()), request.send(call)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(ProviderError::TimedOut { after: UPSTREAM }),

@@ -77,6 +77,15 @@ pub async fn mark_all_destroyed(tx: &mut TenantTx, clock: &Clock) -> Result<Vec<
     Ok(store::mark_all_destroyed(tx, clock.now()).await?)
 }
 
+/// The data keys of the organization that were destroyed, a page of them: those above an id, in their order. Whether their
+/// shards are gone too is for [`destroy_shards`] to see to.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn destroyed(tx: &mut TenantTx, after: Option<DataKeyId>, limit: i64) -> Result<Vec<DataKeyId>, DbError> {
+    store::destroyed(tx, after, limit).await
+}
+
 /// Deletes the shards: no backup of the database brings back what they sealed. Deleting one again changes nothing.
 ///
 /// # Errors

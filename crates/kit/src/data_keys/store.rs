@@ -89,6 +89,30 @@ pub(super) async fn mark_all_destroyed(tx: &mut TenantTx, now: Time) -> Result<V
     Ok(ids.into_iter().map(DataKeyId::from).collect())
 }
 
+/// The ids of destroyed data keys above an id, in their order.
+pub(super) async fn destroyed(
+    tx: &mut TenantTx,
+    after: Option<DataKeyId>,
+    limit: i64,
+) -> Result<Vec<DataKeyId>, DbError> {
+    let organization = tx.organization();
+    let ids: Vec<Uuid> = sqlx::query_scalar!(
+        "
+        -- destroyed_data_keys
+        select id from data_keys
+        where organization_id = $1 and id > $2 and destroyed_at is not null
+        order by id
+        limit $3
+        ",
+        organization.uuid(),
+        after.map_or(Uuid::nil(), |id| id.uuid()),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(ids.into_iter().map(DataKeyId::from).collect())
+}
+
 pub(super) async fn existing(tx: &mut SystemTx) -> Result<HashSet<DataKeyId>, DbError> {
     let ids: Vec<Uuid> = sqlx::query_scalar!(
         "

@@ -219,9 +219,10 @@ fn refusal(response: &Response, step: Step, now: Time) -> ProviderError {
         (500.., ..) => ProviderError::Unavailable { detail: "Shopify fails on its own" },
         (402 | 423, ..) => ProviderError::Suspended { detail: "the shop is frozen or locked" },
         (404, ..) => ProviderError::Suspended { detail: "Shopify knows no shop at this address" },
-        (_, Some("invalid_client"), _) => ProviderError::Unauthorized {
-            detail: "Shopify refuses the app's own id and secret, or the app is no longer installed",
-        },
+        // An app that was taken out of a shop is told the same; a live read then finds its token dead before its time.
+        (_, Some("invalid_client"), _) => {
+            ProviderError::AppRefused { detail: "Shopify refuses the app's own client id and secret" }
+        }
         (_, Some("invalid_grant"), Step::Refresh) => {
             ProviderError::Unauthorized { detail: "the refresh token is unknown, expired or replaced" }
         }

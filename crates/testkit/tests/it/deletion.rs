@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use kernel::{Action, ConnectionId, Resource, TenantScope, scope::InternalTask};
-use kit::{App, data_keys, vault::Scope};
+use kit::{app::Parts, data_keys, vault::Scope};
 use sandbox::faults::{Fault, Rule};
 use serde_json::json;
 use testkit::{Answer, Member, TestApp};
@@ -147,6 +147,85 @@ async fn a_key_store_that_fails_does_not_undo_a_deletion_and_is_tried_again() {
     app.finish().await;
 }
 
+/// Rows of data keys that were made long ago, whose shards are gone already.
+async fn old_keys(app: &TestApp, organization: Uuid, count: i32) {
+    sqlx::query(
+        "insert into data_keys (organization_id, id, scope, scope_id, key_version, wrapped, master_fingerprint, created_at)
+         select $1, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'import', gen_random_uuid(), 1, '\\x00', 'test', $3
+         from generate_series(1, $2) n",
+    )
+    .bind(organization)
+    .bind(count)
+    .bind(app.clock().now())
+    .execute(&mut app.superuser().await)
+    .await
+    .expect("data keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_data_keys_there_are_all_shards_go() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    kata.connect_woocommerce(SHOP).await;
+    // As one list of ids they would not fit into the payload of a job. The real key is the last of all.
+    old_keys(&app, kata.organization, 2_000).await;
+    let [shard] = shards(&app).try_into().expect("one shard");
+    std::fs::remove_file(&shard).expect("removed");
+    std::fs::create_dir(&shard).expect("in its place");
+    delete(&kata).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(live_keys(&app, kata.organization).await, 0);
+    let states = async || -> Vec<String> {
+        sqlx::query_scalar("select state from jobs where name = 'destroy_shards'")
+            .fetch_all(&mut app.superuser().await)
+            .await
+            .expect("jobs")
+    };
+    app.eventually("the last page fails for now", || async { states().await == ["retrying"] }).await;
+    let after: String = sqlx::query_scalar("select payload ->> 'after' from jobs where name = 'destroy_shards'")
+        .fetch_one(&mut app.superuser().await)
+        .await
+        .expect("a position");
+    assert_eq!(after, "00000000-0000-7000-8000-0000000007d0", "the two thousand before it are seen to");
+
+    std::fs::remove_dir(&shard).expect("removed");
+    std::fs::write(&shard, [1; 48]).expect("a shard");
+    app.advance(TimeDelta::minutes(1)).await;
+    app.eventually("the job is done", || async { states().await.is_empty() }).await;
+    assert_eq!(shards(&app), Vec::<std::path::PathBuf>::new());
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_names_data_keys_as_earlier_versions_did_is_done_all_the_same() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    kata.connect_woocommerce(SHOP).await;
+    let [shard] = shards(&app).try_into().expect("one shard");
+    delete(&kata).await.expect(StatusCode::NO_CONTENT);
+    let left = async || -> i64 {
+        sqlx::query_scalar("select count(*) from jobs where name = 'destroy_shards'")
+            .fetch_one(&mut app.superuser().await)
+            .await
+            .expect("a count")
+    };
+    app.eventually("the deletion's own job is done", || async { left().await == 0 }).await;
+    std::fs::write(&shard, [1; 48]).expect("a shard that was left behind");
+    let now = app.clock().now();
+    sqlx::query(
+        "insert into jobs (organization_id, id, name, payload, run_at, due_at, state, created_at)
+         values ($1, $2, 'destroy_shards', jsonb_build_object('data_keys', jsonb_build_array($3::text)), $4, $4, 'ready', $4)",
+    )
+    .bind(kata.organization)
+    .bind(kernel::JobId::new(app.clock()).uuid())
+    .bind(shard.file_name().expect("a name").to_string_lossy())
+    .bind(now)
+    .execute(&mut app.superuser().await)
+    .await
+    .expect("a job");
+    app.eventually("the shard is gone", || async { shards(&app).is_empty() }).await;
+    app.finish().await;
+}
+
 /// May use data keys, as whoever connects a shop may.
 enum Sealing {}
 impl InternalTask for Sealing {
@@ -161,7 +240,7 @@ async fn a_deletion_waits_for_what_is_being_sealed_and_destroys_it() {
         let kata = app.sign_up("Kata").await;
         kata.connect_woocommerce(SHOP).await;
         let scope = TenantScope::internal::<Sealing>(kata.organization.into());
-        let App { db, keyring, clock, .. } = app.app();
+        let Parts { db, keyring, clock, .. } = &**app.app();
         let mut tx = db.tenant(&scope).await.expect("a transaction");
         if with_a_new_key {
             let connection = Scope::Connection(ConnectionId::new(clock));

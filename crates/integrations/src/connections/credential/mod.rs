@@ -1,34 +1,21 @@
 //! Credentials: sealed at rest, opened for a call, refreshed ahead of their expiry.
 
+mod refresh;
 mod store;
+mod under_way;
 
-use std::sync::Arc;
-
-use connector::{Credential, KeyPair, ProviderError, Token, provider::Established};
+use connector::{Credential, KeyPair, Token, provider::Established};
 use db::TenantTx;
-use kernel::{
-    Action, Clock, ConnectionId, CredentialId, OrganizationId, Resource, Secret, TenantScope, Time, scope::InternalTask,
-};
+use kernel::{Action, Clock, ConnectionId, CredentialId, OrganizationId, Resource, Secret, scope::InternalTask};
 use kit::{
-    App, Code, Problem, data_keys,
-    trail::{self, Event},
+    App, Problem, data_keys,
     vault::{self, Context, DataKey, Kind, Scope},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Store, Stores, store as connections};
-use crate::problem;
-
-/// How long before its expiry a token is refreshed in the background, while callers go on with it.
-const AHEAD: chrono::Duration = chrono::Duration::minutes(5);
-/// A token with less than this left may be dead when it arrives; callers wait for the new one.
-const TOO_LATE: chrono::Duration = chrono::Duration::seconds(20);
-/// Longer than a provider may take to answer; a node that dies meanwhile holds up the others no longer than this.
-const TURN: chrono::Duration = chrono::Duration::seconds(40);
-/// How often to look whether another node has renewed the token.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
+pub(super) use refresh::Refreshes;
+pub(crate) use refresh::{after_refusal, fresh};
 
 /// The machine keeps credentials alive with exactly this right.
 pub(crate) enum KeepCredentials {}
@@ -102,7 +89,7 @@ pub(super) async fn replace(
     connection: ConnectionId,
     established: &Established,
 ) -> Result<Replaced, Problem> {
-    let old = store::active(tx, connection).await?;
+    let old = store::active_identity(tx, connection).await?;
     let existing = match &old {
         Some(old) => Some(old.data_key_id.into()),
         None => store::data_key_of(tx, connection).await?,
@@ -180,208 +167,10 @@ pub(super) async fn load(app: &App, tx: &mut TenantTx, connection: ConnectionId)
     Ok(Some(Opened { id: row.id, credential }))
 }
 
-/// A credential in the clear, for the length of a call.
-pub(super) struct Opened {
-    pub(super) id: CredentialId,
-    pub(super) credential: Credential,
-}
-
-/// When a credential must be seen to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    No,
-    /// Refresh it in the background.
-    Soon,
-    /// Wait for the new one.
-    Now,
-}
-
-fn due(credential: &Credential, now: Time) -> Due {
-    match credential {
-        Credential::Token(Token { refresh: Some(_), expires_at: Some(expires_at), .. }) => {
-            if *expires_at <= now + TOO_LATE {
-                Due::Now
-            } else if *expires_at <= now + AHEAD {
-                Due::Soon
-            } else {
-                Due::No
-            }
-        }
-        // What cannot be refreshed or does not expire is tried until the shop refuses it.
-        Credential::Token(_) | Credential::Keys(_) => Due::No,
-    }
-}
-
-/// The store with a credential that will live through the call. However many ask, one refresh runs.
-///
-/// # Errors
-/// [`Code::StoreReauthorizationRequired`] when the provider no longer takes the refresh token.
-pub(crate) async fn fresh(app: &App, stores: &Stores, store: Arc<Store>) -> Result<Arc<Store>, Problem> {
-    match due(&store.credential, app.clock.now()) {
-        Due::No => Ok(store),
-        Due::Soon => {
-            // The caller goes on with the token it has; whoever asks next finds the new one.
-            let (app, stores, store_) = (app.clone(), stores.clone(), store.clone());
-            tokio::spawn(async move {
-                if let Err(problem) = refreshed(&app, &stores, &store_).await {
-                    tracing::warn!(connection = %store_.id, code = problem.code().as_str(), "a token is not refreshed yet");
-                }
-            });
-            Ok(store)
-        }
-        Due::Now => refreshed(app, stores, &store).await,
-    }
-}
-
-/// The store with another credential than the one that the provider has just refused, if there can be one.
-///
-/// # Errors
-/// As [`fresh`].
-pub(crate) async fn after_refusal(
-    app: &App,
-    stores: &Stores,
-    store: &Arc<Store>,
-) -> Result<Option<Arc<Store>>, Problem> {
-    match &store.credential {
-        Credential::Token(Token { refresh: Some(_), .. }) => refreshed(app, stores, store).await.map(Some),
-        Credential::Token(_) | Credential::Keys(_) => Ok(None),
-    }
-}
-
-/// Waits for the one refresh of this connection, started by whoever needs it first.
-async fn refreshed(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<Store>, Problem> {
-    let (task_app, task_stores, task_stale) = (app.clone(), stores.clone(), stale.clone());
-    let outcome = stores
-        .refreshes
-        .run(stale.id, move || async move { refresh(&task_app, &task_stores, &task_stale).await.map_err(Arc::new) })
-        .await;
-    match outcome {
-        Some(Ok(store)) => Ok(store),
-        Some(Err(problem)) => Err(Problem::new(problem.code(), problem.detail().to_owned())),
-        None => Err(Problem::internal(&"a token refresh panicked")),
-    }
-}
-
-async fn refresh(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<Store>, Problem> {
-    let scope = TenantScope::internal::<KeepCredentials>(stale.organization);
-    let (current, turn) = loop {
-        // Read again: whoever waited for the turn before this one may have been served already, here or on another node.
-        let current = stores.read(app, &scope, stale.id).await?.ok_or_else(Problem::not_found)?;
-        let is_same = match (&current.credential, &stale.credential) {
-            (Credential::Token(current), Credential::Token(stale)) => current.access == stale.access,
-            _ => false,
-        };
-        if !is_same && due(&current.credential, app.clock.now()) != Due::Now {
-            return Ok(current);
-        }
-        if let Some(turn) = Turn::take(app, &scope, &current).await? {
-            break (current, turn);
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    };
-    match renew(app, stores, &current).await {
-        Ok(new) => save(app, stores, &scope, &current, turn, new).await,
-        Err(problem) => {
-            turn.give_back(app, &scope).await?;
-            Err(problem)
-        }
-    }
-}
-
-/// The turn to renew a token, among all nodes. One that is not given back ends by itself.
-struct Turn {
-    credential: CredentialId,
-    until: Time,
-}
-
-impl Turn {
-    async fn take(app: &App, scope: &TenantScope, store: &Store) -> Result<Option<Self>, Problem> {
-        let now = app.clock.now();
-        let turn = Self { credential: store.credential_id, until: now + TURN };
-        let mut tx = app.db.tenant(scope).await?;
-        let taken = store::lease_refresh(&mut tx, turn.credential, now, turn.until).await?;
-        tx.commit().await?;
-        Ok(taken.then_some(turn))
-    }
-
-    async fn give_back(&self, app: &App, scope: &TenantScope) -> Result<(), Problem> {
-        let mut tx = app.db.tenant(scope).await?;
-        store::release_refresh(&mut tx, self.credential, self.until).await?;
-        Ok(tx.commit().await?)
-    }
-}
-
-/// Asks the provider, with no transaction open.
-async fn renew(app: &App, stores: &Stores, current: &Store) -> Result<Token, Problem> {
-    let Credential::Token(token) = &current.credential else {
-        return Err(Problem::internal(&"what is not a token cannot be renewed"));
-    };
-    let (Some(flow), Some(identity)) =
-        (current.provider.authorization_code(), app.config.app_credentials(current.provider.manifest().key))
-    else {
-        return Err(Problem::internal(&"a token of a provider that is not configured cannot be refreshed"));
-    };
-    match flow.refresh(&app.http, &app.clock, identity, &current.account, token).await {
-        Ok(new) => Ok(new),
-        Err(error) => {
-            metrics::counter!("entrepot_token_refresh_failures_total", "kind" => error.kind()).increment(1);
-            stores.report(app, current, &error).await?;
-            Err(match error {
-                ProviderError::Unauthorized { .. } => Problem::new(
-                    Code::StoreReauthorizationRequired,
-                    "The shop's platform no longer renews our access. The store's owner must connect it again.",
-                ),
-                error => problem::of_provider(&error),
-            })
-        }
-    }
-}
-
-/// Saves the new token before anybody uses it: a token that only this process knew would be lost with it.
-async fn save(
-    app: &App,
-    stores: &Stores,
-    scope: &TenantScope,
-    current: &Store,
-    turn: Turn,
-    token: Token,
-) -> Result<Arc<Store>, Problem> {
-    let mut tx = app.db.tenant(scope).await?;
-    if !connections::lock(&mut tx, current.id).await? {
-        return Err(Problem::not_found());
-    }
-    let (stored, key) = match store::active(&mut tx, current.id).await? {
-        // With the key held, so that a deletion of the organization is either seen here or destroys what is saved here.
-        Some(row) => match data_keys::open_to_seal(&mut tx, &app.keyring, row.data_key_id.into()).await? {
-            Some(key) => (row.id, key),
-            None => return Err(taken_away()),
-        },
-        None => return Err(taken_away()),
-    };
-    let (scopes, expires_at, refresh_expires_at) = (token.scopes.clone(), token.expires_at, token.refresh_expires_at);
-    let context = context(scope.organization(), current.id, turn.credential);
-    let sealed = seal(&key, &context, &Credential::Token(token))?;
-    let renewed = store::Renewed { sealed: &sealed, scopes: &scopes, expires_at, refresh_expires_at };
-    if stored != turn.credential || !store::update_token(&mut tx, turn.credential, renewed, turn.until).await? {
-        // Its owner connected the store anew meanwhile, or the turn was over: what is stored now is newer.
-        tx.rollback().await?;
-        return stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found);
-    }
-    connections::set_scopes(&mut tx, current.id, &scopes).await?;
-    let event = Event::info("credential.refreshed", "The access token was renewed.").of(current.id);
-    trail::event(&mut tx, &app.clock, event.with(json!({ "expires_at": expires_at }))).await?;
-    tx.commit().await?;
-    metrics::counter!("entrepot_token_refreshes_total").increment(1);
-    stores.forget(current.organization, current.id);
-    stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found)
-}
-
-/// The new token is dropped: whoever took the old one away meant this one too.
-fn taken_away() -> Problem {
-    Problem::new(
-        Code::StoreReauthorizationRequired,
-        "The credential was revoked while it was being renewed. The store's owner must set a new one.",
-    )
+/// A credential in the clear. Wiped when the last store that holds it is dropped.
+pub struct Opened {
+    pub id: CredentialId,
+    pub credential: Credential,
 }
 
 #[cfg(test)]

@@ -77,6 +77,32 @@ pub(super) async fn active(tx: &mut TenantTx, connection: ConnectionId) -> Resul
     Ok(row)
 }
 
+/// Which credential is active, without what it seals.
+pub(super) struct ActiveIdentity {
+    pub(super) id: CredentialId,
+    pub(super) data_key_id: Uuid,
+}
+
+pub(super) async fn active_identity(
+    tx: &mut TenantTx,
+    connection: ConnectionId,
+) -> Result<Option<ActiveIdentity>, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query_as!(
+        ActiveIdentity,
+        "
+        -- active_credential_identity
+        select id, data_key_id from credentials
+        where organization_id = $1 and connection_id = $2 and revoked_at is null
+        ",
+        organization.uuid(),
+        connection.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
 /// The data key that this connection's credentials are sealed under.
 pub(super) async fn data_key_of(tx: &mut TenantTx, connection: ConnectionId) -> Result<Option<DataKeyId>, DbError> {
     let organization = tx.organization();
@@ -114,7 +140,8 @@ pub(super) async fn revoke(tx: &mut TenantTx, connection: ConnectionId, now: Tim
     Ok(done.rows_affected())
 }
 
-/// Takes the turn to renew a token, until then; false while another node has it, or when the credential is gone.
+/// Takes the turn to renew a token, until then; false while another node has it, a moment after it failed
+/// ([`failed_refresh`]), or when the credential is gone.
 pub(super) async fn lease_refresh(
     tx: &mut TenantTx,
     id: CredentialId,
@@ -128,6 +155,7 @@ pub(super) async fn lease_refresh(
         update credentials set refresh_leased_until = $4
         where organization_id = $1 and id = $2 and revoked_at is null
           and (refresh_leased_until is null or refresh_leased_until <= $3)
+          and (refresh_retry_at is null or refresh_retry_at <= $3)
         ",
         organization.uuid(),
         id.uuid(),
@@ -139,18 +167,54 @@ pub(super) async fn lease_refresh(
     Ok(leased.rows_affected() == 1)
 }
 
-/// Gives the turn back, if it is still ours.
-pub(super) async fn release_refresh(tx: &mut TenantTx, id: CredentialId, until: Time) -> Result<(), DbError> {
+/// A refresh that failed, and is not to be tried again before then.
+pub(super) struct FailedRefresh {
+    pub(super) retry_at: Time,
+    /// The code of the problem.
+    pub(super) failure: String,
+}
+
+pub(super) async fn failed_refresh(
+    tx: &mut TenantTx,
+    id: CredentialId,
+    now: Time,
+) -> Result<Option<FailedRefresh>, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query_as!(
+        FailedRefresh,
+        r#"
+        -- failed_refresh
+        select refresh_retry_at as "retry_at!", refresh_failure as "failure!" from credentials
+        where organization_id = $1 and id = $2 and revoked_at is null and refresh_retry_at > $3
+        "#,
+        organization.uuid(),
+        id.uuid(),
+        now
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
+/// Gives the turn back, if it is still ours: to nobody before the time at which a refresh that failed may be tried again.
+pub(super) async fn release_refresh(
+    tx: &mut TenantTx,
+    id: CredentialId,
+    until: Time,
+    failed: Option<(Time, &str)>,
+) -> Result<(), DbError> {
     let organization = tx.organization();
     sqlx::query!(
         "
         -- release_refresh
-        update credentials set refresh_leased_until = null
+        update credentials set refresh_leased_until = null, refresh_retry_at = $4, refresh_failure = $5
         where organization_id = $1 and id = $2 and refresh_leased_until = $3
         ",
         organization.uuid(),
         id.uuid(),
-        until
+        until,
+        failed.map(|(retry_at, _)| retry_at),
+        failed.map(|(_, failure)| failure)
     )
     .execute(tx.conn())
     .await?;
@@ -177,7 +241,8 @@ pub(super) async fn update_token(
         "
         -- update_token
         update credentials
-        set sealed = $3, scopes = $4, expires_at = $5, refresh_expires_at = $6, refresh_leased_until = null
+        set sealed = $3, scopes = $4, expires_at = $5, refresh_expires_at = $6, refresh_leased_until = null,
+            refresh_retry_at = null, refresh_failure = null
         where organization_id = $1 and id = $2 and revoked_at is null and refresh_leased_until = $7
         ",
         organization.uuid(),

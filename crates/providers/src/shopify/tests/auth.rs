@@ -251,9 +251,14 @@ async fn refused(
 async fn refusals_say_who_can_mend_them() {
     let (exchange, refresh) = refused(400, json!({"error": "invalid_grant"}), None).await;
     assert_eq!((exchange.kind(), refresh.kind()), ("rejected", "unauthorized"));
-    let (exchange, other) = refused(400, json!({"error": "invalid_client"}), None).await;
-    assert_eq!((exchange.kind(), other.kind()), ("unauthorized", "unauthorized"));
-    assert_ne!(refresh.to_string(), other.to_string(), "the operator's fault is not the owner's");
+    for status in [400, 401] {
+        let (exchange, refresh) = refused(status, json!({"error": "invalid_client"}), None).await;
+        assert_eq!(
+            (exchange.kind(), refresh.kind()),
+            ("app_refused", "app_refused"),
+            "the operator's, not the owner's"
+        );
+    }
     let (_, refresh) = refused(429, json!({}), Some(("retry-after", "2.0"))).await;
     assert!(matches!(refresh, ProviderError::RateLimited { retry_after } if retry_after.as_secs() == 2));
     let (exchange, refresh) = refused(503, json!({}), None).await;

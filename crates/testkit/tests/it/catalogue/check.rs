@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::lists::{ASKED, DEFINERS, GLOBAL_TABLES, NARROWED, NOT_SEALED, OPEN_POLICIES, WITHOUT_RLS};
+use super::lists::{ASKED, CHANGED, DEFINERS, GLOBAL_TABLES, NARROWED, NOT_SEALED, OPEN_POLICIES, WITHOUT_RLS};
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +97,7 @@ pub(super) async fn violations(conn: &mut PgConnection) -> BTreeSet<Violation> {
     found.shape(&tables);
     let policies = found.policies(conn, &tables).await;
     found.grants(conn, &tables, &policies).await;
+    found.columns(conn).await;
     found.keys(conn, &tables).await;
     found.programs(conn).await;
     found.logins(conn).await;
@@ -284,6 +285,32 @@ impl Found {
         }
         for (login, table, command) in policies.difference(&granted) {
             self.add(Rule::Grants, format!("{login} has a policy to {command} {table} and no grant"));
+        }
+    }
+
+    /// The columns that may be changed, where not all may.
+    async fn columns(&mut self, conn: &mut PgConnection) {
+        let rows = all(
+            conn,
+            "select n.nspname || '.' || c.relname as table_name,
+                array(
+                    select a.attname::text from pg_attribute a
+                    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                      and has_column_privilege('entrepot_app', c.oid, a.attnum, 'update')
+                    order by 1
+                ) as columns
+             from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p') order by 1",
+        )
+        .await;
+        for (table, columns) in CHANGED {
+            let row = rows.iter().find(|row| row.get::<String, _>("table_name") == *table);
+            let granted: Vec<String> = row.map(|row| row.get("columns")).unwrap_or_default();
+            if granted != *columns {
+                self.add(
+                    Rule::Grants,
+                    format!("entrepot_app may change {granted:?} of {table}, listed is {columns:?}"),
+                );
+            }
         }
     }
 

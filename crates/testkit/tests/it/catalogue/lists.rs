@@ -95,6 +95,40 @@ pub(super) const NARROWED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What `entrepot_app` may change of tables of which it may not change everything: exactly these columns. Whose a row is and
+/// what it is of never change.
+pub(super) const CHANGED: &[(&str, &[&str])] = &[
+    (
+        "public.connections",
+        &[
+            "config",
+            "data_access_permissions",
+            "display_name",
+            "enabled_capabilities",
+            "health",
+            "health_cause",
+            "health_since",
+            "scopes",
+            "status",
+            "updated_at",
+        ],
+    ),
+    (
+        "public.credentials",
+        &[
+            "expires_at",
+            "refresh_expires_at",
+            "refresh_failure",
+            "refresh_leased_until",
+            "refresh_retry_at",
+            "revoked_at",
+            "scopes",
+            "sealed",
+        ],
+    ),
+    ("public.data_keys", &["destroyed_at", "wrapped"]),
+];
+
 /// Functions that run with their owner's rights, and who may call them.
 pub(super) const DEFINERS: &[(&str, &str)] = &[("app.maintain_partitions", "entrepot_system")];
 

@@ -135,6 +135,12 @@ fn others() -> Vec<Mutant> {
         one(Rule::Logins, "alter table events owner to entrepot_app"),
         one(Rule::Grants, "grant update (display_name) on connections to entrepot_system"),
         one(Rule::Grants, "revoke select on connections from entrepot_app"),
+        one(Rule::Grants, "grant update on connections to entrepot_app"),
+        one(Rule::Grants, "grant update (provider_key) on connections to entrepot_app"),
+        one(Rule::Grants, "grant update (organization_id) on credentials to entrepot_app"),
+        one(Rule::Grants, "grant update (connection_id) on credentials to public"),
+        one(Rule::Grants, "revoke update (sealed) on credentials from entrepot_app"),
+        one(Rule::Grants, "grant update (scope_id) on data_keys to entrepot_app"),
         one(Rule::Lists, "drop table schedules"),
     ]
 }

@@ -5,6 +5,8 @@ mod consent;
 mod credentials;
 mod editing;
 mod health;
+mod memory;
+mod texts;
 
 use testkit::{Answer, Client, TestApp};
 use uuid::Uuid;

@@ -6,6 +6,7 @@ mod key_changes;
 mod limits;
 mod queries;
 mod reading;
+mod renewal_failures;
 mod sessions;
 mod switches;
 mod token_refresh;

@@ -106,3 +106,26 @@ async fn shopify_is_not_even_asked_for_withheld_persons() {
     assert!(!reasons.to_string().contains("provider_approval"), "nobody was asked for persons: {reasons}");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_switches_of_a_store_are_looked_at_before_its_credential() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let store = kata.connect_woocommerce("kavebolt.example").await;
+    kata.post(&format!("/api/integrations/connections/{store}/revoke/"), json!({})).await.expect(StatusCode::OK);
+    kata.get(&list("customers", store)).await.expect_problem(424, "store_reauthorization_required");
+    switch_customers(&kata, store, false).await;
+    kata.get(&list("customers", store)).await.expect_problem(403, "data_access_disabled");
+    kata.get(&list("orders", store)).await.expect_problem(424, "store_reauthorization_required");
+    kata.post(&format!("/api/integrations/connections/{store}/test/"), json!({})).await.expect(StatusCode::OK);
+    let view = kata.get(&format!("/api/integrations/connections/{store}/")).await;
+    assert_eq!((view.at("/status"), view.at("/health")), (json!("needs_reauth"), json!("failing")));
+
+    let logged = kata.get("/api/access-log?limit=100").await.expect(StatusCode::OK).at("/data");
+    let lines = logged.as_array().expect("lines");
+    assert_eq!(lines.len(), 6, "{logged}");
+    for line in lines {
+        assert_eq!(line["store_id"], json!(store), "each line names the store: {line}");
+    }
+    app.finish().await;
+}
