@@ -27,4 +27,8 @@ pub use app::{ApiKeyPrefix, App, Config};
 pub use caller::{Authorized, Public, SignedIn};
 pub use problem::{Code, Problem};
 
+/// For [`route!`], which names it where it is called.
+#[doc(hidden)]
+pub use utoipa_axum;
+
 pub type Router = utoipa_axum::router::OpenApiRouter<App>;
