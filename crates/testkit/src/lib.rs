@@ -1,11 +1,15 @@
 //! The whole program in a test: a real database, simulated shops, a clock that the test moves. Dev-dependency only.
 //!
-//! ```ignore
+//! ```no_run
+//! # use http::StatusCode;
+//! # use testkit::TestApp;
+//! # async fn example() {
 //! let app = TestApp::start().await;
 //! let kata = app.sign_up("Kata").await;
 //! let store = kata.connect_woocommerce("kavebolt.example").await;
 //! let key = kata.create_key("bot").await;
 //! key.get(&format!("/webshop-data-api/orders?store_id={store}")).await.expect(StatusCode::OK);
+//! # }
 //! ```
 //!
 //! - [`TestApp`]: a node of the program; [`TestApp::second_node`] is another on the same database and key store

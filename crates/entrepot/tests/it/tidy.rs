@@ -325,6 +325,16 @@ fn no_test_is_left_out() {
     let ignored = concat!("#[", "ignore");
     for source in files().iter().filter(|file| file.path.ends_with(".rs")) {
         assert!(!source.text.contains(ignored), "{} has a test that does not run", source.path);
+        // An example that compiles but has nothing to run against is `no_run`.
+        let comments = source.text.lines().filter_map(|line| {
+            let line = line.trim_start();
+            line.strip_prefix("//!").or_else(|| line.strip_prefix("///"))
+        });
+        let fences = comments.filter_map(|comment| comment.trim_start().strip_prefix("```"));
+        for fence in fences {
+            let is_ignored = fence.split(',').any(|word| word.trim().starts_with(concat!("ign", "ore")));
+            assert!(!is_ignored, "{} has an example that does not compile", source.path);
+        }
     }
 }
 
