@@ -259,6 +259,13 @@ fn secrets_are_exposed_in_known_files() {
     assert_eq!(exposing, KNOWN.iter().copied().collect(), "files that expose a Secret, and those that are known to");
 }
 
+/// The OpenAPI document requires every field of an answer, which only holds if none is ever left out.
+#[test]
+fn fields_are_null_and_never_absent() {
+    let leaving_out = count_in(&product(), "skip_serializing");
+    assert_eq!(leaving_out, places(&[]), "a field that can be absent: answer null instead");
+}
+
 #[test]
 fn every_provider_has_the_same_files_and_is_registered() {
     let assembled: BTreeSet<&str> =

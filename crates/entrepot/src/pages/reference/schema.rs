@@ -116,6 +116,10 @@ fn options(schema: &Value) -> &[Value] {
 fn kind(document: &Value, schema: &Value) -> String {
     if let Some(reference) = schema["$ref"].as_str() {
         return match resolve(document, reference) {
+            // A few words say more than the name of their set.
+            Some((_, target)) if target["enum"].as_array().is_some_and(|words| words.len() <= 8) => {
+                kind(document, target)
+            }
             Some((name, _)) => format!("<a href=\"#{}\">{}</a>", anchor(name), escape(name)),
             None => escape(reference).into_owned(),
         };
