@@ -144,7 +144,7 @@ macro_rules! handlers {
             attempt::<$resource, $permission>(app, caller, "one", asked).await
         }
 
-        #[utoipa::path(post, summary = concat!("Search ", $path, " of a webshop, live: the same filters in the body, for personal values"), path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
+        #[utoipa::path(post, summary = concat!("Search ", $path, " of a webshop, live"), description = "The same as the list, with the filters in the body: personal values do not belong into an address.", path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
             request_body = $query, responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
             (status = 409, description = "The store is not connected"),
