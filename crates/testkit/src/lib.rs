@@ -13,13 +13,15 @@
 //! ```
 //!
 //! - [`TestApp`]: a node of the program; [`TestApp::second_node`] is another on the same database and key store
-//! - [`Client`]: somebody who calls it: a person with a session, a program with a key, nobody
+//! - [`Client`]: somebody who calls it: a person with a session, a program with a key, nobody. Every answer is held to the
+//!   OpenAPI document (`contract.rs`)
 //! - [`cluster`]: one PostgreSQL per test process, one database per test, copied from a migrated template
 //! - [`scan`]: finds values in whatever form they were written down; [`logs`]: everything that was logged
 
 pub mod app;
 pub mod client;
 pub mod cluster;
+mod contract;
 pub mod logs;
 pub mod scan;
 pub mod shops;
