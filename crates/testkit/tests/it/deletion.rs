@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use kernel::{Action, ConnectionId, Resource, TenantScope, scope::InternalTask};
-use kit::{App, data_keys, vault::Scope};
+use kit::{app::Parts, data_keys, vault::Scope};
 use sandbox::faults::{Fault, Rule};
 use serde_json::json;
 use testkit::{Answer, Member, TestApp};
@@ -161,7 +161,7 @@ async fn a_deletion_waits_for_what_is_being_sealed_and_destroys_it() {
         let kata = app.sign_up("Kata").await;
         kata.connect_woocommerce(SHOP).await;
         let scope = TenantScope::internal::<Sealing>(kata.organization.into());
-        let App { db, keyring, clock, .. } = app.app();
+        let Parts { db, keyring, clock, .. } = &**app.app();
         let mut tx = db.tenant(&scope).await.expect("a transaction");
         if with_a_new_key {
             let connection = Scope::Connection(ConnectionId::new(clock));
