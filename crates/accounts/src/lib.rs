@@ -5,5 +5,6 @@ pub mod audit;
 pub mod authentication;
 pub mod organizations;
 pub mod sessions;
+mod words;
 
 pub use authentication::Authentication;

@@ -58,6 +58,22 @@ pub enum Filter {
 }
 
 impl Filter {
+    pub const ALL: &'static [Self] = &[
+        Self::Ids,
+        Self::Email,
+        Self::Phone,
+        Self::Search,
+        Self::Status,
+        Self::PaymentStatus,
+        Self::CustomerId,
+        Self::Number,
+        Self::Sku,
+        Self::CreatedAfter,
+        Self::CreatedBefore,
+        Self::UpdatedAfter,
+        Self::UpdatedBefore,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ids => "ids",
@@ -169,6 +185,8 @@ pub enum Coverage {
 }
 
 impl Coverage {
+    pub const ALL: &'static [Self] = &[Self::RegisteredOnly, Self::Last60Days, Self::DerivedFromOrders, Self::Abridged];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RegisteredOnly => "registered_only",
@@ -198,6 +216,8 @@ pub enum WithheldReason {
 }
 
 impl WithheldReason {
+    pub const ALL: &'static [Self] = &[Self::Switch, Self::Scope, Self::ProviderApproval];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Switch => "switch",

@@ -112,10 +112,12 @@ impl Modify for SecuritySchemes {
 
 /// All routes of all slices, and the OpenAPI document that they make.
 pub fn routes() -> (axum::Router<App>, utoipa::openapi::OpenApi) {
-    SLICES
+    let (router, mut document) = SLICES
         .iter()
         .fold(Router::with_openapi(Document::openapi()), |router, slice| router.merge(slice()))
-        .split_for_parts()
+        .split_for_parts();
+    crate::document::complete(&mut document);
+    (router, document)
 }
 
 /// The OpenAPI document, as it is checked in.

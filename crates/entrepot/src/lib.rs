@@ -3,6 +3,7 @@
 pub mod assembly;
 pub mod cli;
 pub mod demo;
+mod document;
 pub mod housekeeping;
 pub mod pages;
 pub mod server;

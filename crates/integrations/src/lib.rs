@@ -8,3 +8,4 @@ pub mod health;
 pub mod live;
 pub mod oauth;
 pub mod problem;
+mod words;

@@ -2,7 +2,7 @@
 //!
 //! - [`app`]: the shared state, [`caller`]: who may call a handler, as its first argument
 //! - [`problem`]: errors for people (RFC 9457), [`input`]: bodies and parameters within limits, [`page`]: cursor pages
-//! - [`route`]: a handler with its place in the OpenAPI document
+//! - [`route`]: a handler with its place in the OpenAPI document, [`vocabulary`]: closed sets of words in it
 //! - [`answer`]: the one writer that may put personal data into an answer
 //! - [`trail`]: the activity log and the audit log, [`rate_limit`]: a caller's minute, shared by all nodes
 //! - [`decision_cache`]: memory that is believed only while this node hears of changes
@@ -22,9 +22,14 @@ pub mod route;
 pub mod single_flight;
 pub mod trail;
 pub mod vault;
+pub mod vocabulary;
 
 pub use app::{ApiKeyPrefix, App, Config};
 pub use caller::{AtConnection, Authorized, Public, SignedIn};
 pub use problem::{Code, Problem};
+
+/// For [`route!`], which names it where it is called.
+#[doc(hidden)]
+pub use utoipa_axum;
 
 pub type Router = utoipa_axum::router::OpenApiRouter<App>;

@@ -83,6 +83,11 @@ codes! {
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something broke on our side";
 }
 
+crate::vocabulary! {
+    /// Every way a request can fail; each has a page at `/docs/errors/<code>`.
+    pub ProblemCode = Code::ALL.iter().map(|code| code.as_str());
+}
+
 /// A failure on its way to the caller.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -101,15 +106,15 @@ pub struct ProblemBody {
     #[serde(rename = "type")]
     pub kind: String,
     /// The end of `type`: the stable word to decide by.
+    #[schema(value_type = ProblemCode)]
     pub code: &'static str,
     pub title: &'static str,
     pub status: u16,
     /// What a person can act on.
     pub detail: String,
     /// Name this when asking for help.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Which fields break a rule; empty when it is not about fields.
     pub errors: Vec<FieldError>,
     #[serde(flatten)]
     pub extra: serde_json::Map<String, serde_json::Value>,

@@ -91,7 +91,7 @@ where
 #[macro_export]
 macro_rules! route {
     ($($handler:tt)+) => {
-        $crate::route::document($crate::route::caller(&$($handler)+), ::utoipa_axum::routes!($($handler)+))
+        $crate::route::document($crate::route::caller(&$($handler)+), $crate::utoipa_axum::routes!($($handler)+))
     };
 }
 

@@ -1,21 +1,27 @@
 //! The whole program in a test: a real database, simulated shops, a clock that the test moves. Dev-dependency only.
 //!
-//! ```ignore
+//! ```no_run
+//! # use http::StatusCode;
+//! # use testkit::TestApp;
+//! # async fn example() {
 //! let app = TestApp::start().await;
 //! let kata = app.sign_up("Kata").await;
 //! let store = kata.connect_woocommerce("kavebolt.example").await;
 //! let key = kata.create_key("bot").await;
 //! key.get(&format!("/webshop-data-api/orders?store_id={store}")).await.expect(StatusCode::OK);
+//! # }
 //! ```
 //!
 //! - [`TestApp`]: a node of the program; [`TestApp::second_node`] is another on the same database and key store
-//! - [`Client`]: somebody who calls it: a person with a session, a program with a key, nobody
+//! - [`Client`]: somebody who calls it: a person with a session, a program with a key, nobody. Every answer is held to the
+//!   OpenAPI document (`contract.rs`)
 //! - [`cluster`]: one PostgreSQL per test process, one database per test, copied from a migrated template
 //! - [`scan`]: finds values in whatever form they were written down; [`logs`]: everything that was logged
 
 pub mod app;
 pub mod client;
 pub mod cluster;
+mod contract;
 pub mod logs;
 pub mod scan;
 pub mod shops;

@@ -16,6 +16,7 @@ use super::{
     model::{KeyPermissions, NewKey},
     store::{self, KeyRow},
 };
+use crate::words::ApiKeyState;
 
 kernel::permissions! {
     CreateApiKeys = (ApiKeys, Create);
@@ -79,7 +80,7 @@ struct ApiKeyView {
     permissions: KeyPermissions,
     stores: Option<Vec<Uuid>>,
     allowed_origins: Option<Vec<String>>,
-    /// `active`, `suspended`, `revoked` or `expired`
+    #[schema(value_type = ApiKeyState)]
     state: String,
     state_reason: Option<String>,
     last_used_at: Option<DateTime<Utc>>,

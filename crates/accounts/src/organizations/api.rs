@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store;
+use crate::words::{SubscriptionPlan, SubscriptionStatus};
 
 kernel::permissions! {
     ReadOrganization = (Organization, Read);
@@ -26,7 +27,9 @@ struct OrganizationView {
     id: Uuid,
     name: String,
     slug: String,
+    #[schema(value_type = SubscriptionStatus)]
     subscription_status: String,
+    #[schema(value_type = SubscriptionPlan)]
     subscription_plan: String,
     trial_ends_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,

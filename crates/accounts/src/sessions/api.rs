@@ -20,6 +20,7 @@ use super::{
     model::{self, NewUser, Session},
     store,
 };
+use crate::words::{SubscriptionPlan, SubscriptionStatus};
 
 pub fn routes() -> Router {
     Router::new().routes(route!(sign_up)).routes(route!(log_in)).routes(route!(log_out)).routes(route!(me))
@@ -54,8 +55,7 @@ struct LogIn {
 #[derive(Serialize, ToSchema)]
 struct OpenedSession {
     user_id: Uuid,
-    /// The organization that signing up made.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The organization that signing up made; null after signing in.
     organization_id: Option<Uuid>,
     /// For programs of yours, as `Authorization: Bearer`. Browsers have it in a cookie.
     session_token: String,
@@ -125,13 +125,21 @@ struct Profile {
     name: String,
 }
 
+kit::vocabulary! {
+    /// A member's role in an organization.
+    MemberRole = Role::ALL.iter().map(|role| role.as_str());
+}
+
 #[derive(Serialize, ToSchema)]
 struct Membership {
     id: Uuid,
     name: String,
     slug: String,
+    #[schema(value_type = MemberRole)]
     role: String,
+    #[schema(value_type = SubscriptionStatus)]
     subscription_status: String,
+    #[schema(value_type = SubscriptionPlan)]
     subscription_plan: String,
     /// What you may do there now: `resource:action`.
     permissions: Vec<String>,

@@ -3,7 +3,8 @@
 use std::{process::Stdio, time::Instant};
 
 use anyhow::{Context, bail, ensure};
-use serde_json::Value;
+use http::Method;
+use serde_json::{Value, json};
 
 use super::Demo;
 use crate::cli::say;
@@ -20,8 +21,27 @@ pub(super) async fn run(demo: &Demo, started: Instant) -> anyhow::Result<()> {
         let seen = look(&answer).with_context(|| format!("{line}\nanswered {answer:#}"))?;
         say(&format!("  {seen}"));
     }
+    say(&format!("  {}", connect(demo).await?));
     say(&format!("All good, {:.1} s after the start.", started.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// Connects the shop whose keys were printed, as a person does on the front page.
+async fn connect(demo: &Demo) -> anyhow::Result<String> {
+    let keys = demo.unconnected.woocommerce.as_ref().context("no shop is left to connect")?;
+    ensure!(demo.unconnected.shopify.is_some(), "no Shopify shop is left to connect");
+    let login = json!({ "email": demo.seeded.email, "password": demo.seeded.password });
+    let (_, session) = demo.visitor.call(Method::POST, "/api/login", None, Some(&login)).await?;
+    let form = json!({
+        "provider_key": "woocommerce",
+        "config": { "shop_url": keys.shop_url },
+        "credential": { "consumer_key": keys.consumer_key, "consumer_secret": keys.consumer_secret },
+    });
+    let token = session["session_token"].as_str().context("no session")?;
+    let (_, connection) =
+        demo.visitor.call(Method::POST, "/api/integrations/connections/", Some(token), Some(&form)).await?;
+    ensure!(connection["status"] == "connected", "{} is not connected: {connection:#}", keys.shop_url);
+    Ok(format!("{} connects with the keys that were printed", keys.shop_url))
 }
 
 /// Runs a line in a shell, as pasted.

@@ -1,4 +1,5 @@
-//! The demo: simulated shops, an organization that has connected two of them, and three lines to paste.
+//! The demo: simulated shops, an organization that has connected two of them, three lines to paste, and keys of a shop to
+//! connect by hand.
 //!
 //! Everything runs in this process on loopback: the simulators, an embedded PostgreSQL, the server. What it seeds, it seeds
 //! through the same API that anybody uses.
@@ -30,7 +31,7 @@ use crate::{
     cli::{log_to_stderr, say, stop_signal},
     startup::{Program, Served, Settings},
 };
-use seed::Seeded;
+use seed::{Seeded, Unconnected};
 use visitor::Visitor;
 
 /// What `entrepot demo` takes.
@@ -42,6 +43,9 @@ pub struct Options {
     /// Forget what an earlier demo kept
     #[arg(long)]
     fresh: bool,
+    /// Take any free ports rather than the usual ones. Where it listens is in running.json, in the data directory
+    #[arg(long)]
+    free_ports: bool,
     /// Where the demo keeps its data
     #[arg(long, env = "ENTREPOT_DEMO_DIR", default_value = ".demo")]
     data_dir: PathBuf,
@@ -52,6 +56,8 @@ const PORTS: [u16; 3] = [8080, 8480, 8443];
 /// Orders of each simulated shop come from this seed, the same on every machine.
 const SEED: u64 = 42;
 const CLIENT_ID: &str = "entrepot-demo";
+/// What the demo prints, for programs; there while it runs, mode 0600.
+const RUNNING: &str = "running.json";
 
 /// Runs the demo until Ctrl-C, or checks it.
 ///
@@ -76,7 +82,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         refuse_foreign_folder(&options.data_dir)?;
         std::fs::remove_dir_all(&options.data_dir)?;
     }
-    let demo = Demo::start(&options.data_dir, true).await?;
+    let demo = Demo::start(&options.data_dir, !options.free_ports).await?;
     say(&demo.greeting(started));
     let deaths = tokio::select! {
         signal = stop_signal() => signal.map(|()| None)?,
@@ -104,7 +110,10 @@ struct Demo {
     served: Served,
     public_url: Url,
     seeded: Seeded,
+    unconnected: Unconnected,
+    visitor: Visitor,
     moved: Vec<String>,
+    running: PathBuf,
 }
 
 impl Demo {
@@ -169,8 +178,12 @@ impl Demo {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
         let served = Served::start(Program::start(settings).await?, listener, Some(metrics))?;
         let visitor = Visitor::new(&public_url, served.address, sandbox.http_addr())?;
-        let seeded = seed::ensure(data_dir, &visitor, &sandbox).await.context("the demo could not be seeded")?;
-        Ok(Self { sandbox, served, public_url, seeded, moved })
+        let (seeded, unconnected) =
+            seed::ensure(data_dir, &visitor, &sandbox).await.context("the demo could not be seeded")?;
+        let running = data_dir.join(RUNNING);
+        let facts = serde_json::json!({ "url": public_url.as_str(), "demo": seeded, "unconnected": unconnected });
+        write_private(&running, &serde_json::to_string_pretty(&facts)?)?;
+        Ok(Self { sandbox, served, public_url, seeded, unconnected, visitor, moved, running })
     }
 
     async fn database_died(&self) -> String {
@@ -183,7 +196,8 @@ impl Demo {
     async fn stop(self) -> anyhow::Result<()> {
         self.served.stop().await?;
         self.sandbox.shutdown().await;
-        Ok(())
+        // Last: whoever took the folder away meanwhile has stopped the demo none the less.
+        Ok(std::fs::remove_file(&self.running)?)
     }
 
     /// The three lines, which work as pasted.
@@ -201,17 +215,37 @@ impl Demo {
         ]
     }
 
+    /// What it takes to connect another shop on the front page.
+    fn another(&self) -> String {
+        let mut lines = String::new();
+        if let Some(keys) = &self.unconnected.woocommerce {
+            lines += &format!(
+                "\n  WooCommerce      {}\n  Consumer key     {}\n  Consumer secret  {}\n",
+                keys.shop_url, keys.consumer_key, keys.consumer_secret
+            );
+        }
+        if let Some(name) = &self.unconnected.shopify {
+            lines += &format!("\n  Shopify          choose {name} on the simulated platform's page\n");
+        }
+        if lines.is_empty() {
+            lines
+        } else {
+            format!("\nTo connect another shop, sign in at the URL and use:\n{lines}")
+        }
+    }
+
     fn greeting(&self, started: Instant) -> String {
         let [first, second, third] = self.lines();
         let mut moved = self.moved.join("\n");
         if !moved.is_empty() {
             moved = format!("\n{moved}\n");
         }
+        let another = self.another();
         let shops = self.sandbox.woocommerce().shops().len() + self.sandbox.shopify().shops().len();
         format!(
             "\nEntrepot is up ({:.1} s), with {shops} simulated shops; two of them are connected.\n{moved}\n  \
              URL        {}\n  Sign in    {}\n  Password   {}\n  API key    {}\n\n\
-             Three lines to paste:\n\n{first}\n\n{second}\n\n{third}\n\nCtrl-C stops everything and keeps the data.",
+             Three lines to paste:\n\n{first}\n\n{second}\n\n{third}\n{another}\nCtrl-C stops everything and keeps the data.",
             started.elapsed().as_secs_f64(),
             self.public_url,
             self.seeded.email,

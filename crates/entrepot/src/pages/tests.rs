@@ -215,6 +215,11 @@ fn every_error_page_is_about_its_error_and_says_whose_side_it_is_on() {
         let example = text.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let example: Value = serde_json::from_str(example).unwrap();
         assert_eq!(example["type"], format!("/docs/errors/{name}"), "{name}");
+        assert_eq!(example["code"], name);
+        assert!(
+            example["request_id"].is_string() && example["errors"].is_array(),
+            "{name} leaves out what is always there"
+        );
         assert_eq!(example["title"], code.title(), "{name}");
         assert_eq!(example["status"], code.status().as_u16(), "{name}");
     }

@@ -28,7 +28,7 @@ fn links_lead_somewhere() {
 
 #[test]
 fn paths_in_documents_and_comments_exist() {
-    let starts = ["crates/", "docs/", "migrations/", "script/", "bench/"];
+    let starts = ["crates/", "docs/", "migrations/", "script/", "bench/", "e2e/"];
     for source in files().iter().filter(|file| file.path.ends_with(".md") || file.path.ends_with(".rs")) {
         for quoted in source.text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
             // `<key>`, `*` and `{a,b}` stand for something else; a space begins a command's arguments.

@@ -57,11 +57,11 @@ pub(crate) fn product() -> Vec<Source> {
         .collect()
 }
 
-fn is_test(path: &str) -> bool {
+pub(crate) fn is_test(path: &str) -> bool {
     path.contains("/tests/") || path.ends_with("/tests.rs")
 }
 
-fn without_tests_and_comments(text: &str) -> String {
+pub(crate) fn without_tests_and_comments(text: &str) -> String {
     let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     product.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::repository::{Source, count, file, files, folders, product};
+use crate::repository::{Source, count, file, files, folders, is_test, product, without_tests_and_comments};
 
 /// The crates of ours that a crate may use: lower layers only (docs/ARCHITECTURE.md). Not in here: nothing may use it.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -41,9 +41,59 @@ fn crates_use_lower_layers_only() {
 
 /// The crates of ours in one section of a manifest.
 fn ours_in<'a>(manifest: &'a str, section: &str, known: &BTreeSet<&str>) -> BTreeSet<&'a str> {
-    let lines = manifest.lines().skip_while(|line| *line != section).skip(1).take_while(|line| !line.starts_with('['));
-    let names = lines.filter_map(|line| line.split(['.', ' ', '=']).next());
-    names.filter(|name| known.contains(name)).collect()
+    names_in(manifest, section).filter(|name| known.contains(name)).collect()
+}
+
+/// What one section of a manifest lists.
+fn names_in<'a>(manifest: &'a str, section: &str) -> impl Iterator<Item = &'a str> {
+    let lines = manifest.lines().skip_while(move |line| *line != section).skip(1);
+    let entries = lines.take_while(|line| !line.starts_with('[')).filter(|line| !line.starts_with('#'));
+    entries.filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|name| !name.is_empty())
+}
+
+#[test]
+fn every_dependency_is_used_by_its_crate() {
+    let sources = files();
+    let manifests = sources.iter().filter(|file| file.path.ends_with("/Cargo.toml"));
+    let mut looked_at = 0;
+    for manifest in manifests {
+        let folder = manifest.path.strip_suffix("Cargo.toml").unwrap();
+        let rust = || sources.iter().filter(|file| file.path.starts_with(folder) && file.path.ends_with(".rs"));
+        let everywhere: Vec<String> = rust().map(|file| file.text.clone()).collect();
+        let product: Vec<String> =
+            rust().filter(|file| !is_test(&file.path)).map(|file| without_tests_and_comments(&file.text)).collect();
+        for (section, texts) in [("[dependencies]", &product), ("[dev-dependencies]", &everywhere)] {
+            for name in names_in(&manifest.text, section) {
+                let is_used = texts.iter().any(|text| names_crate(text, &name.replace('-', "_")));
+                assert!(is_used, "{} has {name} in {section}, which nothing there uses", manifest.path);
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at > 100, "only {looked_at} dependencies were found: the search is broken");
+}
+
+#[test]
+fn every_dependency_of_the_workspace_is_one_of_a_crate() {
+    let sources = files();
+    let known: BTreeSet<&str> = sources
+        .iter()
+        .filter(|file| file.path.ends_with("/Cargo.toml"))
+        .flat_map(|file| names_in(&file.text, "[dependencies]").chain(names_in(&file.text, "[dev-dependencies]")))
+        .collect();
+    for name in names_in(&file(&sources, "Cargo.toml").text, "[workspace.dependencies]") {
+        assert!(known.contains(name), "Cargo.toml has {name}, which no crate depends on");
+    }
+}
+
+/// Whether Rust names a crate: `name::`, from the root or not, but not as a part of another path.
+fn names_crate(text: &str, name: &str) -> bool {
+    let is_in_a_name = |char: char| char.is_alphanumeric() || char == '_';
+    text.match_indices(&format!("{name}::")).any(|(at, _)| {
+        let before = &text[..at];
+        let before = before.strip_suffix("::").unwrap_or(before);
+        !before.ends_with(is_in_a_name)
+    })
 }
 
 #[test]
@@ -236,6 +286,13 @@ fn secrets_are_exposed_in_known_files() {
     assert_eq!(exposing, KNOWN.iter().copied().collect(), "files that expose a Secret, and those that are known to");
 }
 
+/// The OpenAPI document requires every field of an answer, which only holds if none is ever left out.
+#[test]
+fn fields_are_null_and_never_absent() {
+    let leaving_out = count_in(&product(), "skip_serializing");
+    assert_eq!(leaving_out, places(&[]), "a field that can be absent: answer null instead");
+}
+
 #[test]
 fn every_provider_has_the_same_files_and_is_registered() {
     let assembled: BTreeSet<&str> =
@@ -302,6 +359,16 @@ fn no_test_is_left_out() {
     let ignored = concat!("#[", "ignore");
     for source in files().iter().filter(|file| file.path.ends_with(".rs")) {
         assert!(!source.text.contains(ignored), "{} has a test that does not run", source.path);
+        // An example that compiles but has nothing to run against is `no_run`.
+        let comments = source.text.lines().filter_map(|line| {
+            let line = line.trim_start();
+            line.strip_prefix("//!").or_else(|| line.strip_prefix("///"))
+        });
+        let fences = comments.filter_map(|comment| comment.trim_start().strip_prefix("```"));
+        for fence in fences {
+            let is_ignored = fence.split(',').any(|word| word.trim().starts_with(concat!("ign", "ore")));
+            assert!(!is_ignored, "{} has an example that does not compile", source.path);
+        }
     }
 }
 

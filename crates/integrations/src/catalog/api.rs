@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::connections::api::ReadConnections;
+use crate::words::{ConfigFieldKind, ProviderAuthType, ProviderCategory};
 
 pub fn routes() -> Router {
     Router::new().routes(route!(providers))
@@ -18,11 +19,9 @@ pub fn routes() -> Router {
 struct ProviderView {
     key: &'static str,
     label: &'static str,
-    /// `api` or `vendor`
-    #[schema(value_type = String)]
+    #[schema(value_type = ProviderCategory)]
     category: Category,
-    /// `oauth`, `api_key` or `none`
-    #[schema(value_type = String)]
+    #[schema(value_type = ProviderAuthType)]
     auth_type: AuthType,
     capabilities: Vec<CapabilityView>,
     /// The fields of the connect form.
@@ -46,8 +45,7 @@ struct CapabilityView {
 struct FieldView {
     name: &'static str,
     label: &'static str,
-    /// `text`, `url` or `secret`
-    #[schema(value_type = String)]
+    #[schema(value_type = ConfigFieldKind)]
     kind: FieldKind,
     required: bool,
     help: &'static str,

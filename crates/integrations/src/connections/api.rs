@@ -27,6 +27,7 @@ use super::{
     store::{self, ConnectionRow},
 };
 use crate::data_access::model::DataAccess;
+use crate::words::{ConnectionHealth, ConnectionStatus, CredentialKind};
 
 kernel::permissions! {
     CreateConnections = (Connections, Create);
@@ -53,9 +54,9 @@ pub(crate) struct ConnectionView {
     provider_key: String,
     external_account: Option<String>,
     display_name: String,
-    /// `pending`, `connected`, `paused`, `disabled`, `needs_reauth`, `suspended` or `disconnected`
+    #[schema(value_type = ConnectionStatus)]
     status: String,
-    /// `ok`, `degraded` or `failing`
+    #[schema(value_type = ConnectionHealth)]
     health: String,
     /// What is wrong and what to do about it.
     health_cause: Option<String>,
@@ -74,7 +75,7 @@ pub(crate) struct ConnectionView {
 /// What may be told of a credential.
 #[derive(Serialize, ToSchema)]
 struct CredentialView {
-    /// `keys` (pasted) or `token` (given by consent)
+    #[schema(value_type = CredentialKind)]
     kind: String,
     /// The last characters of a pasted key.
     hint: Option<String>,

@@ -34,7 +34,7 @@ pub enum Status {
 }
 
 impl Status {
-    const ALL: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Connected,
         Self::Paused,
@@ -95,7 +95,7 @@ pub enum Health {
 }
 
 impl Health {
-    const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failing];
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failing];
 
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -17,6 +17,7 @@ use crate::connections::{
     store as connections,
     store::ConnectionRow,
 };
+use crate::words::{AccessResult, ConnectionStatus, ShopOperation, ShopResource};
 
 kernel::permissions! {
     ReadAccessLog = (AccessLog, Read);
@@ -40,6 +41,7 @@ struct StoreView {
     platform: String,
     /// The shop's own name for itself: its address or its domain at the platform.
     external_account: Option<String>,
+    #[schema(value_type = ConnectionStatus)]
     status: String,
     data_access_permissions: DataAccess,
 }
@@ -182,9 +184,11 @@ struct AccessView {
     actor: String,
     key_id: Option<Uuid>,
     store_id: Option<Uuid>,
+    #[schema(value_type = ShopResource)]
     resource: String,
+    #[schema(value_type = ShopOperation)]
     operation: String,
-    /// `ok`, or the code of the problem that the caller got.
+    #[schema(value_type = AccessResult)]
     result: String,
     records: Option<i32>,
     fields_returned: Vec<String>,

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::store;
+use crate::words::EventLevel;
 
 kernel::permissions! {
     ReadEvents = (Events, Read);
@@ -38,7 +39,7 @@ struct EventView {
     id: Uuid,
     /// The connection that it is about, if any.
     connection_id: Option<Uuid>,
-    /// `info`, `warning` or `error`
+    #[schema(value_type = EventLevel)]
     level: String,
     event_type: String,
     message: String,

@@ -8,6 +8,7 @@ use crate::live::{
     api::take,
     probe::{Outcome, Probe},
 };
+use crate::words::{ConnectionHealth, ConnectionStatus, ShopResource, TestResult};
 
 kernel::permissions! {
     RunConnections = (Connections, Run);
@@ -22,8 +23,9 @@ pub fn routes() -> Router {
 struct TestView {
     tested_at: DateTime<Utc>,
     /// Of the connection, after the test.
+    #[schema(value_type = ConnectionStatus)]
     status: String,
-    /// `ok`, `degraded` or `failing`
+    #[schema(value_type = ConnectionHealth)]
     health: String,
     /// What is wrong and what to do about it.
     health_cause: Option<String>,
@@ -33,9 +35,9 @@ struct TestView {
 /// For one kind of data.
 #[derive(Serialize, ToSchema)]
 struct ResultView {
-    /// `customers`, `orders` or `products`
+    #[schema(value_type = ShopResource)]
     resource: &'static str,
-    /// `ok`, `disabled` (its owner does not want it read, so the shop was not asked), or the code of a problem.
+    #[schema(value_type = TestResult)]
     result: &'static str,
     /// What a person can act on.
     detail: Option<String>,

@@ -28,6 +28,7 @@ use super::{
     Failure, Found, Live, LiveResource,
     model::{
         ask::{self, ListParams, OneParams},
+        parameters::{CustomerQuery, OrderQuery, ProductQuery},
         unified::{UnifiedCustomer, UnifiedOrder, UnifiedProduct},
     },
     resource::{Customers, Orders, Products},
@@ -35,6 +36,7 @@ use super::{
 use crate::{
     connections::Store,
     data_access::access_log::{Access, AccessLog},
+    words::{CoverageNote, WithheldBecause},
 };
 
 kernel::permissions! {
@@ -74,10 +76,9 @@ struct LiveOne<T> {
 struct Meta {
     store: Uuid,
     platform: &'static str,
-    /// The page's number, when it was asked for by number.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The page's number; null when it was asked for by cursor, and of one record.
     page: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Null of one record.
     limit: Option<u16>,
     /// How many there are in all, when the shop tells.
     total: Option<u64>,
@@ -89,8 +90,8 @@ struct Meta {
     upstream_ms: u64,
     /// What the read took of the shop's budget, in its own unit.
     cost: Option<f64>,
-    /// Why there may be more than is shown: `registered_only`, `last_60_days`, `derived_from_orders`,
-    /// `abridged` (some records carry only the first of their parts; read one to see all).
+    /// Why there may be more than is shown.
+    #[schema(value_type = Vec<CoverageNote>)]
     coverage: Vec<&'static str>,
     /// What is left out, and why.
     withheld: Vec<WithheldField>,
@@ -101,13 +102,13 @@ struct Meta {
 #[derive(Serialize, ToSchema)]
 struct WithheldField {
     field: &'static str,
-    /// `switch` (the store's owner), `scope` (the shop) or `provider_approval` (the platform)
+    #[schema(value_type = WithheldBecause)]
     reason: &'static str,
 }
 
 macro_rules! handlers {
-    ($list:ident, $find:ident, $search:ident, $resource:ident, $permission:ident, $view:ident, $path:literal, $word:literal) => {
-        #[utoipa::path(get, summary = concat!("List ", $path, " of a webshop, live"), path = concat!("/webshop-data-api/", $path), tag = "live data", params(ListParams), responses(
+    ($list:ident, $find:ident, $search:ident, $resource:ident, $permission:ident, $view:ident, $query:ident, $path:literal, $word:literal) => {
+        #[utoipa::path(get, summary = concat!("List ", $path, " of a webshop, live"), path = concat!("/webshop-data-api/", $path), tag = "live data", params($query), responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
             (status = 409, description = "The store is not connected"),
             (status = 424, description = "The shop no longer accepts us, or its platform has switched it off"),
@@ -143,8 +144,8 @@ macro_rules! handlers {
             attempt::<$resource, $permission>(app, caller, "one", asked).await
         }
 
-        #[utoipa::path(post, summary = concat!("Search ", $path, " of a webshop, live: the same filters in the body, for personal values"), path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
-            request_body = ListParams, responses(
+        #[utoipa::path(post, summary = concat!("Search ", $path, " of a webshop, live"), description = "The same as the list, with the filters in the body: personal values do not belong into an address.", path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
+            request_body = $query, responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
             (status = 409, description = "The store is not connected"),
             (status = 424, description = "The shop no longer accepts us, or its platform has switched it off"),
@@ -170,11 +171,22 @@ handlers!(
     Customers,
     ReadCustomers,
     UnifiedCustomer,
+    CustomerQuery,
     "customers",
     "customer"
 );
-handlers!(list_orders, find_order, search_orders, Orders, ReadOrders, UnifiedOrder, "orders", "order");
-handlers!(list_products, find_product, search_products, Products, ReadProducts, UnifiedProduct, "products", "product");
+handlers!(list_orders, find_order, search_orders, Orders, ReadOrders, UnifiedOrder, OrderQuery, "orders", "order");
+handlers!(
+    list_products,
+    find_product,
+    search_products,
+    Products,
+    ReadProducts,
+    UnifiedProduct,
+    ProductQuery,
+    "products",
+    "product"
+);
 
 /// What a caller asks for.
 enum Asked {

@@ -19,6 +19,8 @@ pub(crate) trait LiveResource: Send + Sync + 'static {
     const NAME: &'static str;
     /// The capability that a connection must have switched on.
     const CAPABILITY: &'static str;
+    /// The filters that this resource has; which of them a shop can apply, its connector says.
+    const FILTERS: &'static [Filter];
     /// The fields of the unified object, as `fields=` names them.
     const FIELDS: &'static [&'static str];
     /// What is left out when the store's owner has switched customers off.
@@ -44,6 +46,16 @@ impl LiveResource for Customers {
     type View<'a> = unified::UnifiedCustomer<'a>;
     const NAME: &'static str = "customers";
     const CAPABILITY: &'static str = "read_customers";
+    const FILTERS: &'static [Filter] = &[
+        Filter::Ids,
+        Filter::Email,
+        Filter::Phone,
+        Filter::Search,
+        Filter::CreatedAfter,
+        Filter::CreatedBefore,
+        Filter::UpdatedAfter,
+        Filter::UpdatedBefore,
+    ];
     const FIELDS: &'static [&'static str] = unified::CUSTOMER_FIELDS;
     const PERSONS: &'static [&'static str] = &[];
     const ABOUT_PERSONS: &'static [Filter] = &[];
@@ -80,6 +92,20 @@ impl LiveResource for Orders {
     type View<'a> = unified::UnifiedOrder<'a>;
     const NAME: &'static str = "orders";
     const CAPABILITY: &'static str = "read_orders";
+    const FILTERS: &'static [Filter] = &[
+        Filter::Ids,
+        Filter::Email,
+        Filter::Phone,
+        Filter::Search,
+        Filter::Status,
+        Filter::PaymentStatus,
+        Filter::CustomerId,
+        Filter::Number,
+        Filter::CreatedAfter,
+        Filter::CreatedBefore,
+        Filter::UpdatedAfter,
+        Filter::UpdatedBefore,
+    ];
     const FIELDS: &'static [&'static str] = unified::ORDER_FIELDS;
     const PERSONS: &'static [&'static str] =
         &["customer", "billing_address", "shipping_address", "note", "tags", "platform_specific"];
@@ -119,6 +145,16 @@ impl LiveResource for Products {
     type View<'a> = unified::UnifiedProduct<'a>;
     const NAME: &'static str = "products";
     const CAPABILITY: &'static str = "read_products";
+    const FILTERS: &'static [Filter] = &[
+        Filter::Ids,
+        Filter::Sku,
+        Filter::Search,
+        Filter::Status,
+        Filter::CreatedAfter,
+        Filter::CreatedBefore,
+        Filter::UpdatedAfter,
+        Filter::UpdatedBefore,
+    ];
     const FIELDS: &'static [&'static str] = unified::PRODUCT_FIELDS;
     const PERSONS: &'static [&'static str] = &[];
     const ABOUT_PERSONS: &'static [Filter] = &[];

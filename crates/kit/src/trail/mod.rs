@@ -19,6 +19,8 @@ pub enum Level {
 }
 
 impl Level {
+    pub const ALL: &'static [Self] = &[Self::Info, Self::Warning, Self::Error];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Info => "info",

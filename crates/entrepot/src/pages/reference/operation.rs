@@ -105,7 +105,7 @@ impl Operation<'_> {
         if schema.is_null() {
             return String::new();
         }
-        format!("<h4>Body</h4>{}", schema::described(document, schema))
+        format!("<h4>Body</h4>{}", schema::described(document, schema, example::For::Request))
     }
 
     fn answers(&self, document: &Value) -> String {
@@ -118,7 +118,10 @@ impl Operation<'_> {
                 let fields = if schema.is_null() {
                     String::new()
                 } else {
-                    format!("<details><summary>Fields</summary>{}</details>", schema::described(document, schema))
+                    format!(
+                        "<details><summary>Fields</summary>{}</details>",
+                        schema::described(document, schema, example::For::Answer)
+                    )
                 };
                 let class = if status.starts_with('2') || status.starts_with('3') { "good" } else { "bad" };
                 format!(

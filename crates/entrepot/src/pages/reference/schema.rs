@@ -1,8 +1,13 @@
 //! Schemas as lists of fields.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
-use super::super::html::{escape, inline_markdown};
+use super::{
+    super::html::{escape, inline_markdown},
+    example::For,
+};
 
 const PREFIX: &str = "#/components/schemas/";
 
@@ -14,13 +19,20 @@ pub(in crate::pages) fn resolve<'a>(document: &'a Value, reference: &str) -> Opt
 
 /// Every schema of the document that others refer to, each with an anchor.
 pub(super) fn named(document: &Value) -> String {
+    let mut sent = BTreeSet::new();
+    for operation in
+        document["paths"].as_object().into_iter().flatten().flat_map(|(_, item)| item.as_object()).flatten()
+    {
+        reach(document, &operation.1["requestBody"], &mut sent);
+    }
+    let purpose = |name: &str| if sent.contains(name) { For::Request } else { For::Answer };
     let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
     schemas
         .map(|(name, schema)| {
             format!(
                 "<article class=\"schema\" id=\"{anchor}\"><h3><a class=\"anchor\" href=\"#{anchor}\">{name}</a></h3>{}{}</article>",
                 schema["description"].as_str().map_or(String::new(), |text| format!("<p>{}</p>", inline_markdown(text))),
-                fields(document, schema),
+                fields(document, schema, purpose(name)),
                 anchor = anchor(name),
                 name = escape(name),
             )
@@ -28,50 +40,69 @@ pub(super) fn named(document: &Value) -> String {
         .collect()
 }
 
+/// The names of the schemas that a part of the document leads to.
+fn reach<'a>(document: &'a Value, part: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match part {
+        Value::Object(object) => {
+            let reference = object.get("$ref").and_then(Value::as_str);
+            if let Some((name, target)) = reference.and_then(|reference| resolve(document, reference))
+                && found.insert(name)
+            {
+                reach(document, target, found);
+            }
+            object.values().for_each(|value| reach(document, value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| reach(document, value, found)),
+        _ => {}
+    }
+}
+
 fn anchor(name: &str) -> String {
     format!("schema-{}", escape(name))
 }
 
 /// A body: its fields, from the named schema where it is one, with a link to that.
-pub(super) fn described(document: &Value, schema: &Value) -> String {
+pub(super) fn described(document: &Value, schema: &Value, purpose: For) -> String {
     match schema["$ref"].as_str().and_then(|reference| resolve(document, reference)) {
         Some((name, target)) => {
             format!(
                 "<p class=\"named\"><a href=\"#{}\">{}</a></p>{}",
                 anchor(name),
                 escape(name),
-                fields(document, target)
+                fields(document, target, purpose)
             )
         }
-        None => fields(document, schema),
+        None => fields(document, schema, purpose),
     }
 }
 
 /// The fields of an object, or one line about anything else.
-fn fields(document: &Value, schema: &Value) -> String {
-    let rows = rows(document, schema);
+fn fields(document: &Value, schema: &Value, purpose: For) -> String {
+    let rows = rows(document, schema, purpose);
     if rows.is_empty() {
         return format!("<p class=\"type-line\">{}</p>", kind(document, schema));
     }
     format!("<dl class=\"fields\">{rows}</dl>")
 }
 
-fn rows(document: &Value, schema: &Value) -> String {
+fn rows(document: &Value, schema: &Value, purpose: For) -> String {
     if let Some((_, target)) = schema["$ref"].as_str().and_then(|reference| resolve(document, reference)) {
-        return rows(document, target);
+        return rows(document, target, purpose);
     }
     if let Some(parts) = schema["allOf"].as_array() {
-        return parts.iter().map(|part| rows(document, part)).collect();
+        return parts.iter().map(|part| rows(document, part, purpose)).collect();
     }
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let properties = schema["properties"].as_object().into_iter().flatten();
     let mut named: Vec<(&String, &Value)> = properties.collect();
-    named.sort_by_key(|(name, _)| !required.contains(&name.as_str()));
+    named.sort_by_key(|(name, _)| (!required.contains(&name.as_str()), *name != "id"));
     named
         .into_iter()
         .map(|(name, property)| {
             let description = description(property);
-            row(document, name, property, required.contains(&name.as_str()), description, "")
+            // What an answer has is always there; the word would stand on every line.
+            let is_required = purpose == For::Request && required.contains(&name.as_str());
+            row(document, name, property, is_required, description, "")
         })
         .collect()
 }
@@ -105,7 +136,7 @@ pub(super) fn row(
 /// The fields of an object that has no name of its own, such as one row of a page.
 fn nested(document: &Value, schema: &Value) -> String {
     let inner = if schema["type"] == "array" { &schema["items"] } else { schema };
-    if inner["properties"].is_object() { fields(document, inner) } else { String::new() }
+    if inner["properties"].is_object() { fields(document, inner, For::Answer) } else { String::new() }
 }
 
 fn options(schema: &Value) -> &[Value] {
@@ -116,6 +147,10 @@ fn options(schema: &Value) -> &[Value] {
 fn kind(document: &Value, schema: &Value) -> String {
     if let Some(reference) = schema["$ref"].as_str() {
         return match resolve(document, reference) {
+            // A few words say more than the name of their set.
+            Some((_, target)) if target["enum"].as_array().is_some_and(|words| words.len() <= 8) => {
+                kind(document, target)
+            }
             Some((name, _)) => format!("<a href=\"#{}\">{}</a>", anchor(name), escape(name)),
             None => escape(reference).into_owned(),
         };
@@ -129,7 +164,7 @@ fn kind(document: &Value, schema: &Value) -> String {
             .iter()
             .map(|value| format!("<code>{}</code>", escape(&text(value))))
             .collect::<Vec<_>>()
-            .join(" or ");
+            .join(", ");
     }
     if let Some(parts) = schema["allOf"].as_array() {
         return parts.iter().map(|part| kind(document, part)).collect::<Vec<_>>().join(" with ");

@@ -15,7 +15,8 @@ use uuid::Uuid;
 /// Pages by number on shops that only have cursors are walked to, so they are limited.
 pub const WALKED_PAGES: u32 = 10;
 
-/// A list, with its filters. Which filters a shop can apply, its problem `filter_unsupported` says.
+/// A list, with the filters of all resources. Which of them a resource has, [`super::parameters`] tells the document; which a
+/// shop can apply, its problem `filter_unsupported` says.
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -45,8 +46,6 @@ pub struct ListParams {
     pub phone: Option<String>,
     /// The shop's own free-text search.
     pub search: Option<String>,
-    /// Orders: `pending`, `processing`, `on_hold`, `completed`, `cancelled`, `refunded`, `failed`. Products: `active`, `draft`,
-    /// `archived`, `unlisted`.
     pub status: Option<String>,
     pub payment_status: Option<String>,
     pub customer_id: Option<String>,
@@ -139,7 +138,7 @@ impl ListParams {
             return Err(Problem::invalid("email", "is not an e-mail address"));
         }
         if let Some(status) = &self.payment_status {
-            known("payment_status", status, canonical::PaymentStatus::ALL.iter().map(|status| status.as_str()))?;
+            known("payment_status", status, &closed_words("orders", Filter::PaymentStatus).unwrap_or_default())?;
         }
         Ok(Filters {
             ids: self.ids.clone(),
@@ -230,20 +229,31 @@ pub(in crate::live) fn refuse_about_persons(filters: &Filters, about_persons: &[
 
 /// Refuses a status that no shop has.
 pub(in crate::live) fn refuse_unknown_status(resource: &str, status: Option<&str>) -> Result<(), Problem> {
-    let Some(status) = status else { return Ok(()) };
-    match resource {
-        "orders" => known("status", status, canonical::OrderStatus::ALL.iter().map(|status| status.as_str())),
-        "products" => known("status", status, canonical::ProductStatus::ALL.iter().map(|status| status.as_str())),
+    match (status, closed_words(resource, Filter::Status)) {
+        (Some(status), Some(words)) => known("status", status, &words),
         _ => Ok(()),
     }
 }
 
-fn known<'a>(name: &str, given: &str, mut all: impl Iterator<Item = &'a str> + Clone) -> Result<(), Problem> {
-    if all.clone().any(|one| one == given) {
+/// The words that a filter of a resource takes; None when it takes others too.
+pub(in crate::live) fn closed_words(resource: &str, filter: Filter) -> Option<Vec<&'static str>> {
+    match (resource, filter) {
+        ("orders", Filter::Status) => Some(canonical::OrderStatus::ALL.iter().map(|status| status.as_str()).collect()),
+        ("products", Filter::Status) => {
+            Some(canonical::ProductStatus::ALL.iter().map(|status| status.as_str()).collect())
+        }
+        ("orders", Filter::PaymentStatus) => {
+            Some(canonical::PaymentStatus::ALL.iter().map(|status| status.as_str()).collect())
+        }
+        _ => None,
+    }
+}
+
+fn known(name: &str, given: &str, words: &[&str]) -> Result<(), Problem> {
+    if words.contains(&given) {
         return Ok(());
     }
-    let all: Vec<&str> = all.by_ref().collect();
-    Err(Problem::invalid(name, format!("must be one of {}", all.join(", "))))
+    Err(Problem::invalid(name, format!("must be one of {}", words.join(", "))))
 }
 
 /// Which fields are wanted.

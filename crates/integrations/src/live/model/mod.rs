@@ -2,4 +2,5 @@
 
 pub mod ask;
 pub(super) mod check;
+pub(super) mod parameters;
 pub mod unified;

@@ -11,6 +11,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::words::{FulfillmentStatus, OrderStatus, PaymentStatus, ProductStatus};
+
 pub const CUSTOMER_FIELDS: &[&str] = &[
     "id",
     "email",
@@ -74,6 +76,7 @@ pub const PRODUCT_FIELDS: &[&str] = &[
     "platform_specific",
 ];
 
+/// A customer of a shop. All fields are there, unless `fields=` named some: then those, and `id`.
 #[derive(Serialize, ToSchema)]
 pub struct UnifiedCustomer<'a> {
     pub id: &'a str,
@@ -120,16 +123,17 @@ pub struct UnifiedAddress<'a> {
     pub phone: Option<&'a str>,
 }
 
+/// An order of a shop. All fields are there, unless `fields=` named some: then those, and `id`.
 #[derive(Serialize, ToSchema)]
 pub struct UnifiedOrder<'a> {
     pub id: &'a str,
     /// What people call it (`#1042`).
     pub number: Option<&'a str>,
-    /// `pending`, `processing`, `on_hold`, `completed`, `cancelled`, `refunded` or `failed`
+    #[schema(value_type = OrderStatus)]
     pub status: &'static str,
-    /// `pending`, `authorized`, `partially_paid`, `paid`, `partially_refunded`, `refunded`, `voided` or `expired`
+    #[schema(value_type = Option<PaymentStatus>)]
     pub payment_status: Option<&'static str>,
-    /// `unfulfilled`, `in_progress`, `partial`, `fulfilled`, `on_hold`, `restocked` or `not_required`
+    #[schema(value_type = Option<FulfillmentStatus>)]
     pub fulfillment_status: Option<&'static str>,
     /// Null when the order has none, or when `meta.withheld` says so.
     pub customer: Option<UnifiedOrderCustomer<'a>>,
@@ -181,13 +185,14 @@ pub struct UnifiedLineItem<'a> {
     pub total: Option<Decimal>,
 }
 
+/// A product of a shop. All fields are there, unless `fields=` named some: then those, and `id`.
 #[derive(Serialize, ToSchema)]
 pub struct UnifiedProduct<'a> {
     pub id: &'a str,
     pub title: &'a str,
     pub handle: Option<&'a str>,
     pub description_html: Option<&'a str>,
-    /// `active`, `draft`, `archived` or `unlisted`
+    #[schema(value_type = ProductStatus)]
     pub status: &'static str,
     pub vendor: Option<&'a str>,
     #[serde(rename = "type")]
