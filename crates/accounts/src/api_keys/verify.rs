@@ -21,21 +21,25 @@ use kit::{
     ApiKeyPrefix, App, Code, Problem, app::Identity, decision_cache::DecisionCache, single_flight::SingleFlight,
 };
 use sha2::Sha256;
-use tokio::sync::Semaphore;
 
 use super::{
-    model::{self, KeyPermissions},
+    model::{self, KeyPermissions, KeyText},
     store,
 };
-use crate::authentication::unauthenticated;
+use crate::{
+    authentication::unauthenticated,
+    hashing::{Hashing, WaitingRoom},
+};
 
 /// Keys remembered, of all organizations.
 const REMEMBERED: u64 = 100_000;
-/// bcrypt checks at once: as many as leave the server its other work.
-const COLD_AT_ONCE: usize = 2;
+/// Keys hashed or checked with bcrypt at once: as many as leave the server its other work.
+const HASHED_AT_ONCE: usize = 2;
 /// Texts that may be in or before a cold check, each counted once however many calls present it. It bounds the wait, to
 /// 32 checks of bcrypt one after the other; more texts are an attack, or a start with everything cold, and both may come back.
 const COLD_TEXTS: usize = 64;
+/// New keys that may be in or before their hash.
+const NEW_KEYS: usize = 16;
 /// How long a wrong text is remembered as wrong, so that repeating it costs no bcrypt.
 const WRONG_FOR: Duration = Duration::from_secs(60);
 /// How often uses are written down.
@@ -58,8 +62,9 @@ struct State {
     facts: DecisionCache<ApiKeyId, Arc<Facts>>,
     /// One cold check for all who present a text at the same time.
     checks: SingleFlight<[u8; 32], Checked>,
-    cold: Semaphore,
-    cold_texts: Semaphore,
+    hashing: Hashing,
+    cold_texts: WaitingRoom,
+    new_keys: WaitingRoom,
     used: Mutex<HashSet<ApiKeyId>>,
 }
 
@@ -100,8 +105,17 @@ impl ApiKeys {
             wrong: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(WRONG_FOR).build(),
             facts: DecisionCache::new(listener.freshness(), REMEMBERED),
             checks: SingleFlight::default(),
-            cold: Semaphore::new(COLD_AT_ONCE),
-            cold_texts: Semaphore::new(COLD_TEXTS),
+            hashing: Hashing::new(HASHED_AT_ONCE),
+            cold_texts: WaitingRoom::new(
+                COLD_TEXTS,
+                Duration::from_secs(1),
+                "Too many unknown API keys are being checked. Try again in a second.",
+            ),
+            new_keys: WaitingRoom::new(
+                NEW_KEYS,
+                Duration::from_secs(2),
+                "Many API keys are being made at once. Try again in a few seconds.",
+            ),
             used: Mutex::default(),
         }));
         let state = keys.0.clone();
@@ -178,6 +192,17 @@ impl ApiKeys {
         checked.ok_or_else(|| Problem::internal(&"the check of an API key panicked"))??.ok_or_else(unauthenticated)
     }
 
+    /// A new key and its hash.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] when too many are being made.
+    pub(super) async fn generate(&self) -> Result<(KeyText, String), Problem> {
+        let text = model::generate(&self.0.prefix);
+        let full = text.full.clone();
+        let hash = self.0.hashing.run(&self.0.new_keys, move || model::hash(&full)).await??;
+        Ok((text, hash))
+    }
+
     /// Writes down at once which keys were used; otherwise it happens every fifteen seconds.
     ///
     /// # Errors
@@ -215,20 +240,14 @@ impl State {
         if self.wrong.contains_key(&digest) {
             return Ok(None);
         }
-        let busy = || {
+        let seat = self.cold_texts.enter().inspect_err(|_| {
             metrics::counter!("entrepot_api_key_cold_checks_refused_total").increment(1);
-            Problem::new(Code::Overloaded, "Too many unknown API keys are being checked. Try again in a second.")
-                .with_retry_after(Duration::from_secs(1))
-        };
-        let _text = self.cold_texts.try_acquire().map_err(|_| busy())?;
-        let _turn = self.cold.acquire().await.map_err(|_| busy())?;
+        })?;
         let mut tx = self.db.system(SystemTask::Authenticate).await?;
         let found = store::hash_by_lookup(&mut tx, lookup).await?;
         tx.rollback().await?;
         let hash = found.as_ref().map_or(NOBODY, |found| found.key_hash.as_str()).to_owned();
-        let matches = tokio::task::spawn_blocking(move || model::matches(&key, &hash))
-            .await
-            .map_err(|error| Problem::internal(&error))?;
+        let matches = self.hashing.run_seated(seat, move || model::matches(&key, &hash)).await?;
         let Some(found) = found.filter(|_| matches) else {
             self.wrong.insert(digest, ());
             return Ok(None);

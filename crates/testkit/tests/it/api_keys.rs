@@ -97,6 +97,41 @@ async fn a_wrong_text_costs_one_check_however_often_it_is_repeated() {
     app.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_too_many_new_keys_at_once_the_last_are_told_to_come_back() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let create = async || {
+        let mut calls = JoinSet::new();
+        for number in 0..40 {
+            let (kata, form) = (kata.clone(), json!({ "name": format!("key {number}") }));
+            calls.spawn(async move { kata.post("/api-key-management/create", form).await });
+        }
+        calls.join_all().await
+    };
+    let (mut made, mut busy) = (0, 0);
+    for answer in create().await {
+        match answer.status {
+            StatusCode::CREATED => made += 1,
+            StatusCode::SERVICE_UNAVAILABLE => {
+                assert_eq!(answer.problem(), "overloaded");
+                assert!(!answer.header("retry-after").is_empty());
+                busy += 1;
+            }
+            _ => drop(answer.expect_problem(409, "api_key_limit")),
+        }
+    }
+    assert!(busy > 0 && made <= 10, "{made} made, {busy} told to come back");
+    for number in made..10 {
+        kata.create_key(&format!("another {number}")).await;
+    }
+    // Whoever has ten is told so before anything is hashed.
+    for answer in create().await {
+        answer.expect_problem(409, "api_key_limit");
+    }
+    app.finish().await;
+}
+
 /// Moves the time to just after the beginning of a minute, so that what is counted falls into one.
 async fn begin_a_minute(app: &TestApp) {
     let left = 60 - i64::from(app.clock().now().second());
