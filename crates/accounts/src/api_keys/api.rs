@@ -163,7 +163,7 @@ struct OwnKey {
 #[utoipa::path(get, path = "/api-key-management/self", tag = "api keys",
     responses((status = 200, description = "The key of this request", body = OwnKey)))]
 async fn own(caller: AnyKey, State(app): State<App>) -> Result<Body<OwnKey>, Problem> {
-    let facts = app.slice::<ApiKeys>().facts(caller.key).await?;
+    let facts = app.slice::<ApiKeys>().facts((caller.principal.organization(), caller.key)).await?;
     let scopes = caller.principal.permissions().iter().map(|(resource, action)| format!("{resource}:{action}"));
     Ok(Body(OwnKey {
         key_id: caller.key.uuid(),

@@ -24,7 +24,7 @@ use sha2::Sha256;
 
 use super::{
     model::{self, KeyPermissions, KeyText},
-    store,
+    store::{self, KeyAddress},
 };
 use crate::{
     authentication::unauthenticated,
@@ -60,20 +60,25 @@ struct State {
     verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
     wrong: moka::sync::Cache<[u8; 32], ()>,
     facts: DecisionCache<ApiKeyId, Arc<Facts>>,
+    /// One query for all who ask for the facts of a key at the same time.
+    loads: SingleFlight<KeyAddress, Loaded>,
     /// One cold check for all who present a text at the same time.
     checks: SingleFlight<[u8; 32], Checked>,
     hashing: Hashing,
     cold_texts: WaitingRoom,
     new_keys: WaitingRoom,
-    used: Mutex<HashSet<ApiKeyId>>,
+    used: Mutex<HashSet<KeyAddress>>,
 }
 
+/// What a key may do; None when it is not there.
+type Loaded = Result<Option<Arc<Facts>>, Problem>;
+
 /// The key that a text is and what it may do; None when it is no key.
-type Checked = Result<Option<(ApiKeyId, Arc<Facts>)>, Problem>;
+type Checked = Result<Option<(KeyAddress, Arc<Facts>)>, Problem>;
 
 /// A text that is the key of a row.
 struct Verified {
-    id: ApiKeyId,
+    key: KeyAddress,
     /// The row's hash when it was verified; another hash is another key.
     key_hash: String,
 }
@@ -104,6 +109,7 @@ impl ApiKeys {
             verified: moka::sync::Cache::new(REMEMBERED),
             wrong: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(WRONG_FOR).build(),
             facts: DecisionCache::new(listener.freshness(), REMEMBERED),
+            loads: SingleFlight::default(),
             checks: SingleFlight::default(),
             hashing: Hashing::new(HASHED_AT_ONCE),
             cold_texts: WaitingRoom::new(
@@ -130,7 +136,7 @@ impl ApiKeys {
     }
 
     pub(crate) async fn identify(&self, app: &App, text: &str, headers: &HeaderMap) -> Result<Identity, Problem> {
-        let (id, facts) = self.check(text).await?;
+        let (key, facts) = self.check(text).await?;
         if facts.expires_at <= app.clock.now() {
             return Err(Problem::new(Code::Unauthenticated, "The API key has expired. Create or rotate one."));
         }
@@ -142,13 +148,8 @@ impl ApiKeys {
         {
             return Err(Problem::new(Code::Forbidden, "This key may not be used from this web page's origin."));
         }
-        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        Ok(Identity {
-            actor: Actor::Key { key: id, user: facts.user },
-            user: facts.user,
-            organization: Some(facts.organization),
-            stores: facts.stores.clone(),
-        })
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        Ok(Identity { actor, user: facts.user, organization: Some(facts.organization), stores: facts.stores.clone() })
     }
 
     pub(crate) async fn principal(
@@ -156,8 +157,10 @@ impl ApiKeys {
         identity: &Identity,
         named: Option<OrganizationId>,
     ) -> Result<Principal, Problem> {
-        let Actor::Key { key, .. } = identity.actor else { return Err(unauthenticated()) };
-        let facts = self.facts(key).await?;
+        let (Actor::Key { key, .. }, Some(organization)) = (identity.actor, identity.organization) else {
+            return Err(unauthenticated());
+        };
+        let facts = self.facts((organization, key)).await?;
         if named.is_some_and(|named| named != facts.organization) {
             return Err(Problem::not_found());
         }
@@ -165,7 +168,7 @@ impl ApiKeys {
     }
 
     /// What a key is that has just been identified.
-    pub(super) async fn facts(&self, key: ApiKeyId) -> Result<Arc<Facts>, Problem> {
+    pub(super) async fn facts(&self, key: KeyAddress) -> Result<Arc<Facts>, Problem> {
         self.0.facts(key).await?.ok_or_else(unauthenticated)
     }
 
@@ -174,10 +177,10 @@ impl ApiKeys {
     /// # Errors
     /// The same [`Code::Unauthenticated`] whatever is wrong with the text.
     pub async fn check_text(&self, text: &str) -> Result<ApiKeyId, Problem> {
-        self.check(text).await.map(|(id, _)| id)
+        self.check(text).await.map(|((_, id), _)| id)
     }
 
-    async fn check(&self, text: &str) -> Result<(ApiKeyId, Arc<Facts>), Problem> {
+    async fn check(&self, text: &str) -> Result<(KeyAddress, Arc<Facts>), Problem> {
         let state = &self.0;
         let lookup = model::parse(&state.prefix, text).ok_or_else(unauthenticated)?;
         let digest = state.digest(text);
@@ -220,19 +223,19 @@ impl State {
         mac.finalize().into_bytes().into()
     }
 
-    async fn check_warm(&self, digest: &[u8; 32]) -> Checked {
+    async fn check_warm(self: &Arc<Self>, digest: &[u8; 32]) -> Checked {
         let Some(verified) = self.verified.get(digest) else { return Ok(None) };
-        let facts = self.facts(verified.id).await?.filter(|facts| facts.key_hash == verified.key_hash);
+        let facts = self.facts(verified.key).await?.filter(|facts| facts.key_hash == verified.key_hash);
         if facts.is_none() {
             // The row is gone, or holds another key.
             self.verified.invalidate(digest);
         }
-        Ok(facts.map(|facts| (verified.id, facts)))
+        Ok(facts.map(|facts| (verified.key, facts)))
     }
 
     /// bcrypt, bounded. A key that is not there is checked against a hash of nobody. What comes out is remembered before the
     /// flight ends, so that whoever comes next finds it.
-    async fn check_cold(&self, digest: [u8; 32], key: Secret, lookup: &str) -> Checked {
+    async fn check_cold(self: &Arc<Self>, digest: [u8; 32], key: Secret, lookup: &str) -> Checked {
         // An earlier flight may have ended since the caller looked.
         if let Some(known) = self.check_warm(&digest).await? {
             return Ok(Some(known));
@@ -252,37 +255,45 @@ impl State {
             self.wrong.insert(digest, ());
             return Ok(None);
         };
-        self.verified.insert(digest, Arc::new(Verified { id: found.id, key_hash: found.key_hash }));
-        Ok(self.facts(found.id).await?.map(|facts| (found.id, facts)))
+        let key = (found.organization_id, found.id);
+        self.verified.insert(digest, Arc::new(Verified { key, key_hash: found.key_hash }));
+        Ok(self.facts(key).await?.map(|facts| (key, facts)))
     }
 
-    async fn facts(&self, id: ApiKeyId) -> Result<Option<Arc<Facts>>, Problem> {
-        let load = async {
-            let mut tx = self.db.system(SystemTask::Authenticate).await?;
-            let row = store::key_with_creator(&mut tx, id).await?;
-            tx.rollback().await?;
-            row.map(|row| facts_of(id, row).map(Arc::new)).transpose()
+    async fn facts(self: &Arc<Self>, key: KeyAddress) -> Loaded {
+        if let Some(facts) = self.facts.get(&key) {
+            return Ok(Some(facts));
+        }
+        let state = self.clone();
+        let load = async move {
+            let read = async {
+                let mut tx = state.db.system(SystemTask::Authenticate).await?;
+                let row = store::key_with_creator(&mut tx, key).await?;
+                tx.rollback().await?;
+                row.map(|row| facts_of(key, row).map(Arc::new)).transpose()
+            };
+            state.facts.get_or_load(&key, read).await
         };
-        self.facts.get_or_load(&id, load).await
+        let loaded = self.loads.run(key, || load).await;
+        loaded.ok_or_else(|| Problem::internal(&"the load of an API key's facts panicked"))?
     }
 
     fn forget(&self, change: &Change) {
-        match change {
-            Change::Row(row) if row.table == "user_api_keys" => match row.id {
-                Some(id) => self.facts.forget(&id.into()),
-                None => self.facts.forget_all(),
-            },
-            // Rare, and it may concern any number of keys.
-            Change::Row(row) if row.table == "organization_members" || row.table == "organizations" => {
-                self.facts.forget_all()
+        let Change::Row(row) = change else { return self.facts.forget_all() };
+        match (row.table.as_str(), row.organization_id, row.id) {
+            ("user_api_keys", Some(organization), Some(key)) => self.facts.forget(&(organization.into(), key.into())),
+            ("organization_members", Some(organization), _) | ("organizations", _, Some(organization)) => {
+                self.facts.forget_organization(organization.into());
             }
-            Change::Row(_) => {}
-            Change::Everything => self.facts.forget_all(),
+            // A person may have made keys in any number of organizations.
+            ("users", _, Some(user)) => self.facts.forget_if(|facts| facts.user == user.into()),
+            ("user_api_keys" | "organization_members" | "organizations" | "users", ..) => self.facts.forget_all(),
+            _ => {}
         }
     }
 
     async fn flush_uses(&self) -> Result<(), DbError> {
-        let used: Vec<ApiKeyId> = {
+        let used: Vec<KeyAddress> = {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *used).into_iter().collect()
         };
@@ -302,12 +313,12 @@ impl State {
     }
 }
 
-fn facts_of(id: ApiKeyId, row: store::KeyFactsRow) -> Result<Facts, Problem> {
+fn facts_of((organization, id): KeyAddress, row: store::KeyFactsRow) -> Result<Facts, Problem> {
     let role: Role = row.role.parse().map_err(|error| Problem::internal(&error))?;
     let key_permissions: KeyPermissions =
         serde_json::from_value(row.permissions).map_err(|error| Problem::internal(&error))?;
     let refusal = match row.state.as_str() {
-        "active" if row.member_status != "active" => {
+        "active" if row.member_status != "active" || row.user_deleted => {
             Some("The person who made this API key no longer has an active seat.")
         }
         "active" if row.organization_deleted => Some("The organization of this API key was deleted."),
@@ -321,10 +332,10 @@ fn facts_of(id: ApiKeyId, row: store::KeyFactsRow) -> Result<Facts, Problem> {
     Ok(Facts {
         key_name: row.key_name,
         user: row.user_id,
-        organization: row.organization_id,
+        organization,
         organization_name: row.organization_name,
         permissions: key_permissions,
-        principal: Principal::authenticated(actor, row.organization_id, permissions),
+        principal: Principal::authenticated(actor, organization, permissions),
         stores: row.stores.map(|stores| stores.into_iter().map(ConnectionId::from).collect()),
         allowed_origins: row.allowed_origins,
         expires_at: row.expires_at,

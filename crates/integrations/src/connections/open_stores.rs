@@ -48,7 +48,7 @@ pub struct Store {
 /// The stores that this node knows. Cheap to clone.
 #[derive(Clone)]
 pub struct Stores {
-    known: DecisionCache<(OrganizationId, ConnectionId), Arc<Store>>,
+    known: DecisionCache<ConnectionId, Arc<Store>>,
     pub(super) refreshes: SingleFlight<ConnectionId, Result<Arc<Store>, Arc<Problem>>>,
 }
 
@@ -60,7 +60,9 @@ impl Stores {
         listener.subscribe(Box::new(move |change| match change {
             Change::Row(row) => match (row.table.as_str(), row.organization_id, row.id) {
                 ("connections", Some(organization), Some(id)) => known.forget(&(organization.into(), id.into())),
-                // Named by rows of their own; rare enough to forget all.
+                ("organizations", _, Some(organization)) => known.forget_organization(organization.into()),
+                // Named by rows of their own.
+                ("credentials" | "data_keys", Some(organization), _) => known.forget_organization(organization.into()),
                 ("connections" | "credentials" | "data_keys" | "organizations", ..) => known.forget_all(),
                 _ => {}
             },
