@@ -3,8 +3,10 @@
 use axum::http::StatusCode;
 use chrono::{TimeDelta, Timelike};
 use futures::future::join_all;
+use kernel::{Actor, ApiKeyId, SessionId};
+use kit::rate_limit::RateLimit;
 use serde_json::json;
-use testkit::{Client, TestApp};
+use testkit::{Client, Options, TestApp};
 
 use super::{list, upstream_calls};
 
@@ -42,6 +44,25 @@ async fn one_node_lets_exactly_a_hundred_a_minute_through() {
     app.advance(TimeDelta::seconds(60)).await;
     let first = key.get(&path).await.expect(StatusCode::NOT_FOUND);
     assert!(first.header("ratelimit").starts_with("\"minute\";r=99;t="), "{}", first.header("ratelimit"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_has_one_minute_in_all_their_sessions() {
+    let app = TestApp::with(Options { live_requests_per_minute: 10, ..Options::default() }).await;
+    let kata = app.sign_up("Kata").await;
+    let limit = app.app().slice::<RateLimit>();
+    let (organization, user) = (kata.organization.into(), kata.user.into());
+    begin_a_minute(&app).await;
+    let mut allowed = 0;
+    for _ in 0..20 {
+        let actor = Actor::Person { user, session: SessionId::new(app.clock()) };
+        allowed += u32::from(limit.take_for(organization, actor).await.expect("a verdict").allowed);
+    }
+    assert_eq!(allowed, 10);
+    // A key of theirs has a minute of its own.
+    let key = Actor::Key { user, key: ApiKeyId::new(app.clock()) };
+    assert!(limit.take_for(organization, key).await.expect("a verdict").allowed);
     app.finish().await;
 }
 
