@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use kernel::{Actor, OrganizationId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -89,6 +90,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
     extra: serde_json::Map<String, serde_json::Value>,
+    refused: Option<Box<(Actor, OrganizationId)>>,
 }
 
 /// The body of every failed answer.
@@ -123,7 +125,14 @@ pub struct FieldError {
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), errors: vec![], retry_after: None, extra: serde_json::Map::new() }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: vec![],
+            retry_after: None,
+            extra: serde_json::Map::new(),
+            refused: None,
+        }
     }
 
     /// The body or a parameter breaks a rule; `pointer` says where.
@@ -159,6 +168,18 @@ impl Problem {
     pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.extra.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Says who is refused, where that is known although they may not call: for logs, and not for the answer.
+    #[must_use]
+    pub fn refusing(mut self, actor: Actor, organization: OrganizationId) -> Self {
+        self.refused = Some(Box::new((actor, organization)));
+        self
+    }
+
+    /// Who is refused, where that is known.
+    pub fn refused(&self) -> Option<(Actor, OrganizationId)> {
+        self.refused.as_deref().copied()
     }
 
     pub fn code(&self) -> Code {

@@ -99,6 +99,25 @@ pub(super) struct Facts {
     key_hash: String,
 }
 
+impl Facts {
+    /// # Errors
+    /// When the key may not be used: now, or from this web page.
+    fn refuse(&self, now: Time, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.expires_at <= now {
+            return Err(Problem::new(Code::Unauthenticated, "The API key has expired. Create or rotate one."));
+        }
+        if let Some(refusal) = self.refusal {
+            return Err(Problem::new(Code::Unauthenticated, refusal));
+        }
+        if let (Some(allowed), Some(origin)) = (&self.allowed_origins, headers.get(header::ORIGIN))
+            && !allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes())
+        {
+            return Err(Problem::new(Code::Forbidden, "This key may not be used from this web page's origin."));
+        }
+        Ok(())
+    }
+}
+
 impl ApiKeys {
     pub fn new(db: Db, clock: Clock, listener: &Listener, hash_key: [u8; 32], prefix: ApiKeyPrefix) -> Self {
         let keys = Self(Arc::new(State {
@@ -137,17 +156,9 @@ impl ApiKeys {
 
     pub(crate) async fn identify(&self, app: &App, text: &str, headers: &HeaderMap) -> Result<Identity, Problem> {
         let (key, facts) = self.check(text).await?;
-        if facts.expires_at <= app.clock.now() {
-            return Err(Problem::new(Code::Unauthenticated, "The API key has expired. Create or rotate one."));
-        }
-        if let Some(refusal) = facts.refusal {
-            return Err(Problem::new(Code::Unauthenticated, refusal));
-        }
-        if let (Some(allowed), Some(origin)) = (&facts.allowed_origins, headers.get(header::ORIGIN))
-            && !allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes())
-        {
-            return Err(Problem::new(Code::Forbidden, "This key may not be used from this web page's origin."));
-        }
+        let actor = Actor::Key { key: key.1, user: facts.user };
+        // Whose key it is is known now, so that its refusal can be written down.
+        facts.refuse(app.clock.now(), headers).map_err(|problem| problem.refusing(actor, facts.organization))?;
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         Ok(Identity { actor, user: facts.user, organization: Some(facts.organization), stores: facts.stores.clone() })
     }
