@@ -494,23 +494,26 @@ async fn keys_are_found_by_their_organization_and_id_and_not_by_looking_at_all()
         let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(&mut superuser).await.expect("it runs");
         rows.iter().map(|row| sqlx::Row::get(row, 0)).collect()
     };
-    let (organization, user, at) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2), "2026-01-01T00:00:00Z");
+    // Many keys of many organizations, so that looking at all, or at all of one, is the dearer way.
+    let (user, at, each) = (uuid::Uuid::from_u128(1), "2026-01-01T00:00:00Z", "generate_series(1, 100) n");
     for sql in [
-        format!(
-            "insert into organizations (id, name, slug, subscription_status, subscription_plan, created_at) values ('{organization}', 'large', 'large', 'trial', 'free', '{at}')"
-        ),
         format!(
             "insert into users (id, email, name, password_hash, created_at) values ('{user}', 'a@people.example', 'a', 'none', '{at}')"
         ),
         format!(
-            "insert into organization_members (organization_id, id, user_id, role, status, created_at) values ('{organization}', '{user}', '{user}', 'owner', 'active', '{at}')"
+            "insert into organizations (id, name, slug, subscription_status, subscription_plan, created_at)
+             select md5(n::text)::uuid, 'one', 'one-' || n, 'trial', 'free', '{at}' from {each}"
+        ),
+        format!(
+            "insert into organization_members (organization_id, id, user_id, role, status, created_at)
+             select md5(n::text)::uuid, '{user}', '{user}', 'owner', 'active', '{at}' from {each}"
         ),
         format!(
             "insert into user_api_keys (organization_id, id, user_id, key_name, lookup, key_hash, expires_at, created_at, updated_at)
-             select '{organization}', md5(n::text)::uuid, '{user}', 'key', lpad(to_hex(n), 8, '0'), 'hash', '{at}', '{at}', '{at}'
-             from generate_series(1, 5000) n"
+             select md5(n::text)::uuid, md5(n || 'key' || k)::uuid, '{user}', 'key', lpad(to_hex(k), 8, '0'), 'hash', '{at}', '{at}', '{at}'
+             from {each}, generate_series(1, 100) k"
         ),
-        "analyze".to_owned(),
+        "analyze users, organizations, organization_members, user_api_keys".to_owned(),
         "set plan_cache_mode = force_generic_plan".to_owned(),
     ] {
         run(sql).await;
