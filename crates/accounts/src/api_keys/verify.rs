@@ -276,17 +276,16 @@ impl State {
             return Ok(Some(facts));
         }
         let state = self.clone();
-        let load = async move {
-            let read = async {
-                let mut tx = state.db.system(SystemTask::Authenticate).await?;
-                let row = store::key_with_creator(&mut tx, key).await?;
-                tx.rollback().await?;
-                row.map(|row| facts_of(key, row).map(Arc::new)).transpose()
-            };
-            state.facts.get_or_load(&key, read).await
-        };
-        let loaded = self.loads.run(key, || load).await;
+        let loaded =
+            self.loads.run(key, || async move { state.facts.get_or_load(&key, state.read_facts(key)).await }).await;
         loaded.ok_or_else(|| Problem::internal(&"the load of an API key's facts panicked"))?
+    }
+
+    async fn read_facts(&self, key: KeyAddress) -> Loaded {
+        let mut tx = self.db.system(SystemTask::Authenticate).await?;
+        let row = store::key_with_creator(&mut tx, key).await?;
+        tx.rollback().await?;
+        row.map(|row| facts_of(key, row).map(Arc::new)).transpose()
     }
 
     fn forget(&self, change: &Change) {
