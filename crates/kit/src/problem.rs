@@ -54,6 +54,8 @@ codes! {
     NotFound = "not_found", NOT_FOUND, "There is no such thing here";
     Conflict = "conflict", CONFLICT, "That is already there";
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It has changed since you have seen it";
+    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for something else";
+    RequestInProgress = "request_in_progress", CONFLICT, "The same request has not been answered yet";
     ApiKeyLimit = "api_key_limit", CONFLICT, "No more API keys";
     OauthRefused = "oauth_refused", BAD_REQUEST, "The connection could not be finished";
 

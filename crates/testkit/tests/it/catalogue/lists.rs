@@ -26,6 +26,8 @@ pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
     ("entrepot_system", "public.audit_log", "insert"),
     ("entrepot_system", "public.data_keys", "select"),
     ("entrepot_system", "public.events", "insert"),
+    ("entrepot_system", "public.idempotency_keys", "delete"),
+    ("entrepot_system", "public.idempotency_keys", "select"),
     ("entrepot_system", "public.installation", "insert"),
     ("entrepot_system", "public.installation", "select"),
     ("entrepot_system", "public.jobs", "insert"),
