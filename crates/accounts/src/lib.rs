@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod authentication;
+mod hashing;
 pub mod organizations;
 pub mod sessions;
 mod words;

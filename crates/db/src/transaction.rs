@@ -66,7 +66,8 @@ pub enum SystemTask {
     /// Enqueues the jobs of the house for all organizations.
     EnqueueSchedules,
     MaintainPartitions,
-    /// Removes what has run out: states of consent, sessions, minutes of callers; and lists the data keys for the sweep.
+    /// Removes what has run out: states of consent, sessions, minutes of callers, kept answers; and lists the data keys for
+    /// the sweep.
     Purge,
     /// Reads and writes facts of the installation.
     Installation,

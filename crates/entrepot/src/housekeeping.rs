@@ -6,7 +6,7 @@ use std::time::Duration;
 use accounts::sessions;
 use db::SystemTask;
 use integrations::{connections::Stores, oauth};
-use kit::{App, data_keys, rate_limit, vault::Swept};
+use kit::{App, data_keys, idempotency, rate_limit, vault::Swept};
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_hours(12);
@@ -21,6 +21,7 @@ pub struct Purged {
     pub oauth_states: u64,
     pub sessions: u64,
     pub rate_windows: u64,
+    pub idempotency_keys: u64,
     pub shards: Swept,
 }
 
@@ -52,8 +53,8 @@ async fn keep_rows(app: &App) {
     }
 }
 
-/// Removes states of consent that nobody came back with, sessions that ended a month ago, minutes that are over, and shards
-/// of the key store that belong to no data key.
+/// Removes states of consent that nobody came back with, sessions that ended a month ago, minutes that are over, answers that
+/// are given again no longer, and shards of the key store that belong to no data key.
 ///
 /// # Errors
 /// When the database or the key store refuses; what was removed stays so.
@@ -64,8 +65,9 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
     let oauth_states = oauth::purge(&mut tx, now).await?;
     let sessions = sessions::purge(&mut tx, now).await?;
     let rate_windows = rate_limit::purge(&mut tx, now).await?;
+    let idempotency_keys = idempotency::purge(&mut tx, now).await?;
     let existing = data_keys::existing(&mut tx).await?;
     tx.commit().await?;
     let shards = app.keyring.sweep(&existing).await?;
-    Ok(Purged { oauth_states, sessions, rate_windows, shards })
+    Ok(Purged { oauth_states, sessions, rate_windows, idempotency_keys, shards })
 }

@@ -152,19 +152,38 @@ fn named_organization(parts: &Parts) -> Result<Option<OrganizationId>, Problem> 
         .ok_or_else(|| Problem::invalid("Entrepot-Organization", "must be the id of an organization"))
 }
 
-/// A caller who asks for `P`, whether or not they may: for handlers that write down refusals too. The request is not taken
-/// from anybody's minute: the handler takes it (`RateLimit::take`), so that it can write down that refusal as well.
+/// A caller who asks for `P`, whether or not they may: for handlers that write down refusals too. A key that is known and
+/// may not be used, since it was revoked, say, is such a caller; who is not known at all is a plain 401. The request is
+/// not taken from anybody's minute: the handler takes it (`RateLimit::take_for`), so that it can write down that refusal as
+/// well.
 pub enum Attempted<P: Permission> {
     Authorized(Authorized<P>),
     Refused { actor: Actor, organization: OrganizationId, problem: Problem },
+}
+
+impl<P: Permission> Attempted<P> {
+    fn refused(problem: Problem) -> Result<Self, Problem> {
+        match problem.refused() {
+            Some((actor, organization)) => Ok(Self::Refused { actor, organization, problem }),
+            None => Err(problem),
+        }
+    }
 }
 
 impl<P: Permission> FromRequestParts<App> for Attempted<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let identity = app.authenticate.identify(app, parts).await?;
-        let principal = principal(parts, app, &identity).await?;
+        let identity = match app.authenticate.identify(app, parts).await {
+            Ok(identity) => identity,
+            Err(problem) => return Self::refused(problem),
+        };
+        let principal = match (principal(parts, app, &identity).await, identity.organization) {
+            (Ok(principal), _) => principal,
+            // A key has its organization, whichever other it names.
+            (Err(problem), Some(organization)) => return Self::refused(problem.refusing(identity.actor, organization)),
+            (Err(problem), None) => return Err(problem),
+        };
         Ok(match principal.allow::<P>() {
             Ok(scope) => Self::Authorized(Authorized { scope, stores: identity.stores, permission: PhantomData }),
             Err(denied) => Self::Refused {

@@ -16,25 +16,29 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let is_json =
-            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-                value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-            });
-        if !is_json {
-            return Err(Problem::new(
-                Code::UnsupportedMediaType,
-                "Send the body as JSON, with Content-Type: application/json.",
-            ));
-        }
-        let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
-            if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::new(Code::PayloadTooLarge, "The body may be 1 MiB at most.")
-            } else {
-                Problem::new(Code::InvalidRequest, "The body could not be read to its end.")
-            }
-        })?;
-        json(&bytes).map(Self)
+        json(&body(request, app).await?).map(Self)
     }
+}
+
+/// The bytes of a body that is sent as JSON.
+pub(crate) async fn body(request: Request, app: &App) -> Result<Bytes, Problem> {
+    let is_json =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+            value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        });
+    if !is_json {
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "Send the body as JSON, with Content-Type: application/json.",
+        ));
+    }
+    Bytes::from_request(request, app).await.map_err(|rejection| {
+        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            Problem::new(Code::PayloadTooLarge, "The body may be 1 MiB at most.")
+        } else {
+            Problem::new(Code::InvalidRequest, "The body could not be read to its end.")
+        }
+    })
 }
 
 /// Reads JSON; the error names the place by JSON pointer and never quotes the value.

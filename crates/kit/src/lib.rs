@@ -2,6 +2,7 @@
 //!
 //! - [`app`]: the shared state, [`caller`]: who may call a handler, as its first argument
 //! - [`problem`]: errors for people (RFC 9457), [`input`]: bodies and parameters within limits, [`page`]: cursor pages
+//! - [`idempotency`]: what is created once, however often it is sent
 //! - [`route`]: a handler with its place in the OpenAPI document, [`vocabulary`]: closed sets of words in it
 //! - [`answer`]: the one writer that may put personal data into an answer
 //! - [`trail`]: the activity log and the audit log, [`rate_limit`]: a caller's minute, shared by all nodes
@@ -13,6 +14,7 @@ pub mod app;
 pub mod caller;
 pub mod data_keys;
 pub mod decision_cache;
+pub mod idempotency;
 pub mod input;
 pub mod page;
 pub mod problem;

@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use kernel::{Actor, OrganizationId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -54,6 +55,8 @@ codes! {
     NotFound = "not_found", NOT_FOUND, "There is no such thing here";
     Conflict = "conflict", CONFLICT, "That is already there";
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It has changed since you have seen it";
+    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for something else";
+    RequestInProgress = "request_in_progress", CONFLICT, "The same request has not been answered yet";
     ApiKeyLimit = "api_key_limit", CONFLICT, "No more API keys";
     OauthRefused = "oauth_refused", BAD_REQUEST, "The connection could not be finished";
 
@@ -96,6 +99,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
     extra: serde_json::Map<String, serde_json::Value>,
+    refused: Option<Box<(Actor, OrganizationId)>>,
 }
 
 /// The body of every failed answer.
@@ -130,7 +134,14 @@ pub struct FieldError {
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), errors: vec![], retry_after: None, extra: serde_json::Map::new() }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: vec![],
+            retry_after: None,
+            extra: serde_json::Map::new(),
+            refused: None,
+        }
     }
 
     /// The body or a parameter breaks a rule; `pointer` says where.
@@ -166,6 +177,18 @@ impl Problem {
     pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.extra.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Says who is refused, where that is known although they may not call: for logs, and not for the answer.
+    #[must_use]
+    pub fn refusing(mut self, actor: Actor, organization: OrganizationId) -> Self {
+        self.refused = Some(Box::new((actor, organization)));
+        self
+    }
+
+    /// Who is refused, where that is known.
+    pub fn refused(&self) -> Option<(Actor, OrganizationId)> {
+        self.refused.as_deref().copied()
     }
 
     pub fn code(&self) -> Code {

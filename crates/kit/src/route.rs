@@ -124,6 +124,11 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
             answers.push(("404", "Not there, or not yours"));
             answers.push(("429", "The key's minute is used up"));
         }
+        let mut parameters = operation.parameters.iter().flatten();
+        if parameters.any(|parameter| matches!(parameter, RefOr::T(named) if named.name == "Idempotency-Key")) {
+            answers.push(("409", "The same request, by its Idempotency-Key, has not been answered yet"));
+            answers.push(("422", "The Idempotency-Key was sent with another request"));
+        }
         for (status, description) in answers {
             let answer = || ResponseBuilder::new().description(description).build().into();
             operation.responses.responses.entry(status.to_owned()).or_insert_with(answer);

@@ -1,8 +1,10 @@
-use axum::{Json as Body, extract::State, http::StatusCode};
+use axum::{Json as Body, extract::State, response::Response};
 use chrono::{DateTime, Duration, Utc};
+use kernel::TenantScope;
 use kit::{
     App, Authorized, Problem, Router,
     caller::AnyKey,
+    idempotency::{Created, IdempotencyKey, Once},
     input::{self, Json, Query},
     page::{Page, PageQuery},
     route,
@@ -92,22 +94,35 @@ struct ApiKeyView {
 /// A key with its text, which is shown this once.
 #[derive(Serialize, ToSchema)]
 struct CreatedKeyView {
-    /// Keep it now: only its hash is stored.
-    api_key: String,
+    /// Keep it now: only its hash is stored. Null when the request was sent again.
+    api_key: Option<String>,
+    /// True in place of the text, when the request was sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    already_shown: Option<bool>,
     #[serde(flatten)]
     key: ApiKeyView,
 }
 
+impl Created for CreatedKeyView {
+    fn again(self) -> Self {
+        Self { api_key: None, already_shown: Some(true), ..self }
+    }
+}
+
 /// Create an API key
-#[utoipa::path(post, path = "/api-key-management/create", tag = "api keys", request_body = CreateKey, responses(
+#[utoipa::path(post, path = "/api-key-management/create", tag = "api keys", params(IdempotencyKey), request_body = CreateKey, responses(
     (status = 201, description = "The key, shown this once", body = CreatedKeyView),
     (status = 409, description = "You have ten keys"),
 ))]
 async fn create(
     caller: Authorized<CreateApiKeys>,
     State(app): State<App>,
-    Json(form): Json<CreateKey>,
-) -> Result<(StatusCode, Body<CreatedKeyView>), Problem> {
+    body: Once<CreateKey>,
+) -> Result<Response, Problem> {
+    body.answer(app, caller.scope, create_once).await
+}
+
+async fn create_once(app: App, scope: TenantScope, form: CreateKey) -> Result<CreatedKeyView, Problem> {
     let name = input::text("/name", &form.name, 100)?;
     let days = form.expires_in_days.unwrap_or(DEFAULT_DAYS);
     if !(1..=DEFAULT_DAYS).contains(&days) {
@@ -124,8 +139,7 @@ async fn create(
         stores: form.stores,
         allowed_origins,
     };
-    let created = super::create(&app, &caller.scope, new).await?;
-    Ok((StatusCode::CREATED, Body(created_view(&app, created))))
+    Ok(created_view(&app, super::create(&app, &scope, new).await?))
 }
 
 /// The organization's API keys, newest first
@@ -164,7 +178,7 @@ struct OwnKey {
 #[utoipa::path(get, path = "/api-key-management/self", tag = "api keys",
     responses((status = 200, description = "The key of this request", body = OwnKey)))]
 async fn own(caller: AnyKey, State(app): State<App>) -> Result<Body<OwnKey>, Problem> {
-    let facts = app.slice::<ApiKeys>().facts(caller.key).await?;
+    let facts = app.slice::<ApiKeys>().facts((caller.principal.organization(), caller.key)).await?;
     let scopes = caller.principal.permissions().iter().map(|(resource, action)| format!("{resource}:{action}"));
     Ok(Body(OwnKey {
         key_id: caller.key.uuid(),
@@ -192,22 +206,25 @@ async fn revoke(
 }
 
 /// Replace an API key
-#[utoipa::path(post, path = "/api-key-management/rotate", tag = "api keys", request_body = RotateKey, responses(
+#[utoipa::path(post, path = "/api-key-management/rotate", tag = "api keys", params(IdempotencyKey), request_body = RotateKey, responses(
     (status = 201, description = "The new key, shown this once; the old one goes on for the overlap", body = CreatedKeyView),
     (status = 409, description = "The key no longer works, or was rotated already"),
 ))]
 async fn rotate(
     caller: Authorized<UpdateApiKeys>,
     State(app): State<App>,
-    Json(form): Json<RotateKey>,
-) -> Result<(StatusCode, Body<CreatedKeyView>), Problem> {
+    body: Once<RotateKey>,
+) -> Result<Response, Problem> {
+    body.answer(app, caller.scope, rotate_once).await
+}
+
+async fn rotate_once(app: App, scope: TenantScope, form: RotateKey) -> Result<CreatedKeyView, Problem> {
     let hours = form.overlap_hours.unwrap_or(24);
     if hours > 168 {
         return Err(Problem::invalid("/overlap_hours", "must be 0 to 168"));
     }
     let overlap = Duration::hours(i64::from(hours));
-    let created = super::rotate(&app, &caller.scope, form.key_id.into(), overlap).await?;
-    Ok((StatusCode::CREATED, Body(created_view(&app, created))))
+    Ok(created_view(&app, super::rotate(&app, &scope, form.key_id.into(), overlap).await?))
 }
 
 /// Origins as browsers send them (RFC 6454): scheme, host and port, nothing after.
@@ -251,5 +268,5 @@ fn view(app: &App, row: KeyRow) -> ApiKeyView {
 }
 
 fn created_view(app: &App, created: CreatedKey) -> CreatedKeyView {
-    CreatedKeyView { api_key: created.text.expose().to_owned(), key: view(app, created.row) }
+    CreatedKeyView { api_key: Some(created.text.expose().to_owned()), already_shown: None, key: view(app, created.row) }
 }

@@ -39,15 +39,15 @@ pub struct CreatedKey {
 /// [`Code::ApiKeyLimit`] at the eleventh.
 pub async fn create(app: &App, scope: &TenantScope, new: NewKey) -> Result<CreatedKey, Problem> {
     let user = person(scope)?;
-    let (text, hash) = model::generate(&app.config.api_key_prefix).await?;
+    // Asked before the hash, which is dear, and again under the lock.
+    let mut tx = app.db.tenant(scope).await?;
+    refuse_eleventh(&mut tx, user, app.clock.now()).await?;
+    refuse_unknown_stores(&mut tx, new.stores.as_deref()).await?;
+    tx.rollback().await?;
+    let (text, hash) = app.slice::<ApiKeys>().generate().await?;
     let mut tx = app.db.tenant(scope).await?;
     store::lock_user(&mut tx, user).await?;
-    if store::count_live(&mut tx, user, app.clock.now()).await? >= KEYS_PER_USER {
-        return Err(Problem::new(
-            Code::ApiKeyLimit,
-            format!("You have {KEYS_PER_USER} keys, which is the most. Revoke one that you no longer use."),
-        ));
-    }
+    refuse_eleventh(&mut tx, user, app.clock.now()).await?;
     refuse_unknown_stores(&mut tx, new.stores.as_deref()).await?;
     let row = insert(&mut tx, &app.clock, user, &new, &text, hash, None).await?;
     let change = Change {
@@ -62,6 +62,16 @@ pub async fn create(app: &App, scope: &TenantScope, new: NewKey) -> Result<Creat
     trail::event(&mut tx, &app.clock, event.with(json!({ "key_id": row.id, "lookup": row.lookup }))).await?;
     tx.commit().await?;
     Ok(CreatedKey { row, text: text.full })
+}
+
+async fn refuse_eleventh(tx: &mut TenantTx, user: UserId, now: Time) -> Result<(), Problem> {
+    if store::count_live(tx, user, now).await? < KEYS_PER_USER {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::ApiKeyLimit,
+        format!("You have {KEYS_PER_USER} keys, which is the most. Revoke one that you no longer use."),
+    ))
 }
 
 async fn insert(
@@ -116,22 +126,14 @@ pub async fn revoke(app: &App, scope: &TenantScope, id: ApiKeyId) -> Result<KeyR
 /// [`Code::Conflict`] for a key that no longer works.
 pub async fn rotate(app: &App, scope: &TenantScope, id: ApiKeyId, overlap: Duration) -> Result<CreatedKey, Problem> {
     let user = person(scope)?;
-    let (text, hash) = model::generate(&app.config.api_key_prefix).await?;
     let now = app.clock.now();
+    // Asked before the hash, which is dear, and again with the row locked.
     let mut tx = app.db.tenant(scope).await?;
-    let old = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    if old.state_at(now) != "active" {
-        return Err(Problem::new(Code::Conflict, "This key no longer works. Create a new one."));
-    }
-    if store::was_rotated(&mut tx, id).await? {
-        return Err(Problem::new(Code::Conflict, "This key was rotated already. Rotate the key that replaced it."));
-    }
-    if old.user_id != user {
-        return Err(Problem::new(
-            Code::Forbidden,
-            "A key acts with the rights of the person who made it, so only they can rotate it. You can revoke it.",
-        ));
-    }
+    rotatable(&mut tx, id, user, now).await?;
+    tx.rollback().await?;
+    let (text, hash) = app.slice::<ApiKeys>().generate().await?;
+    let mut tx = app.db.tenant(scope).await?;
+    let old = rotatable(&mut tx, id, user, now).await?;
     let new = NewKey {
         name: old.key_name.clone(),
         // As long again as the old one was given.
@@ -169,6 +171,24 @@ pub async fn rotate(app: &App, scope: &TenantScope, id: ApiKeyId, overlap: Durat
     trail::event(&mut tx, &app.clock, Event::info("api_key.rotated", message).with(meta)).await?;
     tx.commit().await?;
     Ok(CreatedKey { row, text: text.full })
+}
+
+/// The key, locked, if this person may rotate it.
+async fn rotatable(tx: &mut TenantTx, id: ApiKeyId, user: UserId, now: Time) -> Result<KeyRow, Problem> {
+    let old = store::find_for_update(tx, id).await?.ok_or_else(Problem::not_found)?;
+    if old.state_at(now) != "active" {
+        return Err(Problem::new(Code::Conflict, "This key no longer works. Create a new one."));
+    }
+    if store::was_rotated(tx, id).await? {
+        return Err(Problem::new(Code::Conflict, "This key was rotated already. Rotate the key that replaced it."));
+    }
+    if old.user_id != user {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "A key acts with the rights of the person who made it, so only they can rotate it. You can revoke it.",
+        ));
+    }
+    Ok(old)
 }
 
 /// Ends all keys of an organization that is going.

@@ -24,23 +24,19 @@ pub struct KeyText {
     pub lookup: String,
 }
 
-/// A new key and its bcrypt hash.
-pub(super) async fn generate(prefix: &ApiKeyPrefix) -> Result<(KeyText, String), Problem> {
+/// A new key.
+pub(super) fn generate(prefix: &ApiKeyPrefix) -> KeyText {
     let lookup = random::base62(LOOKUP);
     let body = format!("{}{lookup}{}", prefix.as_str(), random::base62(SECRET));
-    let full = Secret::new(format!("{body}{}", checksum(&body)));
-    let hash = hash(full.clone()).await?;
-    Ok((KeyText { full, lookup }, hash))
+    KeyText { full: Secret::new(format!("{body}{}", checksum(&body))), lookup }
 }
 
-async fn hash(key: Secret) -> Result<String, Problem> {
-    tokio::task::spawn_blocking(move || bcrypt::non_truncating_hash(key.expose(), COST))
-        .await
-        .map_err(|error| Problem::internal(&error))?
-        .map_err(|error| Problem::internal(&error))
+/// What is kept of a key. Takes as long as bcrypt takes; for [`crate::hashing`].
+pub(super) fn hash(key: &Secret) -> Result<String, Problem> {
+    bcrypt::non_truncating_hash(key.expose(), COST).map_err(|error| Problem::internal(&error))
 }
 
-/// Takes as long as bcrypt takes; for the blocking pool.
+/// Takes as long as bcrypt takes; for [`crate::hashing`].
 pub(super) fn matches(key: &Secret, hash: &str) -> bool {
     bcrypt::non_truncating_verify(key.expose(), hash).unwrap_or(false)
 }
@@ -114,16 +110,17 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_key_is_found_by_its_lookup_and_matches_its_hash() {
+    #[test]
+    fn a_key_is_found_by_its_lookup_and_matches_its_hash() {
         let prefix: ApiKeyPrefix = "shop_live_".parse().unwrap();
-        let (text, hash) = generate(&prefix).await.unwrap();
+        let text = generate(&prefix);
+        let hash = hash(&text.full).unwrap();
         assert_eq!(text.full.expose().len(), prefix.as_str().len() + 32);
         assert_eq!(parse(&prefix, text.full.expose()), Some(text.lookup.as_str()));
         assert_eq!(parse(&ApiKeyPrefix::default(), text.full.expose()), None, "a key of another prefix");
         assert!(hash.starts_with("$2b$12$"), "bcrypt, cost 12");
         assert!(matches(&text.full, &hash));
-        let (other, _) = generate(&prefix).await.unwrap();
+        let other = generate(&prefix);
         assert!(!matches(&other.full, &hash));
     }
 

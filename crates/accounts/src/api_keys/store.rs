@@ -7,6 +7,9 @@ use uuid::Uuid;
 use super::model::{KeyPermissions, NewKey};
 use kit::page::Window;
 
+/// Where a key is: its organization first, as in the primary key.
+pub(super) type KeyAddress = (OrganizationId, ApiKeyId);
+
 /// A key without its hash.
 pub struct KeyRow {
     pub id: ApiKeyId,
@@ -308,6 +311,7 @@ pub(super) async fn revoke_all(tx: &mut TenantTx, reason: &str, now: Time) -> Re
 }
 
 pub(super) struct HashRow {
+    pub(super) organization_id: OrganizationId,
     pub(super) id: ApiKeyId,
     pub(super) key_hash: String,
 }
@@ -318,7 +322,7 @@ pub(super) async fn hash_by_lookup(tx: &mut SystemTx, lookup: &str) -> Result<Op
         HashRow,
         "
         -- key_by_lookup
-        select k.id, k.key_hash
+        select k.organization_id, k.id, k.key_hash
         from api_key_prefixes p
         join user_api_keys k on k.organization_id = p.organization_id and k.id = p.key_id
         where p.lookup = $1
@@ -331,7 +335,6 @@ pub(super) async fn hash_by_lookup(tx: &mut SystemTx, lookup: &str) -> Result<Op
 }
 
 pub(super) struct KeyFactsRow {
-    pub(super) organization_id: OrganizationId,
     pub(super) organization_name: String,
     pub(super) key_name: String,
     pub(super) user_id: UserId,
@@ -343,22 +346,28 @@ pub(super) struct KeyFactsRow {
     pub(super) expires_at: Time,
     pub(super) role: String,
     pub(super) member_status: String,
+    pub(super) user_deleted: bool,
     pub(super) organization_deleted: bool,
 }
 
-pub(super) async fn key_with_creator(tx: &mut SystemTx, id: ApiKeyId) -> Result<Option<KeyFactsRow>, DbError> {
+pub(super) async fn key_with_creator(
+    tx: &mut SystemTx,
+    (organization, id): KeyAddress,
+) -> Result<Option<KeyFactsRow>, DbError> {
     let row = sqlx::query_as!(
         KeyFactsRow,
         r#"
         -- key_with_creator
-        select k.organization_id, o.name as organization_name, k.key_name, k.user_id, k.key_hash, k.permissions, k.stores,
-            k.allowed_origins, k.state, k.expires_at, m.role, m.status as member_status, (o.deleted_at is not null or u.deleted_at is not null) as "organization_deleted!"
+        select o.name as organization_name, k.key_name, k.user_id, k.key_hash, k.permissions, k.stores, k.allowed_origins,
+            k.state, k.expires_at, m.role, m.status as member_status, u.deleted_at is not null as "user_deleted!",
+            o.deleted_at is not null as "organization_deleted!"
         from user_api_keys k
         join organization_members m on m.organization_id = k.organization_id and m.user_id = k.user_id
         join organizations o on o.id = k.organization_id
         join users u on u.id = k.user_id
-        where k.id = $1
+        where k.organization_id = $1 and k.id = $2
         "#,
+        organization.uuid(),
         id.uuid()
     )
     .fetch_optional(tx.conn())
@@ -366,13 +375,17 @@ pub(super) async fn key_with_creator(tx: &mut SystemTx, id: ApiKeyId) -> Result<
     Ok(row)
 }
 
-pub(super) async fn write_uses(tx: &mut SystemTx, ids: &[ApiKeyId], now: Time) -> Result<(), DbError> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+pub(super) async fn write_uses(tx: &mut SystemTx, keys: &[KeyAddress], now: Time) -> Result<(), DbError> {
+    let organizations: Vec<Uuid> = keys.iter().map(|(organization, _)| organization.uuid()).collect();
+    let ids: Vec<Uuid> = keys.iter().map(|(_, id)| id.uuid()).collect();
     sqlx::query!(
         "
         -- update_api_key_last_used
-        update user_api_keys set last_used_at = $2 where id = any($1)
+        update user_api_keys k set last_used_at = $3
+        from unnest($1::uuid[], $2::uuid[]) as used (organization_id, id)
+        where k.organization_id = used.organization_id and k.id = used.id
         ",
+        &organizations,
         &ids,
         now
     )

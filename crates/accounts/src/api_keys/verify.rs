@@ -21,21 +21,25 @@ use kit::{
     ApiKeyPrefix, App, Code, Problem, app::Identity, decision_cache::DecisionCache, single_flight::SingleFlight,
 };
 use sha2::Sha256;
-use tokio::sync::Semaphore;
 
 use super::{
-    model::{self, KeyPermissions},
-    store,
+    model::{self, KeyPermissions, KeyText},
+    store::{self, KeyAddress},
 };
-use crate::authentication::unauthenticated;
+use crate::{
+    authentication::unauthenticated,
+    hashing::{Hashing, WaitingRoom},
+};
 
 /// Keys remembered, of all organizations.
 const REMEMBERED: u64 = 100_000;
-/// bcrypt checks at once: as many as leave the server its other work.
-const COLD_AT_ONCE: usize = 2;
+/// Keys hashed or checked with bcrypt at once: as many as leave the server its other work.
+const HASHED_AT_ONCE: usize = 2;
 /// Texts that may be in or before a cold check, each counted once however many calls present it. It bounds the wait, to
 /// 32 checks of bcrypt one after the other; more texts are an attack, or a start with everything cold, and both may come back.
 const COLD_TEXTS: usize = 64;
+/// New keys that may be in or before their hash.
+const NEW_KEYS: usize = 16;
 /// How long a wrong text is remembered as wrong, so that repeating it costs no bcrypt.
 const WRONG_FOR: Duration = Duration::from_secs(60);
 /// How often uses are written down.
@@ -56,19 +60,25 @@ struct State {
     verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
     wrong: moka::sync::Cache<[u8; 32], ()>,
     facts: DecisionCache<ApiKeyId, Arc<Facts>>,
+    /// One query for all who ask for the facts of a key at the same time.
+    loads: SingleFlight<KeyAddress, Loaded>,
     /// One cold check for all who present a text at the same time.
     checks: SingleFlight<[u8; 32], Checked>,
-    cold: Semaphore,
-    cold_texts: Semaphore,
-    used: Mutex<HashSet<ApiKeyId>>,
+    hashing: Hashing,
+    cold_texts: WaitingRoom,
+    new_keys: WaitingRoom,
+    used: Mutex<HashSet<KeyAddress>>,
 }
 
+/// What a key may do; None when it is not there.
+type Loaded = Result<Option<Arc<Facts>>, Problem>;
+
 /// The key that a text is and what it may do; None when it is no key.
-type Checked = Result<Option<(ApiKeyId, Arc<Facts>)>, Problem>;
+type Checked = Result<Option<(KeyAddress, Arc<Facts>)>, Problem>;
 
 /// A text that is the key of a row.
 struct Verified {
-    id: ApiKeyId,
+    key: KeyAddress,
     /// The row's hash when it was verified; another hash is another key.
     key_hash: String,
 }
@@ -89,6 +99,25 @@ pub(super) struct Facts {
     key_hash: String,
 }
 
+impl Facts {
+    /// # Errors
+    /// When the key may not be used: now, or from this web page.
+    fn refuse(&self, now: Time, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.expires_at <= now {
+            return Err(Problem::new(Code::Unauthenticated, "The API key has expired. Create or rotate one."));
+        }
+        if let Some(refusal) = self.refusal {
+            return Err(Problem::new(Code::Unauthenticated, refusal));
+        }
+        if let (Some(allowed), Some(origin)) = (&self.allowed_origins, headers.get(header::ORIGIN))
+            && !allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes())
+        {
+            return Err(Problem::new(Code::Forbidden, "This key may not be used from this web page's origin."));
+        }
+        Ok(())
+    }
+}
+
 impl ApiKeys {
     pub fn new(db: Db, clock: Clock, listener: &Listener, hash_key: [u8; 32], prefix: ApiKeyPrefix) -> Self {
         let keys = Self(Arc::new(State {
@@ -99,9 +128,19 @@ impl ApiKeys {
             verified: moka::sync::Cache::new(REMEMBERED),
             wrong: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(WRONG_FOR).build(),
             facts: DecisionCache::new(listener.freshness(), REMEMBERED),
+            loads: SingleFlight::default(),
             checks: SingleFlight::default(),
-            cold: Semaphore::new(COLD_AT_ONCE),
-            cold_texts: Semaphore::new(COLD_TEXTS),
+            hashing: Hashing::new(HASHED_AT_ONCE),
+            cold_texts: WaitingRoom::new(
+                COLD_TEXTS,
+                Duration::from_secs(1),
+                "Too many unknown API keys are being checked. Try again in a second.",
+            ),
+            new_keys: WaitingRoom::new(
+                NEW_KEYS,
+                Duration::from_secs(2),
+                "Many API keys are being made at once. Try again in a few seconds.",
+            ),
             used: Mutex::default(),
         }));
         let state = keys.0.clone();
@@ -116,25 +155,12 @@ impl ApiKeys {
     }
 
     pub(crate) async fn identify(&self, app: &App, text: &str, headers: &HeaderMap) -> Result<Identity, Problem> {
-        let (id, facts) = self.check(text).await?;
-        if facts.expires_at <= app.clock.now() {
-            return Err(Problem::new(Code::Unauthenticated, "The API key has expired. Create or rotate one."));
-        }
-        if let Some(refusal) = facts.refusal {
-            return Err(Problem::new(Code::Unauthenticated, refusal));
-        }
-        if let (Some(allowed), Some(origin)) = (&facts.allowed_origins, headers.get(header::ORIGIN))
-            && !allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes())
-        {
-            return Err(Problem::new(Code::Forbidden, "This key may not be used from this web page's origin."));
-        }
-        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        Ok(Identity {
-            actor: Actor::Key { key: id, user: facts.user },
-            user: facts.user,
-            organization: Some(facts.organization),
-            stores: facts.stores.clone(),
-        })
+        let (key, facts) = self.check(text).await?;
+        let actor = Actor::Key { key: key.1, user: facts.user };
+        // Whose key it is is known now, so that its refusal can be written down.
+        facts.refuse(app.clock.now(), headers).map_err(|problem| problem.refusing(actor, facts.organization))?;
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        Ok(Identity { actor, user: facts.user, organization: Some(facts.organization), stores: facts.stores.clone() })
     }
 
     pub(crate) async fn principal(
@@ -142,8 +168,10 @@ impl ApiKeys {
         identity: &Identity,
         named: Option<OrganizationId>,
     ) -> Result<Principal, Problem> {
-        let Actor::Key { key, .. } = identity.actor else { return Err(unauthenticated()) };
-        let facts = self.facts(key).await?;
+        let (Actor::Key { key, .. }, Some(organization)) = (identity.actor, identity.organization) else {
+            return Err(unauthenticated());
+        };
+        let facts = self.facts((organization, key)).await?;
         if named.is_some_and(|named| named != facts.organization) {
             return Err(Problem::not_found());
         }
@@ -151,7 +179,7 @@ impl ApiKeys {
     }
 
     /// What a key is that has just been identified.
-    pub(super) async fn facts(&self, key: ApiKeyId) -> Result<Arc<Facts>, Problem> {
+    pub(super) async fn facts(&self, key: KeyAddress) -> Result<Arc<Facts>, Problem> {
         self.0.facts(key).await?.ok_or_else(unauthenticated)
     }
 
@@ -160,10 +188,10 @@ impl ApiKeys {
     /// # Errors
     /// The same [`Code::Unauthenticated`] whatever is wrong with the text.
     pub async fn check_text(&self, text: &str) -> Result<ApiKeyId, Problem> {
-        self.check(text).await.map(|(id, _)| id)
+        self.check(text).await.map(|((_, id), _)| id)
     }
 
-    async fn check(&self, text: &str) -> Result<(ApiKeyId, Arc<Facts>), Problem> {
+    async fn check(&self, text: &str) -> Result<(KeyAddress, Arc<Facts>), Problem> {
         let state = &self.0;
         let lookup = model::parse(&state.prefix, text).ok_or_else(unauthenticated)?;
         let digest = state.digest(text);
@@ -176,6 +204,17 @@ impl ApiKeys {
         let (flight, key, lookup) = (state.clone(), Secret::new(text), lookup.to_owned());
         let checked = state.checks.run(digest, || async move { flight.check_cold(digest, key, &lookup).await }).await;
         checked.ok_or_else(|| Problem::internal(&"the check of an API key panicked"))??.ok_or_else(unauthenticated)
+    }
+
+    /// A new key and its hash.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] when too many are being made.
+    pub(super) async fn generate(&self) -> Result<(KeyText, String), Problem> {
+        let text = model::generate(&self.0.prefix);
+        let full = text.full.clone();
+        let hash = self.0.hashing.run(&self.0.new_keys, move || model::hash(&full)).await??;
+        Ok((text, hash))
     }
 
     /// Writes down at once which keys were used; otherwise it happens every fifteen seconds.
@@ -195,19 +234,19 @@ impl State {
         mac.finalize().into_bytes().into()
     }
 
-    async fn check_warm(&self, digest: &[u8; 32]) -> Checked {
+    async fn check_warm(self: &Arc<Self>, digest: &[u8; 32]) -> Checked {
         let Some(verified) = self.verified.get(digest) else { return Ok(None) };
-        let facts = self.facts(verified.id).await?.filter(|facts| facts.key_hash == verified.key_hash);
+        let facts = self.facts(verified.key).await?.filter(|facts| facts.key_hash == verified.key_hash);
         if facts.is_none() {
             // The row is gone, or holds another key.
             self.verified.invalidate(digest);
         }
-        Ok(facts.map(|facts| (verified.id, facts)))
+        Ok(facts.map(|facts| (verified.key, facts)))
     }
 
     /// bcrypt, bounded. A key that is not there is checked against a hash of nobody. What comes out is remembered before the
     /// flight ends, so that whoever comes next finds it.
-    async fn check_cold(&self, digest: [u8; 32], key: Secret, lookup: &str) -> Checked {
+    async fn check_cold(self: &Arc<Self>, digest: [u8; 32], key: Secret, lookup: &str) -> Checked {
         // An earlier flight may have ended since the caller looked.
         if let Some(known) = self.check_warm(&digest).await? {
             return Ok(Some(known));
@@ -215,55 +254,56 @@ impl State {
         if self.wrong.contains_key(&digest) {
             return Ok(None);
         }
-        let busy = || {
+        let seat = self.cold_texts.enter().inspect_err(|_| {
             metrics::counter!("entrepot_api_key_cold_checks_refused_total").increment(1);
-            Problem::new(Code::Overloaded, "Too many unknown API keys are being checked. Try again in a second.")
-                .with_retry_after(Duration::from_secs(1))
-        };
-        let _text = self.cold_texts.try_acquire().map_err(|_| busy())?;
-        let _turn = self.cold.acquire().await.map_err(|_| busy())?;
+        })?;
         let mut tx = self.db.system(SystemTask::Authenticate).await?;
         let found = store::hash_by_lookup(&mut tx, lookup).await?;
         tx.rollback().await?;
         let hash = found.as_ref().map_or(NOBODY, |found| found.key_hash.as_str()).to_owned();
-        let matches = tokio::task::spawn_blocking(move || model::matches(&key, &hash))
-            .await
-            .map_err(|error| Problem::internal(&error))?;
+        let matches = self.hashing.run_seated(seat, move || model::matches(&key, &hash)).await?;
         let Some(found) = found.filter(|_| matches) else {
             self.wrong.insert(digest, ());
             return Ok(None);
         };
-        self.verified.insert(digest, Arc::new(Verified { id: found.id, key_hash: found.key_hash }));
-        Ok(self.facts(found.id).await?.map(|facts| (found.id, facts)))
+        let key = (found.organization_id, found.id);
+        self.verified.insert(digest, Arc::new(Verified { key, key_hash: found.key_hash }));
+        Ok(self.facts(key).await?.map(|facts| (key, facts)))
     }
 
-    async fn facts(&self, id: ApiKeyId) -> Result<Option<Arc<Facts>>, Problem> {
-        let load = async {
-            let mut tx = self.db.system(SystemTask::Authenticate).await?;
-            let row = store::key_with_creator(&mut tx, id).await?;
-            tx.rollback().await?;
-            row.map(|row| facts_of(id, row).map(Arc::new)).transpose()
-        };
-        self.facts.get_or_load(&id, load).await
+    async fn facts(self: &Arc<Self>, key: KeyAddress) -> Loaded {
+        if let Some(facts) = self.facts.get(&key) {
+            return Ok(Some(facts));
+        }
+        let state = self.clone();
+        let loaded =
+            self.loads.run(key, || async move { state.facts.get_or_load(&key, state.read_facts(key)).await }).await;
+        loaded.ok_or_else(|| Problem::internal(&"the load of an API key's facts panicked"))?
+    }
+
+    async fn read_facts(&self, key: KeyAddress) -> Loaded {
+        let mut tx = self.db.system(SystemTask::Authenticate).await?;
+        let row = store::key_with_creator(&mut tx, key).await?;
+        tx.rollback().await?;
+        row.map(|row| facts_of(key, row).map(Arc::new)).transpose()
     }
 
     fn forget(&self, change: &Change) {
-        match change {
-            Change::Row(row) if row.table == "user_api_keys" => match row.id {
-                Some(id) => self.facts.forget(&id.into()),
-                None => self.facts.forget_all(),
-            },
-            // Rare, and it may concern any number of keys.
-            Change::Row(row) if row.table == "organization_members" || row.table == "organizations" => {
-                self.facts.forget_all()
+        let Change::Row(row) = change else { return self.facts.forget_all() };
+        match (row.table.as_str(), row.organization_id, row.id) {
+            ("user_api_keys", Some(organization), Some(key)) => self.facts.forget(&(organization.into(), key.into())),
+            ("organization_members", Some(organization), _) | ("organizations", _, Some(organization)) => {
+                self.facts.forget_organization(organization.into());
             }
-            Change::Row(_) => {}
-            Change::Everything => self.facts.forget_all(),
+            // A person may have made keys in any number of organizations.
+            ("users", _, Some(user)) => self.facts.forget_if(|facts| facts.user == user.into()),
+            ("user_api_keys" | "organization_members" | "organizations" | "users", ..) => self.facts.forget_all(),
+            _ => {}
         }
     }
 
     async fn flush_uses(&self) -> Result<(), DbError> {
-        let used: Vec<ApiKeyId> = {
+        let used: Vec<KeyAddress> = {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *used).into_iter().collect()
         };
@@ -283,12 +323,12 @@ impl State {
     }
 }
 
-fn facts_of(id: ApiKeyId, row: store::KeyFactsRow) -> Result<Facts, Problem> {
+fn facts_of((organization, id): KeyAddress, row: store::KeyFactsRow) -> Result<Facts, Problem> {
     let role: Role = row.role.parse().map_err(|error| Problem::internal(&error))?;
     let key_permissions: KeyPermissions =
         serde_json::from_value(row.permissions).map_err(|error| Problem::internal(&error))?;
     let refusal = match row.state.as_str() {
-        "active" if row.member_status != "active" => {
+        "active" if row.member_status != "active" || row.user_deleted => {
             Some("The person who made this API key no longer has an active seat.")
         }
         "active" if row.organization_deleted => Some("The organization of this API key was deleted."),
@@ -302,10 +342,10 @@ fn facts_of(id: ApiKeyId, row: store::KeyFactsRow) -> Result<Facts, Problem> {
     Ok(Facts {
         key_name: row.key_name,
         user: row.user_id,
-        organization: row.organization_id,
+        organization,
         organization_name: row.organization_name,
         permissions: key_permissions,
-        principal: Principal::authenticated(actor, row.organization_id, permissions),
+        principal: Principal::authenticated(actor, organization, permissions),
         stores: row.stores.map(|stores| stores.into_iter().map(ConnectionId::from).collect()),
         allowed_origins: row.allowed_origins,
         expires_at: row.expires_at,

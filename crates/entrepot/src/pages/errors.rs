@@ -40,6 +40,8 @@ pages! {
     NotFound: "not_found",
     Conflict: "conflict",
     PreconditionFailed: "precondition_failed",
+    IdempotencyKeyReused: "idempotency_key_reused",
+    RequestInProgress: "request_in_progress",
     ApiKeyLimit: "api_key_limit",
     OauthRefused: "oauth_refused",
     Unauthenticated: "unauthenticated",

@@ -3,15 +3,18 @@ use std::collections::BTreeMap;
 use axum::{
     Json as Body,
     extract::State,
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, header},
+    response::Response,
 };
 use chrono::{DateTime, Utc};
 use connector::{
     Provider,
     provider::{FieldKind, PastedSecrets},
 };
+use kernel::TenantScope;
 use kit::{
     App, AtConnection, Authorized, Code, Problem, Router,
+    idempotency::{Created, IdempotencyKey, Once},
     input::{self, Json, Patch, Query},
     page::{Page, PageQuery},
     route,
@@ -185,7 +188,7 @@ struct CreateConnection {
 }
 
 /// Connect an account with keys
-#[utoipa::path(post, path = "/api/integrations/connections/", tag = "connections", request_body = CreateConnection, responses(
+#[utoipa::path(post, path = "/api/integrations/connections/", tag = "connections", params(IdempotencyKey), request_body = CreateConnection, responses(
     (status = 201, description = "Connected: the keys were proven by using them", body = ConnectionView),
     (status = 409, description = "The account is connected already"),
     (status = 422, description = "The account could not be connected; the detail says why and what to do"),
@@ -193,8 +196,18 @@ struct CreateConnection {
 async fn create(
     caller: Authorized<CreateConnections>,
     State(app): State<App>,
-    Json(form): Json<CreateConnection>,
-) -> Result<(StatusCode, Body<ConnectionView>), Problem> {
+    body: Once<CreateConnection>,
+) -> Result<Response, Problem> {
+    body.answer(app, caller.scope, create_once).await
+}
+
+impl Created for ConnectionView {
+    fn again(self) -> Self {
+        self
+    }
+}
+
+async fn create_once(app: App, scope: TenantScope, form: CreateConnection) -> Result<ConnectionView, Problem> {
     let display_name = form.display_name.as_deref().map(name).transpose()?;
     let provider = app
         .providers
@@ -209,7 +222,7 @@ async fn create(
         enabled_capabilities: model::default_capabilities(provider),
         data_access: form.data_access_permissions.unwrap_or_default(),
     };
-    Ok((StatusCode::CREATED, Body(super::insert(&app, &caller.scope, new).await?.into())))
+    Ok(super::insert(&app, &scope, new).await?.into())
 }
 
 async fn establish(

@@ -63,7 +63,7 @@ impl Store {
 /// The stores that this node knows. Cheap to clone.
 #[derive(Clone)]
 pub struct Stores {
-    known: DecisionCache<(OrganizationId, ConnectionId), Arc<Store>>,
+    known: DecisionCache<ConnectionId, Arc<Store>>,
     pub(super) refreshes: Refreshes,
 }
 
@@ -75,7 +75,7 @@ impl Stores {
         listener.subscribe(Box::new(move |change| match Meant::by(change) {
             Meant::None => {}
             Meant::Store(organization, id) => known.forget(&(organization, id)),
-            Meant::Organization(meant) => known.forget_where(|(organization, _)| *organization == meant),
+            Meant::Organization(meant) => known.forget_organization(meant),
             Meant::All => known.forget_all(),
         }));
         stores

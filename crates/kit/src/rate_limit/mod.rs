@@ -4,7 +4,8 @@
 //! that a warm request asks no database. All nodes together never give out more than the limit; at most one leased chunk
 //! per node can be left unspent.
 //!
-//! API keys are counted wherever they may call (`kit::caller`), sessions at the live API only, which counts for itself.
+//! API keys are counted wherever they may call (`kit::caller`), people at the live API only, which counts for itself. A
+//! person has one minute, however many sessions they have.
 
 mod store;
 
@@ -19,7 +20,7 @@ use axum::{
     response::Response,
 };
 use db::{Db, DbError, SystemTx};
-use kernel::{Action, ApiKeyId, Clock, OrganizationId, Resource, TenantScope, Time, scope::InternalTask};
+use kernel::{Action, Actor, ApiKeyId, Clock, OrganizationId, Resource, TenantScope, Time, scope::InternalTask};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -134,7 +135,20 @@ impl RateLimit {
         Self { db, clock, per_minute, leases: moka::sync::Cache::new(CALLERS) }
     }
 
-    /// Takes one request from the caller's minute.
+    /// Takes one request from the minute of whoever acts: of a key, or of a person in all their sessions.
+    ///
+    /// # Errors
+    /// When a chunk must be leased and the database is gone.
+    pub async fn take_for(&self, organization: OrganizationId, actor: Actor) -> Result<Verdict, DbError> {
+        let subject = match actor {
+            Actor::Key { key, .. } => key.uuid(),
+            Actor::Person { user, .. } => user.uuid(),
+            Actor::System { .. } => organization.uuid(),
+        };
+        self.take(organization, subject).await
+    }
+
+    /// Takes one request from a minute.
     ///
     /// # Errors
     /// When a chunk must be leased and the database is gone.

@@ -59,10 +59,15 @@ impl TokenSealer {
         if payload.len() > Self::PAYLOAD_LENGTH_MAX {
             return Err(TooLong);
         }
+        Ok(URL_SAFE_NO_PAD.encode(self.seal_stored(payload, bound_to, now)))
+    }
+
+    /// The same for what stays with us: bytes, of any length.
+    pub fn seal_stored(&self, payload: &[u8], bound_to: &[(&str, &[u8])], now: Time) -> Vec<u8> {
         let mut plaintext = Zeroizing::new(Vec::with_capacity(EXPIRY_LENGTH + payload.len()));
         plaintext.extend_from_slice(&(now + self.lifetime).timestamp_millis().to_be_bytes());
         plaintext.extend_from_slice(payload);
-        Ok(URL_SAFE_NO_PAD.encode(encrypt(&self.key, &[FORMAT], &associated_data(bound_to), &plaintext)))
+        encrypt(&self.key, &[FORMAT], &associated_data(bound_to), &plaintext)
     }
 
     /// The payload.
@@ -73,8 +78,20 @@ impl TokenSealer {
         if token.len() > TEXT_LENGTH_MAX {
             return Err(TokenError::Foreign);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Foreign)?;
-        let sealed = bytes.strip_prefix(&[FORMAT]).ok_or(TokenError::Foreign)?;
+        self.open_stored(&URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Foreign)?, bound_to, now)
+    }
+
+    /// What [`TokenSealer::seal_stored`] sealed.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn open_stored(
+        &self,
+        stored: &[u8],
+        bound_to: &[(&str, &[u8])],
+        now: Time,
+    ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+        let sealed = stored.strip_prefix(&[FORMAT]).ok_or(TokenError::Foreign)?;
         let opened = decrypt(&self.key, &associated_data(bound_to), sealed).ok_or(TokenError::Foreign)?;
         let (expiry, payload) = opened.split_first_chunk::<EXPIRY_LENGTH>().ok_or(TokenError::Foreign)?;
         if now.timestamp_millis() >= i64::from_be_bytes(*expiry) {

@@ -97,6 +97,41 @@ async fn a_wrong_text_costs_one_check_however_often_it_is_repeated() {
     app.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_too_many_new_keys_at_once_the_last_are_told_to_come_back() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let create = async || {
+        let mut calls = JoinSet::new();
+        for number in 0..40 {
+            let (kata, form) = (kata.clone(), json!({ "name": format!("key {number}") }));
+            calls.spawn(async move { kata.post("/api-key-management/create", form).await });
+        }
+        calls.join_all().await
+    };
+    let (mut made, mut busy) = (0, 0);
+    for answer in create().await {
+        match answer.status {
+            StatusCode::CREATED => made += 1,
+            StatusCode::SERVICE_UNAVAILABLE => {
+                assert_eq!(answer.problem(), "overloaded");
+                assert!(!answer.header("retry-after").is_empty());
+                busy += 1;
+            }
+            _ => drop(answer.expect_problem(409, "api_key_limit")),
+        }
+    }
+    assert!(busy > 0 && made <= 10, "{made} made, {busy} told to come back");
+    for number in made..10 {
+        kata.create_key(&format!("another {number}")).await;
+    }
+    // Whoever has ten is told so before anything is hashed.
+    for answer in create().await {
+        answer.expect_problem(409, "api_key_limit");
+    }
+    app.finish().await;
+}
+
 /// Moves the time to just after the beginning of a minute, so that what is counted falls into one.
 async fn begin_a_minute(app: &TestApp) {
     let left = 60 - i64::from(app.clock().now().second());
@@ -323,4 +358,171 @@ async fn a_key_can_ask_what_it_is() {
     kata.post("/api-key-management/revoke", json!({ "key_id": limited.id })).await.expect(StatusCode::OK);
     app.within_a_second("a revoked key", || async { !works(&limited).await }).await;
     app.finish().await;
+}
+
+/// Touches what decides about the keys of an organization, and nothing else.
+async fn touch_members(app: &TestApp, organization: uuid::Uuid) {
+    sqlx::query("update organization_members set stations = stations where organization_id = $1")
+        .bind(organization)
+        .execute(&mut app.superuser().await)
+        .await
+        .expect("touched");
+}
+
+/// Gives a key another name, of which no node is told.
+async fn rename(app: &TestApp, key: &Key, name: &str) {
+    sqlx::query("update user_api_keys set key_name = $2 where id = $1")
+        .bind(key.id)
+        .bind(name)
+        .execute(&mut app.superuser().await)
+        .await
+        .expect("renamed");
+}
+
+async fn is_called(key: &Key, name: &str) -> bool {
+    key.get("/api-key-management/self").await.expect(StatusCode::OK).at("/name") == name
+}
+
+/// Two organizations with a key each. What is notified for the second is heard after what was notified for the first.
+async fn two_keys(app: &TestApp) -> [(Member, Key); 2] {
+    let (kata, other) = (app.sign_up("Kata").await, app.sign_up("Other").await);
+    let keys = [kata.create_key("before").await, other.create_key("before").await];
+    for key in &keys {
+        assert!(is_called(key, "before").await);
+    }
+    let [first, second] = keys;
+    [(kata, first), (other, second)]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_in_one_organization_leaves_the_keys_of_others_warm() {
+    let app = TestApp::with(Options { live_requests_per_minute: 10_000, ..Options::default() }).await;
+    let [(_, known), (other, witness)] = two_keys(&app).await;
+    rename(&app, &known, "after").await;
+    rename(&app, &witness, "after").await;
+    app.sign_up("Somebody").await;
+    touch_members(&app, other.organization).await;
+    app.eventually("a change of its organization is heard", || is_called(&witness, "after")).await;
+    app.eventually("the other is remembered as it was", || is_called(&known, "before")).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_with_a_key_that_was_forgotten_ask_the_database_once() {
+    let app = TestApp::start().await;
+    let [(kata, key), (other, witness)] = two_keys(&app).await;
+    touch_members(&app, kata.organization).await;
+    rename(&app, &witness, "after").await;
+    touch_members(&app, other.organization).await;
+    app.eventually("both were forgotten", || is_called(&witness, "after")).await;
+
+    let (mut superuser, mut watcher) = (app.superuser().await, app.superuser().await);
+    sqlx::query("begin").execute(&mut superuser).await.expect("begins");
+    sqlx::query("lock table user_api_keys in access exclusive mode").execute(&mut superuser).await.expect("a lock");
+    let mut calls = JoinSet::new();
+    for _ in 0..40 {
+        ask(&mut calls, &key);
+    }
+    let mut waiting = async || -> i64 {
+        sqlx::query_scalar(
+            "select count(*) from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock' and query like '%-- key_with_creator%'",
+        )
+        .fetch_one(&mut watcher)
+        .await
+        .expect("activity")
+    };
+    while waiting().await == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(waiting().await, 1);
+    sqlx::query("rollback").execute(&mut superuser).await.expect("rolls back");
+    for answer in calls.join_all().await {
+        answer.expect(StatusCode::OK);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_is_gone_has_neither_keys_nor_sessions_within_a_second() {
+    let a = TestApp::start().await;
+    let b = a.second_node().await;
+    let kata = a.sign_up("Kata").await;
+    let manager = kata.member(Role::ShopManager).await;
+    let (key, staying) = (manager.create_key("of one who goes").await, kata.create_key("of one who stays").await);
+    let nodes = [key.clone().on(&a), key.on(&b)];
+    for node in &nodes {
+        node.get("/api/stores").await.expect(StatusCode::OK);
+    }
+    sqlx::query("update users set deleted_at = created_at where id = $1")
+        .bind(manager.user)
+        .execute(&mut a.superuser().await)
+        .await
+        .expect("deleted");
+    for node in &nodes {
+        a.within_a_second("the key ends", || async {
+            node.get("/api/stores").await.status == StatusCode::UNAUTHORIZED
+        })
+        .await;
+    }
+    for node in [&manager, &manager.at(&b)] {
+        node.get("/api/me").await.expect_problem(401, "unauthenticated");
+    }
+    staying.get("/api/stores").await.expect(StatusCode::OK);
+    kata.get("/api/me").await.expect(StatusCode::OK);
+    b.finish().await;
+    a.finish().await;
+}
+
+/// The text of one of the program's queries, by its name.
+fn query(name: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.sqlx");
+    let texts = std::fs::read_dir(folder).expect("the queries of the program").map(|file| {
+        let text = std::fs::read(file.expect("a file").path()).expect("a query");
+        let description: Value = serde_json::from_slice(&text).expect("JSON");
+        description["query"].as_str().expect("a text").to_owned()
+    });
+    let first_line = format!("-- {name}\n");
+    texts.into_iter().find(|text| text.contains(&first_line)).unwrap_or_else(|| panic!("no query is called {name}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_found_by_their_organization_and_id_and_not_by_looking_at_all() {
+    let mut superuser = testkit::cluster::Database::create().await.superuser().await;
+    let mut run = async |sql: String| -> Vec<String> {
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(&mut superuser).await.expect("it runs");
+        rows.iter().map(|row| sqlx::Row::get(row, 0)).collect()
+    };
+    // Many keys of many organizations, so that looking at all, or at all of one, is the dearer way.
+    let (user, at, each) = (uuid::Uuid::from_u128(1), "2026-01-01T00:00:00Z", "generate_series(1, 100) n");
+    for sql in [
+        format!(
+            "insert into users (id, email, name, password_hash, created_at) values ('{user}', 'a@people.example', 'a', 'none', '{at}')"
+        ),
+        format!(
+            "insert into organizations (id, name, slug, subscription_status, subscription_plan, created_at)
+             select md5(n::text)::uuid, 'one', 'one-' || n, 'trial', 'free', '{at}' from {each}"
+        ),
+        format!(
+            "insert into organization_members (organization_id, id, user_id, role, status, created_at)
+             select md5(n::text)::uuid, '{user}', '{user}', 'owner', 'active', '{at}' from {each}"
+        ),
+        format!(
+            "insert into user_api_keys (organization_id, id, user_id, key_name, lookup, key_hash, expires_at, created_at, updated_at)
+             select md5(n::text)::uuid, md5(n || 'key' || k)::uuid, '{user}', 'key', lpad(to_hex(k), 8, '0'), 'hash', '{at}', '{at}', '{at}'
+             from {each}, generate_series(1, 100) k"
+        ),
+        "analyze users, organizations, organization_members, user_api_keys".to_owned(),
+        "set plan_cache_mode = force_generic_plan".to_owned(),
+    ] {
+        run(sql).await;
+    }
+    for (name, values) in [("key_with_creator", "null, null"), ("update_api_key_last_used", "null, null, null")] {
+        run(format!("prepare {name} as {}", query(name))).await;
+        let plan = run(format!("explain execute {name}({values})")).await;
+        let found = plan.iter().skip_while(|line| !line.contains("user_api_keys_pkey on user_api_keys")).nth(1);
+        let condition = found.unwrap_or_else(|| panic!("{plan:#?}"));
+        assert!(condition.contains("(organization_id = ") && condition.contains("(id = "), "{plan:#?}");
+    }
 }

@@ -6,6 +6,7 @@
 //! - [`connections`]: what people do with them, and what happens meanwhile
 //! - [`deletion`]: an organization that goes, with everything that could be opened
 //! - [`housekeeping`]: what is removed in the course of time
+//! - [`idempotency`]: what is created once, however often it is sent
 //! - [`input`]: whatever text people send
 //! - [`isolation`]: who may call what, from the OpenAPI document
 //! - [`live`]: reading shops, from key to answer, and every way that a shop can fail
@@ -16,6 +17,7 @@ mod catalogue;
 mod connections;
 mod deletion;
 mod housekeeping;
+mod idempotency;
 mod input;
 mod isolation;
 mod live;

@@ -4,6 +4,7 @@ use db::Login;
 use kernel::Clock;
 use sqlx::{AssertSqlSafe, PgConnection};
 use testkit::cluster::Database;
+use uuid::Uuid;
 
 use super::{
     check::{SERVING, Table, tables},
@@ -158,7 +159,9 @@ async fn a_tenant_reaches_its_own_rows_and_nobody_elses() {
             let here = within(scene.ours, EVERYTHING);
             // A row that something else points at cannot be deleted by anybody; reaching it is what counts.
             let reached = attempt(&mut app, &here, &own).await;
-            let is_ours = matches!(&reached, Ok(1)) || reached == Err("23503".into()) || reached == Err("23505".into());
+            // Neither can the last owner.
+            let is_ours = matches!(&reached, Ok(1))
+                || ["23503", "23505", "23514"].iter().any(|code| reached == Err((*code).to_owned()));
             assert!(is_ours, "{command} {table}, own: {reached:?}");
             let foreign = attempt(&mut app, &here, &sql).await;
             let expected = match command {
@@ -258,4 +261,100 @@ async fn partitions_cannot_be_read_around_their_parent() {
             assert_eq!(reached, Err("42501".into()), "{login} {name}");
         }
     }
+}
+
+/// A second member of ours, with this role.
+async fn second_member(scene: &Scene, superuser: &mut PgConnection, role: &str) -> Uuid {
+    let [user, member] = std::array::from_fn(|_| kernel::JobId::new(&scene.clock).uuid());
+    let (organization, at) = (scene.ours.organization, scene.clock.now().to_rfc3339());
+    for sql in [
+        format!(
+            "insert into users (id, email, name, password_hash, created_at) values ('{user}', '{user}@people.example', 'second', 'none', '{at}')"
+        ),
+        format!(
+            "insert into organization_members (organization_id, id, user_id, role, status, created_at) values ('{organization}', '{member}', '{user}', '{role}', 'active', '{at}')"
+        ),
+    ] {
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *superuser).await.expect("a row");
+    }
+    member
+}
+
+/// What those who manage members have, and no more: an administrator.
+const ADMINISTRATION: &str =
+    ",organization:read,organization:update,members:create,members:read,members:update,members:delete,";
+const OWNERSHIP: &str = ",organization:delete,members:create,members:read,members:update,members:delete,";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_an_owner_is_touched_by_owners_alone() {
+    let scene = Scene::set().await;
+    let mut superuser = scene.database.superuser().await;
+    let mut app = scene.database.login(Login::App).await;
+    let second = second_member(&scene, &mut superuser, "viewer").await;
+    let organization = scene.ours.organization;
+    let owners = format!("organization_members where organization_id = '{organization}' and role = 'owner'");
+    let (administrator, owner) = (within(scene.ours, ADMINISTRATION), within(scene.ours, OWNERSHIP));
+    let demote = "update organization_members set role = 'viewer' where role = 'owner'";
+    let suspend = "update organization_members set status = 'suspended' where role = 'owner'";
+    let give_away = format!("update organization_members set user_id = '{second}' where role = 'owner'");
+    let delete = format!("delete from {owners}");
+    for sql in [demote, suspend, &give_away, &delete] {
+        assert_eq!(attempt(&mut app, &administrator, sql).await, Ok(0), "{sql}");
+    }
+    let promote = format!("update organization_members set role = 'owner' where id = '{second}'");
+    assert_eq!(attempt(&mut app, &administrator, &promote).await, Err("42501".into()));
+    // Whoever is no owner is theirs to manage.
+    let manage = format!("update organization_members set role = 'manager' where id = '{second}'");
+    let remove = format!("delete from organization_members where id = '{second}'");
+    for sql in [&manage, &remove] {
+        assert_eq!(attempt(&mut app, &administrator, sql).await, Ok(1), "{sql}");
+    }
+    assert_eq!(attempt(&mut app, &owner, &promote).await, Ok(1));
+    for sql in [demote, suspend, &delete] {
+        let after = format!("{owner}; {promote}");
+        let first = sql.replace("role = 'owner'", &format!("role = 'owner' and id <> '{second}'"));
+        assert_eq!(attempt(&mut app, &after, &first).await, Ok(1), "{first}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_owner_stays() {
+    let scene = Scene::set().await;
+    let mut superuser = scene.database.superuser().await;
+    let mut app = scene.database.login(Login::App).await;
+    let owner = within(scene.ours, OWNERSHIP);
+    let ways = [
+        "update organization_members set role = 'viewer' where role = 'owner'",
+        "update organization_members set status = 'suspended' where role = 'owner'",
+        "delete from organization_members where role = 'owner'",
+    ];
+    for sql in ways {
+        assert_eq!(attempt(&mut app, &owner, sql).await, Err("23514".into()), "{sql}");
+    }
+    // One who may not act does not count.
+    second_member(&scene, &mut superuser, "owner").await;
+    let suspended =
+        format!("{owner}; update organization_members set status = 'suspended' where user_id <> '{}'", scene.ours.user);
+    for sql in ways {
+        assert_eq!(attempt(&mut app, &suspended, sql).await, Err("23514".into()), "{sql}");
+        assert_eq!(attempt(&mut app, &owner, sql).await, Err("23514".into()), "both at once: {sql}");
+    }
+
+    // Both go at the same time: the second is made to wait, and stays.
+    let mut other = scene.database.login(Login::App).await;
+    let (mine, theirs) = (
+        format!("update organization_members set role = 'viewer' where user_id = '{}'", scene.ours.user),
+        format!(
+            "update organization_members set role = 'viewer' where user_id <> '{}' and role = 'owner'",
+            scene.ours.user
+        ),
+    );
+    for statement in ["begin".to_owned()].into_iter().chain(owner.split(';').map(str::to_owned)).chain([mine]) {
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut app).await.expect("the first goes");
+    }
+    let waits = tokio::spawn(async move { attempt(&mut other, &owner, &theirs).await });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert!(!waits.is_finished(), "the second waits for the first");
+    sqlx::query("commit").execute(&mut app).await.expect("commits");
+    assert_eq!(waits.await.expect("an outcome"), Err("23514".into()));
 }

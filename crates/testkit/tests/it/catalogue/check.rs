@@ -220,14 +220,19 @@ impl Found {
                 continue;
             }
             let mut permissions = BTreeSet::new();
-            let narrowed = NARROWED.iter().find(|(t, c, _)| (*t, *c) == (&table, &command)).map(|(_, _, text)| *text);
-            if let Some(narrowed) = narrowed
-                && !check.as_deref().is_some_and(|check| one_line(check).contains(narrowed))
-            {
-                self.add(Rule::Policies, format!("{place} does not ask:{narrowed}"));
-            }
-            for text in [&qual, &check].into_iter().flatten() {
-                let text = one_line(text).replace(narrowed.unwrap_or("\0"), "");
+            let narrowed = NARROWED.iter().find(|(t, c, ..)| (*t, *c) == (&table, &command));
+            let clauses = [
+                (&qual, narrowed.filter(|(_, _, is_asked, ..)| *is_asked)),
+                (&check, narrowed.filter(|(_, _, _, is_asked, _)| *is_asked)),
+            ];
+            for (text, narrowed) in clauses.iter().filter_map(|(text, narrowed)| Some((text.as_deref()?, narrowed))) {
+                let mut text = one_line(text);
+                if let Some((.., narrowed)) = narrowed {
+                    if !text.contains(narrowed) {
+                        self.add(Rule::Policies, format!("{place} does not ask:{narrowed}"));
+                    }
+                    text = text.replace(narrowed, "");
+                }
                 match asks(&text, &tenant) {
                     Some(found) => permissions.extend(found),
                     None => self.add(Rule::Policies, format!("{place} is not the tenant and permissions: {text}")),
@@ -511,7 +516,7 @@ fn one_line(text: &str) -> String {
 
 /// The permissions of which a policy asks for one; None when it is anything but the tenant, or the tenant and those.
 fn asks(text: &str, tenant: &str) -> Option<Vec<String>> {
-    if text == tenant {
+    if text == tenant || text == format!("({tenant})") {
         return Some(vec![]);
     }
     let rest = text.strip_prefix(&format!("({tenant} AND "))?.strip_suffix(')')?;

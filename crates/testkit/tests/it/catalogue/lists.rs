@@ -26,6 +26,8 @@ pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
     ("entrepot_system", "public.audit_log", "insert"),
     ("entrepot_system", "public.data_keys", "select"),
     ("entrepot_system", "public.events", "insert"),
+    ("entrepot_system", "public.idempotency_keys", "delete"),
+    ("entrepot_system", "public.idempotency_keys", "select"),
     ("entrepot_system", "public.installation", "insert"),
     ("entrepot_system", "public.installation", "select"),
     ("entrepot_system", "public.jobs", "insert"),
@@ -76,21 +78,20 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.user_api_keys", "update", &["api_keys:update", "api_keys:delete"]),
 ];
 
-/// What a policy asks beside the permission of its command, as PostgreSQL prints it.
-pub(super) const NARROWED: &[(&str, &str, &str)] = &[
-    (
-        "public.organization_members",
-        "insert",
-        " AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
-    ),
-    (
-        "public.organization_members",
-        "update",
-        " AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
-    ),
+/// Who is an owner is an owner's business.
+const OWNERS: &str = " AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))";
+
+/// What a policy asks beside the permission of its command, as PostgreSQL prints it: table, command, whether it is asked of
+/// the row that is there and of the row that is to be, and what.
+pub(super) const NARROWED: &[(&str, &str, bool, bool, &str)] = &[
+    ("public.organization_members", "delete", true, false, OWNERS),
+    ("public.organization_members", "insert", false, true, OWNERS),
+    ("public.organization_members", "update", true, true, OWNERS),
     (
         "public.organizations",
         "update",
+        false,
+        true,
         " AND ((deleted_at IS NULL) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))",
     ),
 ];

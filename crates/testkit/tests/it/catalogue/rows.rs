@@ -22,6 +22,10 @@ const ROWS: &[(&str, &str)] = &[
         "insert into rate_windows (organization_id, subject, window_minute, used) values ('{org}', '{n}', 1, 1)",
     ),
     (
+        "public.idempotency_keys",
+        "insert into idempotency_keys (organization_id, key_digest, request_digest, created_at) values ('{org}', sha256('{n}'), sha256('{n}'), '{at}')",
+    ),
+    (
         "public.audit_log",
         "insert into audit_log (organization_id, id, actor, action, resource, created_at) values ('{org}', '{n}', 'system:test', 'test', 'test', '{at}')",
     ),

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use integrations::connections::{Store, Stores};
-use kernel::{Action, Resource, Secret, TenantScope, scope::InternalTask};
+use kernel::{Action, OrganizationId, Resource, Secret, TenantScope, scope::InternalTask};
 use kit::decision_cache::DecisionCache;
 use serde_json::json;
 use testkit::{Member, TestApp};
@@ -67,7 +67,9 @@ async fn what_is_secret_leaves_the_memory_when_its_time_is_over_and_when_it_is_f
     let app = TestApp::start().await;
     let lifetime = Duration::from_millis(400);
     let known = DecisionCache::<u8, Arc<Secret>>::with_lifetime(app.app().freshness.clone(), 100, lifetime);
-    let remember = async |key: u8| {
+    let organization = OrganizationId::new(&app.app().clock);
+    let remember = async |id: u8| {
+        let key = (organization, id);
         let secret = Arc::new(Secret::new("a token"));
         let held = Arc::downgrade(&secret);
         app.eventually("is remembered", || async {
@@ -78,7 +80,7 @@ async fn what_is_secret_leaves_the_memory_when_its_time_is_over_and_when_it_is_f
         held
     };
     let (used, forgotten) = (remember(1).await, remember(2).await);
-    known.forget(&2);
+    known.forget(&(organization, 2));
     known.sweep();
     app.within_a_second("what is forgotten is wiped", || async {
         known.sweep();
@@ -87,7 +89,7 @@ async fn what_is_secret_leaves_the_memory_when_its_time_is_over_and_when_it_is_f
     .await;
     // Used all the time, and wiped nevertheless.
     app.within_a_second("what is old is wiped", || async {
-        known.get(&1);
+        known.get(&(organization, 1));
         known.sweep();
         used.upgrade().is_none()
     })

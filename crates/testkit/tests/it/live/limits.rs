@@ -3,8 +3,10 @@
 use axum::http::StatusCode;
 use chrono::{TimeDelta, Timelike};
 use futures::future::join_all;
+use kernel::{Actor, ApiKeyId, SessionId};
+use kit::rate_limit::RateLimit;
 use serde_json::json;
-use testkit::{Client, TestApp};
+use testkit::{Client, Options, TestApp};
 
 use super::{list, upstream_calls};
 
@@ -42,6 +44,25 @@ async fn one_node_lets_exactly_a_hundred_a_minute_through() {
     app.advance(TimeDelta::seconds(60)).await;
     let first = key.get(&path).await.expect(StatusCode::NOT_FOUND);
     assert!(first.header("ratelimit").starts_with("\"minute\";r=99;t="), "{}", first.header("ratelimit"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_has_one_minute_in_all_their_sessions() {
+    let app = TestApp::with(Options { live_requests_per_minute: 10, ..Options::default() }).await;
+    let kata = app.sign_up("Kata").await;
+    let limit = app.app().slice::<RateLimit>();
+    let (organization, user) = (kata.organization.into(), kata.user.into());
+    begin_a_minute(&app).await;
+    let mut allowed = 0;
+    for _ in 0..20 {
+        let actor = Actor::Person { user, session: SessionId::new(app.clock()) };
+        allowed += u32::from(limit.take_for(organization, actor).await.expect("a verdict").allowed);
+    }
+    assert_eq!(allowed, 10);
+    // A key of theirs has a minute of its own.
+    let key = Actor::Key { user, key: ApiKeyId::new(app.clock()) };
+    assert!(limit.take_for(organization, key).await.expect("a verdict").allowed);
     app.finish().await;
 }
 
@@ -131,5 +152,63 @@ async fn every_attempt_leaves_a_line_without_data() {
         }
     }
     assert!(!log.text().contains("somebody@example.com"));
+    app.finish().await;
+}
+
+/// The lines of the access log that a key left at the live API, newest first: operation and result.
+async fn lines_of(kata: &testkit::Member, key: &testkit::Key) -> Vec<(String, String)> {
+    let log = kata.get(&format!("/api/access-log?key_id={}&limit=50", key.id)).await.expect(StatusCode::OK);
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    let lines = log.at("/data").as_array().expect("lines").clone();
+    lines.iter().map(|line| (text(&line["operation"]), text(&line["result"]))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_key_that_may_not_be_used_leaves_a_line_for_each_attempt() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let store = kata.connect_woocommerce("kavebolt.example").await;
+    let path = list("products", store);
+    let limits = [
+        json!({ "name": "revoked" }),
+        json!({ "name": "expiring", "expires_in_days": 1 }),
+        json!({ "name": "of a page", "allowed_origins": ["https://shop.example"] }),
+    ];
+    let [revoked, expired, of_a_page] =
+        join_all(limits.map(|form| kata.create_key_with(form))).await.try_into().ok().expect("three");
+    for key in [&revoked, &expired, &of_a_page] {
+        key.get(&path).await.expect(StatusCode::OK);
+    }
+    kata.post("/api-key-management/revoke", json!({ "key_id": revoked.id })).await.expect(StatusCode::OK);
+    app.within_a_second("a revoked key", || async {
+        revoked.get("/api/stores").await.status == StatusCode::UNAUTHORIZED
+    })
+    .await;
+    app.advance(TimeDelta::hours(25)).await;
+    let before = upstream_calls(&app);
+    for key in [&revoked, &expired] {
+        key.get(&path).await.expect_problem(401, "unauthenticated");
+        key.post("/webshop-data-api/orders/search", json!({ "store_id": store }))
+            .await
+            .expect_problem(401, "unauthenticated");
+    }
+    of_a_page.with_header("origin", "https://evil.example").get(&path).await.expect_problem(403, "forbidden");
+    // A key has its organization, whichever other it names.
+    of_a_page.naming(uuid::Uuid::nil()).get(&path).await.expect_problem(404, "not_found");
+    assert_eq!(upstream_calls(&app), before);
+    let line = |operation: &str, result: &str| (operation.to_owned(), result.to_owned());
+    for key in [&revoked, &expired] {
+        let expected = [line("search", "unauthenticated"), line("list", "unauthenticated"), line("list", "ok")];
+        assert_eq!(lines_of(&kata, key).await, expected);
+    }
+    let expected = [line("list", "not_found"), line("list", "forbidden"), line("list", "ok")];
+    assert_eq!(lines_of(&kata, &of_a_page).await, expected);
+
+    // Nobody's text is nobody's line.
+    let changed = format!("{}x", revoked.text);
+    app.nobody().presenting(&changed).get(&path).await.expect_problem(401, "unauthenticated");
+    app.nobody().get(&path).await.expect_problem(401, "unauthenticated");
+    let log = kata.get("/api/access-log?limit=50").await.expect(StatusCode::OK);
+    assert_eq!(log.at("/data").as_array().expect("lines").len(), 9);
     app.finish().await;
 }
