@@ -96,16 +96,15 @@ struct ApiKeyView {
 struct CreatedKeyView {
     /// Keep it now: only its hash is stored. Null when the request was sent again.
     api_key: Option<String>,
-    /// True in place of the text, when the request was sent again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    already_shown: Option<bool>,
+    /// Whether the request was sent again, so that the text was shown before.
+    already_shown: bool,
     #[serde(flatten)]
     key: ApiKeyView,
 }
 
 impl Created for CreatedKeyView {
     fn again(self) -> Self {
-        Self { api_key: None, already_shown: Some(true), ..self }
+        Self { api_key: None, already_shown: true, ..self }
     }
 }
 
@@ -268,5 +267,9 @@ fn view(app: &App, row: KeyRow) -> ApiKeyView {
 }
 
 fn created_view(app: &App, created: CreatedKey) -> CreatedKeyView {
-    CreatedKeyView { api_key: Some(created.text.expose().to_owned()), already_shown: None, key: view(app, created.row) }
+    CreatedKeyView {
+        api_key: Some(created.text.expose().to_owned()),
+        already_shown: false,
+        key: view(app, created.row),
+    }
 }
