@@ -18,5 +18,7 @@ pub use credential::{AppCredentials, Credential, KeyPair, Token};
 pub use error::ProviderError;
 pub use model::{Address, Customer, Order, Product};
 pub use provider::{Account, AuthorizationCode, Call, Established, Manifest, PastedKeys, Provider, Read};
-pub use query::{Answer, Coverage, Filter, Filters, Notes, Page, Position, Query, Selection, Withheld, WithheldReason};
+pub use query::{
+    Answer, Coverage, Fields, Filter, Filters, Notes, Page, Position, Query, Selection, Withheld, WithheldReason,
+};
 pub use registry::Registry;

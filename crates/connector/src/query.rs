@@ -126,21 +126,35 @@ impl Filters {
 pub struct Selection {
     /// False when the store's owner has switched customers off: no customer, e-mail, phone, address or note.
     pub persons: bool,
-    /// Top-level names of the unified object; None is the default selection, which leaves `platform_specific` out of lists.
-    pub fields: Option<BTreeSet<String>>,
+    pub fields: Fields,
+}
+
+/// Top-level fields of the unified object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Fields {
+    /// All but `platform_specific`, which costs in lists.
+    Standard,
+    All,
+    Named(BTreeSet<String>),
 }
 
 impl Selection {
     /// Everything that a list gives when nothing particular is asked for.
     pub fn standard() -> Self {
-        Self { persons: true, fields: None }
+        Self { persons: true, fields: Fields::Standard }
     }
 
-    /// Whether a field of the unified object is asked for. `platform_specific` must be asked for by name.
+    /// Everything that one record gives when nothing particular is asked for.
+    pub fn everything() -> Self {
+        Self { persons: true, fields: Fields::All }
+    }
+
+    /// Whether a field of the unified object is asked for.
     pub fn wants(&self, field: &str) -> bool {
         match &self.fields {
-            None => field != "platform_specific",
-            Some(fields) => fields.contains(field),
+            Fields::Standard => field != "platform_specific",
+            Fields::All => true,
+            Fields::Named(fields) => fields.contains(field),
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Config {
     pub public_url: Url,
     /// Our identity at each provider, by provider key.
     pub apps: Vec<(String, AppCredentials)>,
-    /// Requests a minute that an API key may make, and a session to the live API.
+    /// Requests a minute that an API key may make, and a person to the live API.
     pub live_requests_per_minute: u32,
     pub api_key_prefix: ApiKeyPrefix,
 }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use connector::{Coverage, Notes, Position, Query as Ask, provider::Paging, query::WithheldReason};
+use connector::{Coverage, Fields, Notes, Position, Query as Ask, Selection, provider::Paging, query::WithheldReason};
 use kernel::{AccessReceiptId, Actor, ConnectionId, Exit, OrganizationId, Permission};
 use kit::{
     App, Authorized, Code, Problem, Router, answer,
@@ -267,12 +267,7 @@ async fn accounted<R: LiveResource, P: Permission>(
 }
 
 pub(crate) async fn take(app: &App, organization: OrganizationId, actor: Actor) -> Result<Verdict, db::DbError> {
-    let subject = match actor {
-        Actor::Key { key, .. } => key.uuid(),
-        Actor::Person { session, .. } => session.uuid(),
-        Actor::System { .. } => organization.uuid(),
-    };
-    app.slice::<RateLimit>().take(organization, subject).await
+    app.slice::<RateLimit>().take_for(organization, actor).await
 }
 
 async fn read_page<R: LiveResource, P: Permission>(
@@ -289,12 +284,13 @@ async fn read_page<R: LiveResource, P: Permission>(
     let (store, reader) = super::open_store::<R>(app, &caller.scope, id, access).await?;
     ask::refuse_unsupported(&filters, reader.filters(), store.provider.manifest().label)?;
     let persons = store.data_access.allow_customer_access;
-    let mut selection = ask::selection(&params.fields, R::FIELDS, persons)?;
+    let mut selection = ask::selection(&params.fields, R::FIELDS, Fields::Standard, persons)?;
     if !persons {
         ask::refuse_about_persons(&filters, R::ABOUT_PERSONS)?;
     }
+    let asked = selection.clone();
     // What tells whether a record matches is asked for too; it is cut off again if nobody wants to see it.
-    if let Some(fields) = &mut selection.fields {
+    if let Fields::Named(fields) = &mut selection.fields {
         fields.extend(filters.used().into_iter().filter_map(R::checked_by).map(str::to_owned));
     }
 
@@ -354,7 +350,7 @@ async fn read_page<R: LiveResource, P: Permission>(
     meta.total = found.value.total;
     meta.next_cursor = next_cursor;
     access.records = u32::try_from(records.len()).ok();
-    access.fields_returned = returned::<R>(&params.fields, &meta);
+    access.fields_returned = returned::<R>(&asked, &meta);
     let fields = &params.fields;
     answer::reveal(|exit, out| {
         let data: Vec<_> = records.into_iter().map(|model| Shown::<R> { model, fields, persons, exit }).collect();
@@ -377,19 +373,20 @@ async fn read_one<R: LiveResource, P: Permission>(
     let id = reached(caller, params.store_id)?;
     let (store, reader) = super::open_store::<R>(app, &caller.scope, id, access).await?;
     let persons = store.data_access.allow_customer_access;
-    let selection = ask::selection(&params.fields, R::FIELDS, persons)?;
+    let selection = ask::selection(&params.fields, R::FIELDS, Fields::All, persons)?;
     let mut digest = ask::digest(&live.digest_key);
     ask::feed(&mut digest, R::NAME, record);
     ask::feed(&mut digest, "fields", &params.fields.join(","));
     ask::feed(&mut digest, "persons", if persons { "yes" } else { "no" });
     let key = hmac::Mac::finalize(digest).into_bytes().into();
+    let asked = selection.clone();
     let shared = super::one::<R>(app, store.clone(), reader, key, record.to_owned(), selection).await;
     let found = found(&shared, access)?;
     let model =
         found.value.item.as_ref().ok_or_else(|| Problem::new(Code::NotFound, "The shop has no record by this id."))?;
     let meta = meta::<R>(&store, persons, &found.value.notes, found.took, app.clock.now(), access);
     access.records = Some(1);
-    access.fields_returned = returned::<R>(&params.fields, &meta);
+    access.fields_returned = returned::<R>(&asked, &meta);
     let fields = &params.fields;
     answer::reveal(|exit, out| {
         serde_json::to_writer(out, &LiveOne { data: Shown::<R> { model, fields, persons, exit }, meta })
@@ -465,12 +462,9 @@ fn meta<R: LiveResource>(
 }
 
 /// The names of the fields that the answer carries, for the access log.
-fn returned<R: LiveResource>(fields: &[String], meta: &Meta) -> Vec<&'static str> {
+fn returned<R: LiveResource>(selection: &Selection, meta: &Meta) -> Vec<&'static str> {
     let is_withheld = |name: &str| meta.withheld.iter().any(|withheld| withheld.field == name);
-    let is_shown = |name: &str| match fields {
-        [] => name != "platform_specific",
-        asked => name == "id" || asked.iter().any(|field| field == name),
-    };
+    let is_shown = |name: &str| name == "id" || selection.wants(name);
     R::FIELDS.iter().copied().filter(|name| is_shown(name) && !is_withheld(name)).collect()
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use connector::{Position, Query, Selection};
+use connector::{Fields, Position, Query, Selection};
 use kernel::{AccessReceiptId, ConnectionId, TenantScope};
 use kit::{App, Code, Problem};
 
@@ -88,7 +88,7 @@ async fn ask_for_one<R: LiveResource>(
     let key = hmac::Mac::finalize(digest).into_bytes().into();
     let query = Query {
         filters: Default::default(),
-        selection: Selection { persons, fields: Some(["id".to_owned()].into()) },
+        selection: Selection { persons, fields: Fields::Named(["id".to_owned()].into()) },
         limit: 1,
         position: Position::Page(1),
     };

@@ -1,9 +1,7 @@
 //! What a caller asks for, in a query string or in the body of a search.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
-use connector::{Filter, Filters, Selection, model as canonical};
+use connector::{Fields, Filter, Filters, Selection, model as canonical};
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::Personal;
 use kit::{Code, Problem};
@@ -68,7 +66,7 @@ pub struct ListParams {
 pub struct OneParams {
     /// From GET /api/stores.
     pub store_id: Uuid,
-    /// Only these fields, by comma; `platform_specific` must be asked for here.
+    /// Only these fields, by comma; without it all of them.
     #[serde(default, deserialize_with = "words")]
     #[param(value_type = Option<String>)]
     pub fields: Vec<String>,
@@ -260,7 +258,13 @@ fn known(name: &str, given: &str, words: &[&str]) -> Result<(), Problem> {
 ///
 /// # Errors
 /// When one is not of this resource.
-pub(in crate::live) fn selection(fields: &[String], known: &[&str], persons: bool) -> Result<Selection, Problem> {
+/// `unnamed` is what is meant where the caller names no fields.
+pub(in crate::live) fn selection(
+    fields: &[String],
+    known: &[&str],
+    unnamed: Fields,
+    persons: bool,
+) -> Result<Selection, Problem> {
     if fields.len() > known.len() {
         return Err(Problem::invalid("fields", "names a field more than once"));
     }
@@ -268,7 +272,7 @@ pub(in crate::live) fn selection(fields: &[String], known: &[&str], persons: boo
         let shown: String = unknown.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
         return Err(Problem::invalid("fields", format!("{shown} is not a field; there are {}", known.join(", "))));
     }
-    let fields = if fields.is_empty() { None } else { Some(fields.iter().cloned().collect::<BTreeSet<_>>()) };
+    let fields = if fields.is_empty() { unnamed } else { Fields::Named(fields.iter().cloned().collect()) };
     Ok(Selection { persons, fields })
 }
 

@@ -76,11 +76,6 @@ fn map<const N: usize>(switches: [(&str, bool); N]) -> Map<String, Value> {
     switches.into_iter().map(|(name, is_on)| (name.to_owned(), Value::Bool(is_on))).collect()
 }
 
-/// Lists have it when it is asked for by name; one record has it unless other fields are asked for.
-fn wants_platform_specific(selection: &Selection, is_one: bool) -> bool {
-    selection.wants("platform_specific") || (is_one && selection.fields.is_none())
-}
-
 pub(crate) struct Orders;
 
 const ORDER_FIELDS: &[(&str, &str)] = &[
@@ -147,7 +142,7 @@ impl Resource for Orders {
             ("lineItems", selection.wants("line_items")),
             // Fifteen points for each line: too dear for lists.
             ("lineTaxes", is_one),
-            ("platformSpecific", wants_platform_specific(selection, is_one)),
+            ("platformSpecific", selection.wants("platform_specific")),
         ])
     }
 
@@ -227,7 +222,7 @@ impl Resource for Customers {
         Ok(search::customers(filters))
     }
 
-    fn switches(selection: &Selection, is_one: bool) -> Map<String, Value> {
+    fn switches(selection: &Selection, _is_one: bool) -> Map<String, Value> {
         let person = |fields: &[&str]| selection.persons && fields.iter().any(|field| selection.wants(field));
         map([
             ("persons", selection.persons),
@@ -236,7 +231,7 @@ impl Resource for Customers {
             ("phone", person(&["phone", "marketing"])),
             ("defaultAddress", person(&["default_address", "company"])),
             ("addresses", person(&["addresses"])),
-            ("platformSpecific", wants_platform_specific(selection, is_one)),
+            ("platformSpecific", selection.wants("platform_specific")),
         ])
     }
 
@@ -310,7 +305,7 @@ impl Resource for Products {
             ("images", selection.wants("images")),
             ("options", selection.wants("options")),
             ("variants", selection.wants("variants")),
-            ("platformSpecific", wants_platform_specific(selection, is_one)),
+            ("platformSpecific", selection.wants("platform_specific")),
         ]);
         let media = if is_one { MEDIA_FIRST.1 } else { MEDIA_FIRST.0 };
         switches.insert("mediaFirst".to_owned(), media.into());

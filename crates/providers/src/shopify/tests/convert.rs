@@ -1,7 +1,7 @@
 //! Answers become unified objects, and nothing of them is lost.
 
 use connector::{
-    Selection,
+    Fields, Selection,
     model::{Address, FulfillmentStatus, OrderStatus, PaymentStatus, ProductStatus},
 };
 use rust_decimal::{Decimal, dec};
@@ -353,13 +353,13 @@ fn an_unknown_product_status_is_not_for_sale() {
 
 #[test]
 fn what_is_switched_off_is_not_asked_for() {
-    let off = Selection { persons: false, fields: None };
+    let off = Selection { persons: false, ..Selection::standard() };
     let switches = Orders::switches(&off, true);
     for person in ["persons", "customer", "billingAddress", "shippingAddress", "note"] {
         assert_eq!(switches[person], false, "{person}");
     }
     assert_eq!(switches["total"], true);
-    let only = Selection { persons: true, fields: Some(["id", "total"].map(str::to_owned).into()) };
+    let only = Selection { persons: true, fields: Fields::Named(["id", "total"].map(str::to_owned).into()) };
     let switches = Orders::switches(&only, true);
     assert_eq!(switches["total"], true);
     for other in ["customer", "lineItems", "breakdown", "platformSpecific"] {

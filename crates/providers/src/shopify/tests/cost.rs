@@ -76,8 +76,13 @@ fn cost(operation: &Operation, variables: &Map<String, Value>) -> u64 {
     counter.set(&document.operations.iter().next().unwrap().selection_set)
 }
 
+/// What is asked for when nothing particular is.
+fn wanted(is_one: bool) -> Wanted {
+    if is_one { Wanted::everything() } else { Wanted::standard() }
+}
+
 fn variables<R: Resource>(is_one: bool, more: Value) -> Map<String, Value> {
-    let mut variables = R::switches(&Wanted::standard(), is_one);
+    let mut variables = R::switches(&wanted(is_one), is_one);
     let children = if is_one { R::CHILDREN_FIRST_ONE } else { R::CHILDREN_FIRST.1 };
     variables.insert(R::CHILDREN_FIRST.0.to_owned(), children.into());
     variables.extend(more.as_object().unwrap().clone());
@@ -122,7 +127,7 @@ fn one_record_with_everything_is_one_query() {
 fn children_are_asked_for_by_as_many_as_fit() {
     fn check<R: Resource>() {
         for is_one in [false, true] {
-            let child = R::points(&R::switches(&Wanted::standard(), is_one)).child;
+            let child = R::points(&R::switches(&wanted(is_one), is_one)).child;
             let first = (990 / child).min(250);
             let one = cost(&R::CHILDREN_OF_ONE, &variables::<R>(is_one, json!({"first": first})));
             assert!(one <= 1000, "{first} of one {} are {one}", R::KIND);

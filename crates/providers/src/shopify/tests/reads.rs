@@ -22,7 +22,7 @@ pub(super) async fn orders(shop: &Shop, query: Query) -> Result<Page<Order>, Pro
 }
 
 async fn order(shop: &Shop, id: &str) -> Answer<Order> {
-    Read::<Order>::one(&Shopify, &shop.call(), id, &Selection::standard()).await.ok().unwrap()
+    Read::<Order>::one(&Shopify, &shop.call(), id, &Selection::everything()).await.ok().unwrap()
 }
 
 fn node(number: u64) -> Value {
@@ -303,7 +303,7 @@ async fn only_declared_variables_are_sent() {
 #[tokio::test]
 async fn what_is_switched_off_is_not_in_the_query() {
     let shop = Shop::open(counting(60, 1.0)).await;
-    let query = Query { selection: Selection { persons: false, fields: None }, ..page(1, 25) };
+    let query = Query { selection: Selection { persons: false, ..Selection::standard() }, ..page(1, 25) };
     orders(&shop, query).await.ok().unwrap();
     let asked = shop.asked();
     for person in ["customer", "email", "phone", "Address", "note", "firstName"] {

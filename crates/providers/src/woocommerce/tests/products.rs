@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use connector::{Filters, Product, Query, Read, Selection, model::ProductStatus};
+use connector::{Fields, Filters, Product, Query, Read, Selection, model::ProductStatus};
 use sandbox::{
     faults::{Fault, Rule},
     world::{self, ProductKind},
@@ -48,7 +48,7 @@ async fn products_come_with_their_variants() {
 async fn variations_are_asked_for_only_when_they_are_wanted() {
     let net = Net::start().await;
     let shop = net.connected("kavebolt.example", "kavebolt.example").await;
-    let selection = Selection { persons: true, fields: Some(["title".to_owned()].into()) };
+    let selection = Selection { persons: true, fields: Fields::Named(["title".to_owned()].into()) };
     products(&shop, &Query { selection, ..query(1, 100, Filters::default()) }).await.unwrap();
     assert_eq!(shop.shop().calls().count(), 1);
 }

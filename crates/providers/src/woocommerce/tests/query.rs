@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use connector::{Filters, Position, ProviderError, Query, Read, Selection};
+use connector::{Fields, Filters, Position, ProviderError, Query, Read, Selection};
 use kernel::Personal;
 
 use super::{connection, customer_params, order_params, product_params};
@@ -72,7 +72,7 @@ fn products_are_filtered_by_sku_and_status() {
 
 #[test]
 fn what_filters_are_checked_with_is_asked_for_too() {
-    let slim = Selection { persons: true, fields: Some(["total".to_owned()].into()) };
+    let slim = Selection { persons: true, fields: Fields::Named(["total".to_owned()].into()) };
     let filters = Filters { updated_after: Some(at("2026-01-01T00:00:00Z")), ..Filters::default() };
     let params = order_params(&Query { selection: slim, ..query(filters) }).unwrap().unwrap();
     let fields = &params.iter().find(|(name, _)| *name == "_fields").unwrap().1;

@@ -212,3 +212,15 @@ async fn a_known_key_that_may_not_be_used_leaves_a_line_for_each_attempt() {
     assert_eq!(log.at("/data").as_array().expect("lines").len(), 9);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_session_is_not_another_minute() {
+    let app = TestApp::with(Options { live_requests_per_minute: 10, ..Options::default() }).await;
+    let kata = app.sign_up("Kata").await;
+    let form = json!({ "email": kata.email, "password": kata.password });
+    let again = app.nobody().post("/api/login", form).await.expect(StatusCode::OK);
+    let sessions = [(*kata).clone(), kata.presenting(again.at("/session_token").as_str().expect("a session"))];
+    begin_a_minute(&app).await;
+    assert_eq!(let_through(&sessions, &list("orders", uuid::Uuid::nil()), 30).await, 10);
+    app.finish().await;
+}

@@ -114,7 +114,11 @@ async fn only_what_is_asked_for_is_answered() {
         let id = page.at("/data/0/id").as_str().expect("an id").to_owned();
         let one = kata.get(&format!("/webshop-data-api/orders/{id}?store_id={store}")).await.expect(StatusCode::OK);
         assert_eq!(one.at("/data/id"), id);
+        assert!(one.at("/data/platform_specific").is_object(), "one record has all that it has");
         assert_eq!(one.header("cache-control"), "no-store");
+        let number = format!("/webshop-data-api/orders/{id}?store_id={store}&fields=number");
+        let one = kata.get(&number).await.expect(StatusCode::OK);
+        assert_eq!(one.at("/data").as_object().expect("an order").keys().collect::<Vec<_>>(), ["id", "number"]);
         kata.get(&format!("/webshop-data-api/orders/999999999?store_id={store}"))
             .await
             .expect_problem(404, "not_found");

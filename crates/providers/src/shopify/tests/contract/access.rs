@@ -16,7 +16,7 @@ async fn without_the_scope_for_all_orders_the_last_sixty_days_are_seen_and_said(
 #[tokio::test]
 async fn switched_off_persons_are_in_no_answer() {
     let world = World::open().await;
-    let selection = Selection { persons: false, fields: None };
+    let selection = Selection { persons: false, ..Selection::standard() };
     let page = world.list::<Order>(Query { selection: selection.clone(), ..first_page(25) }).await.ok().unwrap();
     for order in &page.items {
         assert!(order.customer.is_none() && order.note.is_none());

@@ -128,7 +128,7 @@ impl World {
     where
         Shopify: Read<T>,
     {
-        Read::<T>::one(&Shopify, &self.call(), id, &Selection::standard())
+        Read::<T>::one(&Shopify, &self.call(), id, &Selection::everything())
             .await
             .unwrap_or_else(|error| panic!("{error}"))
             .item
