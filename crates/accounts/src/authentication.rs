@@ -31,7 +31,7 @@ impl Authenticate for Authentication {
     async fn identify(&self, app: &App, parts: &Parts) -> Result<Identity, Problem> {
         if let Some(text) = bearer(&parts.headers)? {
             if self.keys.are_claimed_by(text) {
-                return self.keys.identify(app, text, &parts.headers).await;
+                return self.keys.identify(app, text, parts).await;
             }
             if model::is_session_token(text) {
                 return session(app, text).await;

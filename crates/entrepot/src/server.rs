@@ -24,7 +24,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use kit::{App, Code, Problem, rate_limit, request_id};
+use kit::{App, Code, Problem, cross_origin, rate_limit, request_id};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{
@@ -170,9 +170,14 @@ async fn show_metrics(
 async fn around(is_https: bool, request: Request, next: Next) -> Response {
     let started = Instant::now();
     request_id::scope(request, |mut request| async move {
-        let counted = rate_limit::Counted::expected_of(&mut request);
-        let mut response = bounded(next.run(request)).await;
+        let (readable, counted) =
+            (cross_origin::Readable::expected_of(&mut request), rate_limit::Counted::expected_of(&mut request));
+        let mut response = match cross_origin::preflight(&request) {
+            Some(answer) => answer,
+            None => bounded(next.run(request)).await,
+        };
         counted.tell(&mut response);
+        readable.tell(&mut response);
         measure(&response, started.elapsed());
         secure_headers(is_https, &mut response);
         response

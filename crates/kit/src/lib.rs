@@ -2,6 +2,7 @@
 //!
 //! - [`app`]: the shared state, [`caller`]: who may call a handler, as its first argument
 //! - [`problem`]: errors for people (RFC 9457), [`input`]: bodies and parameters within limits, [`page`]: cursor pages
+//! - [`cross_origin`]: calls from web pages of other origins
 //! - [`idempotency`]: what is created once, however often it is sent
 //! - [`route`]: a handler with its place in the OpenAPI document, [`vocabulary`]: closed sets of words in it
 //! - [`answer`]: the one writer that may put personal data into an answer
@@ -12,6 +13,7 @@
 pub mod answer;
 pub mod app;
 pub mod caller;
+pub mod cross_origin;
 pub mod data_keys;
 pub mod decision_cache;
 pub mod idempotency;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, header, request::Parts};
 use db::{
     Db, DbError, SystemTask,
     listener::{Change, Listener},
@@ -18,7 +18,8 @@ use db::{
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Role, Secret, Time, UserId};
 use kit::{
-    ApiKeyPrefix, App, Code, Problem, app::Identity, decision_cache::DecisionCache, single_flight::SingleFlight,
+    ApiKeyPrefix, App, Code, Problem, app::Identity, cross_origin, decision_cache::DecisionCache,
+    single_flight::SingleFlight,
 };
 use sha2::Sha256;
 
@@ -100,6 +101,12 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Whether the key names the web page that a browser says it calls from; None when it names none, or no browser calls.
+    fn names_page(&self, headers: &HeaderMap) -> Option<bool> {
+        let (allowed, origin) = (self.allowed_origins.as_ref()?, headers.get(header::ORIGIN)?);
+        Some(allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes()))
+    }
+
     /// # Errors
     /// When the key may not be used: now, or from this web page.
     fn refuse(&self, now: Time, headers: &HeaderMap) -> Result<(), Problem> {
@@ -109,9 +116,7 @@ impl Facts {
         if let Some(refusal) = self.refusal {
             return Err(Problem::new(Code::Unauthenticated, refusal));
         }
-        if let (Some(allowed), Some(origin)) = (&self.allowed_origins, headers.get(header::ORIGIN))
-            && !allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes())
-        {
+        if self.names_page(headers) == Some(false) {
             return Err(Problem::new(Code::Forbidden, "This key may not be used from this web page's origin."));
         }
         Ok(())
@@ -154,11 +159,14 @@ impl ApiKeys {
         text.starts_with(self.0.prefix.as_str())
     }
 
-    pub(crate) async fn identify(&self, app: &App, text: &str, headers: &HeaderMap) -> Result<Identity, Problem> {
+    pub(crate) async fn identify(&self, app: &App, text: &str, parts: &Parts) -> Result<Identity, Problem> {
         let (key, facts) = self.check(text).await?;
+        if facts.names_page(&parts.headers) == Some(true) {
+            cross_origin::Readable::allow(parts);
+        }
         let actor = Actor::Key { key: key.1, user: facts.user };
         // Whose key it is is known now, so that its refusal can be written down.
-        facts.refuse(app.clock.now(), headers).map_err(|problem| problem.refusing(actor, facts.organization))?;
+        facts.refuse(app.clock.now(), &parts.headers).map_err(|problem| problem.refusing(actor, facts.organization))?;
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         Ok(Identity { actor, user: facts.user, organization: Some(facts.organization), stores: facts.stores.clone() })
     }

@@ -10,6 +10,7 @@ mod renewal_failures;
 mod sessions;
 mod switches;
 mod token_refresh;
+mod web_pages;
 
 use testkit::TestApp;
 use uuid::Uuid;
