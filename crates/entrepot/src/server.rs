@@ -31,6 +31,7 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
 use crate::{assembly, pages};
@@ -40,6 +41,8 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// Longer than the longest upstream read, so that its own problem is told.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A caller that takes nothing of its answer for so long has gone away, or holds memory on purpose.
+const STALLED: Duration = Duration::from_secs(30);
 /// Open connections at once; each costs a file descriptor and some memory.
 const CONNECTIONS: usize = 10_000;
 /// How long open requests may go on once the program is asked to stop.
@@ -154,13 +157,18 @@ async fn ready(State(app): State<App>) -> Response {
         .into_response()
 }
 
+/// What proxies add to requests.
+const FORWARDING: [&str; 6] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
 /// Metrics are for the machine itself: they are shown on loopback, and not through a proxy.
 async fn show_metrics(
     handle: PrometheusHandle,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    if !peer.ip().is_loopback() || request.headers().contains_key("x-forwarded-for") {
+    let is_proxied = |name| request.headers().contains_key(name);
+    if !peer.ip().is_loopback() || FORWARDING.into_iter().any(is_proxied) {
         return Problem::not_found().into_response();
     }
     handle.render().into_response()
@@ -222,7 +230,11 @@ fn secure_headers(is_https: bool, response: &mut Response) {
 }
 
 /// Serves until `stop` changes, then lets open requests end.
-pub async fn serve(listener: TcpListener, service: Endpoint, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, service: Endpoint, stop: watch::Receiver<bool>) {
+    serve_within(STALLED, listener, service, stop).await;
+}
+
+async fn serve_within(stalled: Duration, listener: TcpListener, service: Endpoint, mut stop: watch::Receiver<bool>) {
     // HTTP/1.1 only: a proxy in front speaks HTTP/2 with browsers, and this way the time limit for headers runs from the
     // first moment of a connection.
     let mut builder = http1::Builder::new();
@@ -251,7 +263,10 @@ pub async fn serve(listener: TcpListener, service: Endpoint, mut stop: watch::Re
             metrics::counter!("entrepot_connections_refused_total").increment(1);
             continue;
         };
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(stalled));
+        let stream = TokioIo::new(Box::pin(stream));
+        let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             let _place = place;
@@ -290,5 +305,48 @@ where
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(self.peer));
         self.inner.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+
+    /// Sends requests for more than the sockets between hold, and takes what comes at this pace. How much came.
+    async fn taken(pause: Duration) -> usize {
+        const ANSWER: usize = 32 * 1024 * 1024;
+        let endpoint = Endpoint {
+            inner: axum::Router::new().route("/", get(|| async { vec![b'a'; ANSWER] })),
+            paths: Arc::new(Paths { with_slash: vec![] }),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(serve_within(Duration::from_millis(400), listener, endpoint, stopped));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut buffer = vec![0; 4 * 1024 * 1024];
+        let mut taken = 0;
+        loop {
+            tokio::time::sleep(pause).await;
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(more) => taken += more,
+            }
+        }
+        stop.send_replace(true);
+        server.await.unwrap();
+        taken / ANSWER
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_takes_nothing_is_let_go_and_a_slow_one_is_served() {
+        assert_eq!(taken(Duration::from_millis(20)).await, 1, "slow");
+        assert_eq!(taken(Duration::from_millis(1_500)).await, 0, "stalled");
     }
 }
