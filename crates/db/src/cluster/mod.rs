@@ -208,12 +208,11 @@ impl Cluster {
         Err(ClusterError::StillRunning)
     }
 
-    /// Waits until the server ends without having been asked to, and says how. It is being started again by then: a pool
-    /// reconnects by itself, what was in flight is lost unless its commit was acknowledged. Returns, too, when the cluster
-    /// stops, and then says so.
-    pub async fn died(&self) -> String {
+    /// Waits until the server has ended more often than this without having been asked to ([`Self::deaths`]), and says how it
+    /// did. It is being started again by then: a pool reconnects by itself, what was in flight is lost unless its commit was
+    /// acknowledged. Returns, too, when the cluster stops, and then says so.
+    pub async fn died(&self, seen: u64) -> String {
         let mut status = self.control.0.status();
-        let seen = status.borrow().deaths;
         let news = |status: &Status| status.deaths > seen || status.phase == Phase::Stopped;
         match status.wait_for(news).await {
             Ok(status) if status.deaths > seen => status.last_death.clone(),

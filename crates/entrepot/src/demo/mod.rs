@@ -188,7 +188,7 @@ impl Demo {
 
     async fn database_died(&self) -> String {
         match self.served.program.cluster() {
-            Some(cluster) => cluster.died().await,
+            Some(cluster) => cluster.died(0).await,
             None => std::future::pending().await,
         }
     }

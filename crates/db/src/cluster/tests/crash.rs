@@ -53,7 +53,7 @@ async fn a_killed_server_is_started_again_with_what_was_committed() {
     for death in 1..=2 {
         let began = Instant::now();
         kill(last, Signal::KILL);
-        let how = cluster.died().await;
+        let how = timeout(Duration::from_secs(20), cluster.died(death - 1)).await.unwrap();
         assert!(how.contains("SIGKILL"), "{how}");
         assert!(cluster.running().await);
         println!("back after {:?}", began.elapsed());
@@ -82,7 +82,7 @@ async fn a_backend_that_computes_on_does_not_keep_a_killed_server_down() {
     let mut sleep = cluster.server.account.command(Path::new("/bin/sleep"));
     let mut bystander = sleep.arg("60").current_dir(cluster.pgdata()).spawn().unwrap();
     kill(cluster.pid().unwrap(), Signal::KILL);
-    cluster.died().await;
+    timeout(Duration::from_secs(20), cluster.died(0)).await.unwrap();
     assert!(timeout(Duration::from_secs(20), cluster.running()).await.unwrap());
     assert!(!is_alive(backend.try_into().unwrap()));
     assert!(endless.await.unwrap().is_err());
