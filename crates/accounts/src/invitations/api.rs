@@ -77,7 +77,7 @@ impl Created for InvitationView {
 }
 
 /// Invite somebody by mail
-#[utoipa::path(post, path = "/api/invitations", tag = "members", params(IdempotencyKey), request_body = Invite, responses(
+#[utoipa::path(post, path = "/api/invitations", tag = "invitations", params(IdempotencyKey), request_body = Invite, responses(
     (status = 201, description = "The invitation; its link works once, for seven days", body = InvitationView),
     (status = 409, description = "They are a member or invited already"),
 ))]
@@ -97,7 +97,7 @@ async fn invite_once(app: App, scope: TenantScope, form: Invite) -> Result<Invit
 }
 
 /// The organization's invitations, newest first
-#[utoipa::path(get, path = "/api/invitations", tag = "members", params(PageQuery),
+#[utoipa::path(get, path = "/api/invitations", tag = "invitations", params(PageQuery),
     responses((status = 200, description = "A page of invitations", body = Page<InvitationView>)))]
 async fn list(
     caller: Authorized<ReadMembers>,
@@ -112,7 +112,7 @@ async fn list(
 }
 
 /// Send an invitation again, with a new link
-#[utoipa::path(post, path = "/api/invitations/{id}/resend", tag = "members", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(post, path = "/api/invitations/{id}/resend", tag = "invitations", params(("id" = Uuid, Path)), responses(
     (status = 200, description = "The invitation; the link before works no longer", body = InvitationView),
     (status = 409, description = "The invitation is over"),
 ))]
@@ -126,7 +126,7 @@ async fn resend(
 }
 
 /// Take an invitation back
-#[utoipa::path(post, path = "/api/invitations/{id}/revoke", tag = "members", params(("id" = Uuid, Path)),
+#[utoipa::path(post, path = "/api/invitations/{id}/revoke", tag = "invitations", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The invitation, whose link works no longer", body = InvitationView)))]
 async fn revoke(
     caller: Authorized<DeleteMembers>,
@@ -173,7 +173,7 @@ struct OfferView {
 }
 
 /// What an invitation offers, before it is accepted
-#[utoipa::path(post, path = "/api/invitations/look", tag = "members", request_body = InvitationToken, responses(
+#[utoipa::path(post, path = "/api/invitations/look", tag = "invitations", request_body = InvitationToken, responses(
     (status = 200, description = "What is offered", body = OfferView),
     (status = 410, description = "The link no longer works"),
 ))]
@@ -186,7 +186,7 @@ async fn look(
 }
 
 /// Accept an invitation, signed in with the address that was invited
-#[utoipa::path(post, path = "/api/invitations/accept", tag = "members", request_body = InvitationToken, responses(
+#[utoipa::path(post, path = "/api/invitations/accept", tag = "invitations", request_body = InvitationToken, responses(
     (status = 200, description = "You are a member now", body = OfferView),
     (status = 403, description = "You are signed in with another address"),
     (status = 410, description = "The link no longer works"),
@@ -201,7 +201,7 @@ async fn accept(
 }
 
 /// Accept an invitation with a new account
-#[utoipa::path(post, path = "/api/invitations/accept-as-new", tag = "members", request_body = AcceptAsNew, responses(
+#[utoipa::path(post, path = "/api/invitations/accept-as-new", tag = "invitations", request_body = AcceptAsNew, responses(
     (status = 201, description = "You have an account, are a member, and signed in", body = OpenedSession),
     (status = 409, description = "The e-mail has an account: sign in"),
     (status = 410, description = "The link no longer works"),
