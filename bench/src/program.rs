@@ -84,6 +84,7 @@ impl Product {
                     apps: vec![],
                     live_requests_per_minute: 1_000_000_000,
                     api_key_prefix: kit::ApiKeyPrefix::default(),
+                    mail: None,
                 },
                 hosts,
                 clock: Clock::system(),

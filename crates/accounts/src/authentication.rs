@@ -11,7 +11,7 @@ use kit::{
 
 use crate::{
     api_keys::ApiKeys,
-    sessions::{model, store},
+    sessions::{SEEN_EVERY, model, store},
 };
 
 /// The program's authenticator.
@@ -79,8 +79,15 @@ impl Authenticate for Authentication {
 
 async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
-    let row = store::session_by_token(&mut tx, &model::hash(token), app.clock.now()).await?;
-    tx.rollback().await?;
+    let now = app.clock.now();
+    let row = store::session_by_token(&mut tx, &model::hash(token), now).await?;
+    match &row {
+        Some(row) if row.last_seen_at + SEEN_EVERY <= now => {
+            store::note_seen(&mut tx, row.id, now).await?;
+            tx.commit().await?;
+        }
+        _ => tx.rollback().await?,
+    }
     let row = row.ok_or_else(|| Problem::new(Code::Unauthenticated, "The session has ended. Sign in again."))?;
     Ok(Identity {
         actor: Actor::Person { user: row.user_id, session: row.id },
@@ -105,7 +112,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()

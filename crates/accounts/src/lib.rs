@@ -1,11 +1,15 @@
-//! Layer 4: who there is. Organizations, people and their sessions, API keys, and the trail of what they changed.
+//! Layer 4: who there is. Organizations, people with their seats and sessions, invitations, API keys, and the trail of what they changed.
 
 pub mod api_keys;
 pub mod audit;
 pub mod authentication;
 mod hashing;
+pub mod invitations;
+mod letters;
+pub mod members;
 pub mod organizations;
 pub mod sessions;
+pub mod user_links;
 mod words;
 
 pub use authentication::Authentication;

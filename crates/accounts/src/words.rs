@@ -1,7 +1,15 @@
 //! The closed sets of words that more than one part of the API answers with, for its document. The database has the same,
 //! as checks of its columns.
 
+use kernel::Role;
+
 kit::vocabulary! {
+    /// A member's role in an organization.
+    pub(crate) MemberRole = Role::ALL.iter().map(|role| role.as_str());
+    /// Whether a member may do anything: only while `active`.
+    pub(crate) MemberStatus = ["active", "invited", "suspended"];
+    /// What became of an invitation.
+    pub(crate) InvitationStatus = ["pending", "accepted", "revoked", "expired"];
     /// What an organization has subscribed to.
     pub(crate) SubscriptionPlan = ["free", "starter", "professional", "enterprise"];
     /// Whether its subscription runs.

@@ -59,6 +59,10 @@ pub enum SystemTask {
     Authenticate,
     /// Makes a user with an organization.
     SignUp,
+    /// Makes, finds and uses up links that prove that somebody reads an address, and what they allow.
+    UserLink,
+    /// Finds an invitation by its link, and takes the seat that it offers.
+    Invitation,
     /// Consumes a single-use state of an OAuth flow.
     OauthState,
     /// Claims jobs of all organizations, and counts them.

@@ -8,7 +8,7 @@ use db::{Db, listener::Listener};
 use integrations::{connections::Stores, data_access::access_log::AccessLog, live::Live};
 use jobs::{Runner, Schedule};
 use kernel::Clock;
-use kit::{App, Config, Router, app::Parts, rate_limit::RateLimit, vault::Keyring};
+use kit::{App, Config, Router, app::Parts, mail::Mailer, rate_limit::RateLimit, vault::Keyring};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -23,7 +23,10 @@ pub const PROVIDERS: Registry = Registry::new(&[
 /// The slices: each one's routes, lowest layer first.
 pub const SLICES: &[fn() -> Router] = &[
     accounts::sessions::api::routes,
+    accounts::user_links::api::routes,
     accounts::organizations::api::routes,
+    accounts::members::api::routes,
+    accounts::invitations::api::routes,
     accounts::api_keys::api::routes,
     accounts::audit::api::routes,
     integrations::catalog::api::routes,
@@ -38,6 +41,7 @@ pub const SLICES: &[fn() -> Router] = &[
 /// The jobs that the program works off, and when the house asks for them.
 pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
     Runner::new(app.db.clone(), app.clock.clone(), app.clone())
+        .register::<kit::mail::jobs::SendMail>()
         .register::<accounts::api_keys::jobs::ExpireKeys>()
         .register::<accounts::organizations::jobs::DestroyShards>()
         .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
@@ -51,15 +55,17 @@ pub struct Ingredients {
     pub keyring: Arc<Keyring>,
     pub http: Http,
     pub config: Config,
+    pub mailer: Mailer,
 }
 
 /// Puts the program together. The listener must live as long as the app.
 pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
-    let Ingredients { db, clock, keyring, http, config } = ingredients;
+    let Ingredients { db, clock, keyring, http, config, mailer } = ingredients;
     let hash_key = *keyring.derive("api key memory");
     let keys = ApiKeys::new(db.clone(), clock.clone(), listener, hash_key, config.api_key_prefix.clone());
     let mut slices = axum::http::Extensions::new();
     slices.insert(keys.clone());
+    slices.insert(mailer);
     slices.insert(RateLimit::new(db.clone(), clock.clone(), config.live_requests_per_minute));
     slices.insert(Stores::new(listener));
     slices.insert(AccessLog::new(db.clone()));

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use connector::{AppCredentials, http::Hosts};
 use db::{Db, Logins, PoolSizes};
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, vault::MasterKey};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -60,6 +60,8 @@ struct Serve {
     /// How API keys begin: 3 to 24 of a-z, 0-9 and _, with _ at the end. Keys that begin otherwise stop working
     #[arg(long, env = "ENTREPOT_API_KEY_PREFIX", default_value = "api_shopcall_")]
     api_key_prefix: ApiKeyPrefix,
+    #[command(flatten)]
+    mail: Mail,
     /// The client id of our app at Shopify
     #[arg(long, env = "ENTREPOT_SHOPIFY_CLIENT_ID", requires = "shopify_client_secret")]
     shopify_client_id: Option<String>,
@@ -69,6 +71,29 @@ struct Serve {
     /// The secret before it, accepted while secrets are being rotated
     #[arg(long, env = "ENTREPOT_SHOPIFY_PREVIOUS_SECRET", hide_env_values = true)]
     shopify_previous_secret: Option<String>,
+}
+
+/// The mail server; without one mails wait in the outbox.
+#[derive(Args)]
+struct Mail {
+    /// smtps://user:password@host:465, or smtp://user:password@host:587?tls=required
+    #[arg(long, env = "ENTREPOT_SMTP_URL", hide_env_values = true)]
+    smtp_url: Option<String>,
+    /// Whom mails are from: Entrepot <no-reply@example.com>
+    #[arg(long, env = "ENTREPOT_MAIL_FROM")]
+    mail_from: Option<String>,
+}
+
+impl Mail {
+    fn settings(self) -> anyhow::Result<Option<SmtpSettings>> {
+        // Compose files leave variables empty where they mean none.
+        let set = |text: Option<String>| text.filter(|text| !text.is_empty());
+        match (set(self.smtp_url), set(self.mail_from)) {
+            (None, None) => Ok(None),
+            (Some(url), Some(from)) => Ok(Some(SmtpSettings { url: Secret::new(url), from })),
+            _ => anyhow::bail!("mail needs both: ENTREPOT_SMTP_URL and ENTREPOT_MAIL_FROM"),
+        }
+    }
 }
 
 /// The four logins of an external PostgreSQL; without them Entrepot runs its own.
@@ -198,6 +223,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             apps,
             live_requests_per_minute: options.live_requests_per_minute,
             api_key_prefix: options.api_key_prefix,
+            mail: options.mail.settings()?,
         },
         hosts: Hosts::production(),
         clock: Clock::system(),

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use accounts::sessions;
+use accounts::{invitations, sessions, user_links};
 use db::SystemTask;
 use integrations::{connections::Stores, oauth};
-use kit::{App, data_keys, idempotency, rate_limit, vault::Swept};
+use kit::{App, data_keys, idempotency, mail, rate_limit, vault::Swept};
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_hours(12);
@@ -22,6 +22,10 @@ pub struct Purged {
     pub sessions: u64,
     pub rate_windows: u64,
     pub idempotency_keys: u64,
+    pub mails: u64,
+    pub user_links: u64,
+    pub invitations: u64,
+    pub login_attempts: u64,
     pub shards: Swept,
 }
 
@@ -54,7 +58,7 @@ async fn keep_rows(app: &App) {
 }
 
 /// Removes states of consent that nobody came back with, sessions that ended a month ago, minutes that are over, answers that
-/// are given again no longer, and shards of the key store that belong to no data key.
+/// are given again no longer, what is kept no longer about mails, links, invitations and attempts, and shards of the key store that belong to no data key.
 ///
 /// # Errors
 /// When the database or the key store refuses; what was removed stays so.
@@ -66,8 +70,22 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
     let sessions = sessions::purge(&mut tx, now).await?;
     let rate_windows = rate_limit::purge(&mut tx, now).await?;
     let idempotency_keys = idempotency::purge(&mut tx, now).await?;
+    let mails = mail::purge(&mut tx, now).await?;
+    let user_links = user_links::purge(&mut tx, now).await?;
+    let invitations = invitations::purge(&mut tx, now).await?;
+    let login_attempts = sessions::purge_attempts(&mut tx, now).await?;
     let existing = data_keys::existing(&mut tx).await?;
     tx.commit().await?;
     let shards = app.keyring.sweep(&existing).await?;
-    Ok(Purged { oauth_states, sessions, rate_windows, idempotency_keys, shards })
+    Ok(Purged {
+        oauth_states,
+        sessions,
+        rate_windows,
+        idempotency_keys,
+        mails,
+        user_links,
+        invitations,
+        login_attempts,
+        shards,
+    })
 }

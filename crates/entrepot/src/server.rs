@@ -143,7 +143,8 @@ impl Paths {
     }
 }
 
-/// Ready means that the database answers and that this node hears what others change.
+/// Ready means that the database answers and that this node hears what others change. A mail server that is missing is told
+/// and changes nothing: mails wait.
 async fn ready(State(app): State<App>) -> Response {
     let database = async {
         let mut tx = app.db.system(SystemTask::Readiness).await?;
@@ -152,8 +153,10 @@ async fn ready(State(app): State<App>) -> Response {
     };
     let database = tokio::time::timeout(Duration::from_millis(900), database).await.is_ok_and(|result| result.is_ok());
     let listening = app.freshness.holds();
+    let mail = if app.slice::<kit::mail::Mailer>().is_configured() { "configured" } else { "not_configured" };
     let status = if database && listening { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": status == StatusCode::OK, "database": database, "listening": listening })))
+    let ready = status == StatusCode::OK;
+    (status, Json(json!({ "ready": ready, "database": database, "listening": listening, "mail": mail })))
         .into_response()
 }
 

@@ -13,6 +13,7 @@ use integrations::connections::Stores;
 use kernel::Clock;
 use kit::{
     App, Config,
+    mail::Mailer,
     vault::{DirectoryKeyStore, Keyring, MasterKey},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -58,6 +59,13 @@ impl Program {
     /// With what is wrong and what to do about it.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         let Settings { data_dir, master_key, logins, pools, config, hosts, clock } = settings;
+        let mailer = Mailer::new(config.mail.as_ref())?;
+        if !mailer.is_configured() {
+            tracing::warn!(
+                "no mail server: invitations, verifications and new passwords wait in the outbox until ENTREPOT_SMTP_URL and \
+                 ENTREPOT_MAIL_FROM are set"
+            );
+        }
         std::fs::DirBuilder::new()
             .recursive(true)
             // PostgreSQL runs as another user under root and must get through; what lies in it has modes of its own.
@@ -81,7 +89,7 @@ impl Program {
         refuse_foreign_keys(&db, &keyring).await?;
         let http = http.await??;
         let listener = db.listen();
-        let ingredients = Ingredients { db, clock, keyring, http, config };
+        let ingredients = Ingredients { db, clock, keyring, http, config, mailer };
         let (app, keys) = assembly::app(ingredients, &listener);
         let housekeeping = tokio::spawn(housekeeping::keep(app.clone()));
         let jobs = assembly::runner(&app, &listener).start();

@@ -1,7 +1,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
-use db::{Db, DbError, SystemTask, TenantTx};
-use kernel::{Clock, JobId, Time};
+use db::{Db, DbError, SystemTask, SystemTx, TenantTx};
+use kernel::{Clock, JobId, OrganizationId, Time};
 use serde_json::Value;
 
 use crate::{Job, store};
@@ -30,6 +30,22 @@ pub async fn enqueue_at<J: Job>(
 ) -> Result<Option<JobId>, DbError> {
     let new = NewJob::new(job)?;
     store::enqueue(tx, JobId::new(clock), &new, run_at, clock.now()).await
+}
+
+/// Enqueues a job in an organization from a transaction of the machine itself, such as sign-up. One with the same dedupe key
+/// that waits already stays as it is.
+///
+/// # Errors
+/// As [`enqueue`].
+pub async fn enqueue_as_system<J: Job>(
+    tx: &mut SystemTx,
+    clock: &Clock,
+    organization: OrganizationId,
+    job: &J,
+) -> Result<(), DbError> {
+    let new = NewJob::new(job)?;
+    store::enqueue_for(tx, &[(organization, JobId::new(clock))], &new, clock.now()).await?;
+    store::notify(tx).await
 }
 
 /// A job as it is stored.

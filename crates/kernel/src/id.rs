@@ -109,6 +109,8 @@ kinds! {
     /// A user's seat in an organization.
     Member => MemberId,
     Session => SessionId,
+    /// A seat that is offered to an address.
+    Invitation => InvitationId,
     ApiKey => ApiKeyId,
     /// One external account of one organization. A webshop connection is a *store* in the API.
     Connection => ConnectionId,

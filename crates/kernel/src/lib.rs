@@ -17,8 +17,8 @@ pub mod secret;
 
 pub use clock::Clock;
 pub use id::{
-    AccessReceiptId, ApiKeyId, ConnectionId, CredentialId, DataKeyId, EventId, Id, JobId, MemberId, OrganizationId,
-    SessionId, UserId,
+    AccessReceiptId, ApiKeyId, ConnectionId, CredentialId, DataKeyId, EventId, Id, InvitationId, JobId, MemberId,
+    OrganizationId, SessionId, UserId,
 };
 pub use money::Money;
 pub use permission::{Action, Permission, PermissionSet, Resource};

@@ -131,6 +131,11 @@ impl TenantScope {
         self.actor
     }
 
+    /// Whether the scope has all of these permissions: nobody gives what they do not have.
+    pub fn covers(&self, permissions: PermissionSet) -> bool {
+        self.granted.set.intersection(permissions) == permissions
+    }
+
     /// For `db`, which hands it to `app.can` of the policies.
     pub fn permissions_text(&self) -> &str {
         &self.granted.text

@@ -9,7 +9,7 @@ use db::{Db, listener::Freshness};
 use kernel::{Actor, Clock, ConnectionId, OrganizationId, Principal, UserId};
 use url::Url;
 
-use crate::{Problem, vault::Keyring};
+use crate::{Problem, mail::SmtpSettings, vault::Keyring};
 
 /// What the operator decides.
 pub struct Config {
@@ -20,6 +20,8 @@ pub struct Config {
     /// Requests a minute that an API key may make, and a person to the live API.
     pub live_requests_per_minute: u32,
     pub api_key_prefix: ApiKeyPrefix,
+    /// Without it mails wait in the outbox.
+    pub mail: Option<SmtpSettings>,
 }
 
 impl Config {

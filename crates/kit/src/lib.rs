@@ -8,6 +8,7 @@
 //! - [`answer`]: the one writer that may put personal data into an answer
 //! - [`trail`]: the activity log and the audit log, [`rate_limit`]: a caller's minute, shared by all nodes
 //! - [`decision_cache`]: memory that is believed only while this node hears of changes
+//! - [`mail`]: what is written to people, sent by a job
 //! - [`vault`]: sealing, [`data_keys`]: the rows of its keys, [`single_flight`]: one of a kind at a time
 
 pub mod answer;
@@ -18,6 +19,7 @@ pub mod data_keys;
 pub mod decision_cache;
 pub mod idempotency;
 pub mod input;
+pub mod mail;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;

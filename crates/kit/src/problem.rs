@@ -57,12 +57,16 @@ codes! {
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It has changed since you have seen it";
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for something else";
     RequestInProgress = "request_in_progress", CONFLICT, "The same request has not been answered yet";
+    LastOwner = "last_owner", CONFLICT, "An organization keeps an owner";
+    LinkInvalid = "link_invalid", GONE, "The link no longer works";
     ApiKeyLimit = "api_key_limit", CONFLICT, "No more API keys";
     OauthRefused = "oauth_refused", BAD_REQUEST, "The connection could not be finished";
 
     // Who asked
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "Sign in or send an API key";
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "E-mail or password is wrong";
+    LoginThrottled = "login_throttled", TOO_MANY_REQUESTS, "Too many attempts to sign in";
+    EmailUnverified = "email_unverified", FORBIDDEN, "Confirm your e-mail first";
     CsrfRefused = "csrf_refused", FORBIDDEN, "This browser request was not made by the dashboard";
     Forbidden = "forbidden", FORBIDDEN, "You may not do this";
     DataAccessDisabled = "data_access_disabled", FORBIDDEN, "The store's owner has switched this data off";

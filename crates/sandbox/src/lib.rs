@@ -10,6 +10,7 @@
 
 mod clock;
 pub mod faults;
+pub mod mailbox;
 pub mod server;
 pub mod shopify;
 pub mod woocommerce;
@@ -31,6 +32,8 @@ pub struct Options {
     pub tls_port: Option<u16>,
     /// Loopback port of the plain HTTP listener; `None`: any free one.
     pub http_port: Option<u16>,
+    /// Loopback port of the mail server; `None`: any free one.
+    pub smtp_port: Option<u16>,
     /// Where the private CA is kept between runs; `None`: a new one in memory.
     pub data_dir: Option<PathBuf>,
     /// How much data each shop has.
@@ -49,6 +52,7 @@ impl Default for Options {
             seed: 1,
             tls_port: None,
             http_port: None,
+            smtp_port: None,
             data_dir: None,
             size: world::Size::small(),
             clock: Clock::default(),
@@ -78,10 +82,12 @@ pub struct Sandbox {
     clock: Clock,
     woocommerce: woocommerce::Simulator,
     shopify: Arc<shopify::Simulator>,
+    mailbox: mailbox::Mailbox,
+    smtp: mailbox::Smtp,
 }
 
 impl Sandbox {
-    /// Binds both listeners on `127.0.0.1` and returns when they listen.
+    /// Binds all listeners on `127.0.0.1` and returns when they listen.
     ///
     /// # Errors
     /// If a port is taken, or the data directory cannot be used.
@@ -91,9 +97,13 @@ impl Sandbox {
         let shopify = Arc::new(shopify::Simulator::new(&options));
         let mut sites: Vec<Arc<dyn Site>> = vec![shopify.clone()];
         sites.extend(woocommerce.shops().iter().map(|shop| Arc::new(shop.clone()) as Arc<dyn Site>));
-        let listeners = Listeners::start(&sites, authority.clone(), options.tls_port, options.http_port).await?;
         let patterns = sites.iter().flat_map(|site| site.hosts()).collect();
-        Ok(Sandbox { authority, listeners, patterns, clock: options.clock, woocommerce, shopify })
+        // Not among the patterns: people look at it, and no client is led to it.
+        let mailbox = mailbox::Mailbox::default();
+        sites.push(Arc::new(mailbox::Page(mailbox.clone())));
+        let smtp = mailbox::Smtp::start(mailbox.clone(), options.smtp_port).await?;
+        let listeners = Listeners::start(&sites, authority.clone(), options.tls_port, options.http_port).await?;
+        Ok(Sandbox { authority, listeners, patterns, clock: options.clock, woocommerce, shopify, mailbox, smtp })
     }
 
     /// The certificate (DER) of the private authority that signs every simulated host's certificate.
@@ -138,8 +148,19 @@ impl Sandbox {
         &self.shopify
     }
 
+    /// Where the mail server is. It speaks without TLS and asks for no login.
+    pub fn smtp_addr(&self) -> SocketAddr {
+        self.smtp.address
+    }
+
+    /// The mails that were sent to it. People find them at `/sandbox/mail`, on the plain HTTP listener.
+    pub fn mailbox(&self) -> &mailbox::Mailbox {
+        &self.mailbox
+    }
+
     /// Stops all simulators; open connections are closed.
     pub async fn shutdown(self) {
+        self.smtp.stop().await;
         self.listeners.stop().await;
     }
 }

@@ -206,8 +206,20 @@ impl Deref for Member {
 }
 
 impl TestApp {
-    /// Somebody signs up and owns an organization of their own.
+    /// Somebody signs up, owns an organization of their own, and has confirmed their address.
     pub async fn sign_up(&self, name: &str) -> Member {
+        let member = self.sign_up_unconfirmed(name).await;
+        sqlx::query("update users set email_verified_at = $2 where id = $1")
+            .bind(member.user)
+            .bind(self.clock().now())
+            .execute(&mut self.superuser().await)
+            .await
+            .expect("a confirmed address");
+        member
+    }
+
+    /// The same without the confirmation: its mail is on the way.
+    pub async fn sign_up_unconfirmed(&self, name: &str) -> Member {
         let tag = kernel::random::base62(8).to_lowercase();
         let email = format!("{}-{tag}@people.example", name.to_lowercase());
         let password = format!("pass {} word", kernel::random::base62(16));
@@ -229,7 +241,7 @@ impl TestApp {
 }
 
 impl Member {
-    /// Another person of the organization, who is signed in. There is no invitation yet, so the rows are put there.
+    /// Another person of the organization, who is signed in. The rows are put there, which is quicker than an invitation.
     pub async fn member(&self, role: Role) -> Member {
         self.member_with_status(role, "active").await
     }
@@ -242,7 +254,7 @@ impl Member {
         let (name, email) = (format!("{role} {tag}"), format!("{role}-{tag}@people.example"));
         let token = format!("entrepot_session_{}", kernel::random::base62(43));
         let mut superuser = self.installation.database.superuser().await;
-        sqlx::query("insert into users (id, email, name, password_hash, created_at) values ($1, $2, $3, 'none', $4)")
+        sqlx::query("insert into users (id, email, name, password_hash, created_at, email_verified_at) values ($1, $2, $3, 'none', $4, $4)")
             .bind(user.uuid())
             .bind(&email)
             .bind(&name)

@@ -199,6 +199,11 @@ pub(crate) async fn end_all(tx: &mut TenantTx, reason: &str, now: Time) -> Resul
     Ok(store::revoke_all(tx, reason, now).await?)
 }
 
+/// Ends the keys that a person made, when their seat is taken away: should they come back, they make new ones.
+pub(crate) async fn end_all_of(tx: &mut TenantTx, user: UserId, reason: &str, now: Time) -> Result<u64, Problem> {
+    Ok(store::revoke_all_of(tx, user, reason, now).await?)
+}
+
 /// Keys cannot manage keys: a stolen one could otherwise outlive its revocation.
 fn person(scope: &TenantScope) -> Result<UserId, Problem> {
     match scope.actor() {

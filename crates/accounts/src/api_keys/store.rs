@@ -310,6 +310,24 @@ pub(super) async fn revoke_all(tx: &mut TenantTx, reason: &str, now: Time) -> Re
     Ok(())
 }
 
+pub(super) async fn revoke_all_of(tx: &mut TenantTx, user: UserId, reason: &str, now: Time) -> Result<u64, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- revoke_keys_of_user
+        update user_api_keys set state = 'revoked', state_reason = $3, state_changed_at = $4, updated_at = $4
+        where organization_id = $1 and user_id = $2 and state in ('active', 'suspended')
+        ",
+        organization.uuid(),
+        user.uuid(),
+        reason,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
+}
+
 pub(super) struct HashRow {
     pub(super) organization_id: OrganizationId,
     pub(super) id: ApiKeyId,

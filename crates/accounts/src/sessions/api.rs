@@ -1,15 +1,20 @@
-use axum::extract::State;
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+};
+
 use axum::{
     Json as Body,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{ConnectInfo, FromRequestParts, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
 use db::SystemTask;
-use kernel::{Actor, Role, Secret};
+use kernel::{Actor, Role, Secret, SessionId};
 use kit::{
     App, Code, Problem, Public, Router, SignedIn,
-    input::{self, Json},
+    input::{self, Json, Path},
     route,
 };
 use serde::{Deserialize, Serialize};
@@ -17,13 +22,52 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    model::{self, NewUser, Session},
-    store,
+    Opened, Visitor,
+    model::{self, NewUser},
+    store, throttle,
 };
-use crate::words::{SubscriptionPlan, SubscriptionStatus};
+use crate::authentication::cookie;
+use crate::words::{MemberRole, SubscriptionPlan, SubscriptionStatus};
 
 pub fn routes() -> Router {
-    Router::new().routes(route!(sign_up)).routes(route!(log_in)).routes(route!(log_out)).routes(route!(me))
+    Router::new()
+        .routes(route!(sign_up))
+        .routes(route!(log_in))
+        .routes(route!(log_out))
+        .routes(route!(me))
+        .routes(route!(list))
+        .routes(route!(end))
+        .routes(route!(end_others))
+}
+
+/// Who stands at the door.
+pub(crate) struct Visit(pub(crate) Visitor);
+
+impl FromRequestParts<App> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self(Visitor {
+            device: user_agent.map(model::device),
+            known_as: cookie(&parts.headers, model::device_cookie_name(app.config.is_https())).map(Secret::new),
+            network: network(parts),
+        }))
+    }
+}
+
+/// Where a request comes from. A proxy in front of us is on this machine or in a private network, and says at the end of
+/// `X-Forwarded-For` who asked it; anybody else could write there what they like. None for this machine itself.
+fn network(parts: &Parts) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
+    let is_near = match peer {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    };
+    let forwarded = parts.headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    let told = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
+    let network = if is_near { told.unwrap_or(peer) } else { peer };
+    (!network.is_loopback()).then_some(network)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -53,7 +97,7 @@ struct LogIn {
 
 /// A session, shown once.
 #[derive(Serialize, ToSchema)]
-struct OpenedSession {
+pub(crate) struct OpenedSession {
     user_id: Uuid,
     /// The organization that signing up made; null after signing in.
     organization_id: Option<Uuid>,
@@ -69,34 +113,40 @@ struct OpenedSession {
     (status = 201, description = "Signed up and signed in", body = OpenedSession),
     (status = 409, description = "The e-mail has an account"),
 ))]
-async fn sign_up(_: Public, State(app): State<App>, Json(form): Json<SignUp>) -> Result<Response, Problem> {
+async fn sign_up(
+    _: Public,
+    State(app): State<App>,
+    Visit(visitor): Visit,
+    Json(form): Json<SignUp>,
+) -> Result<Response, Problem> {
     let name = input::text("/name", &form.name, 200)?;
     let organization_name = input::text("/organization_name", &form.organization_name, 200)?;
-    let email = form.email.trim().to_lowercase();
-    if !model::is_address(&email) {
-        return Err(Problem::invalid("/email", "is not an e-mail address"));
-    }
-    let length = form.password.expose().chars().count();
-    if !(10..=200).contains(&length) || form.password.expose().to_lowercase() == email {
-        return Err(Problem::invalid("/password", "must have 10 to 200 characters and not be the e-mail"));
-    }
-    let signed_up = super::sign_up(&app, NewUser { name, email, password: form.password, organization_name }).await?;
-    opened(&app, StatusCode::CREATED, signed_up.session, &signed_up.token, Some(signed_up.organization.uuid()))
+    let email = super::address("/email", &form.email)?;
+    super::refuse_weak(&form.password, &email)?;
+    let new = NewUser { name, email, password: form.password, organization_name };
+    let signed_up = super::sign_up(&app, new, &visitor).await?;
+    opened(&app, StatusCode::CREATED, &signed_up.opened, Some(signed_up.organization.uuid()))
 }
 
 /// Sign in
 #[utoipa::path(post, path = "/api/login", tag = "sessions", request_body = LogIn, responses(
     (status = 200, description = "Signed in", body = OpenedSession),
     (status = 401, description = "E-mail or password is wrong"),
+    (status = 429, description = "Too many attempts: wait as long as Retry-After says"),
 ))]
-async fn log_in(_: Public, State(app): State<App>, Json(form): Json<LogIn>) -> Result<Response, Problem> {
+async fn log_in(
+    _: Public,
+    State(app): State<App>,
+    Visit(visitor): Visit,
+    Json(form): Json<LogIn>,
+) -> Result<Response, Problem> {
     let email = form.email.trim().to_lowercase();
     // Nobody can have signed up with these, and the database could not even be asked about some of them.
     if form.password.expose().len() > 1_000 || !model::is_address(&email) {
         return Err(Problem::new(Code::InvalidCredentials, "Check both and try again."));
     }
-    let (session, token) = super::log_in(&app, &email, &form.password).await?;
-    opened(&app, StatusCode::OK, session, &token, None)
+    let session = super::log_in(&app, &email, &form.password, &visitor).await?;
+    opened(&app, StatusCode::OK, &session, None)
 }
 
 /// Sign out
@@ -122,12 +172,9 @@ struct Me {
 struct Profile {
     id: Uuid,
     email: String,
+    /// Whether a link that was mailed to the address came back.
+    email_verified: bool,
     name: String,
-}
-
-kit::vocabulary! {
-    /// A member's role in an organization.
-    MemberRole = Role::ALL.iter().map(|role| role.as_str());
 }
 
 #[derive(Serialize, ToSchema)]
@@ -167,21 +214,89 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
         subscription_plan: row.subscription_plan,
     });
     Ok(Body(Me {
-        user: Profile { id: user.uuid(), email: profile.email, name: profile.name },
+        user: Profile {
+            id: user.uuid(),
+            email: profile.email,
+            email_verified: profile.is_verified,
+            name: profile.name,
+        },
         organizations: organizations.collect(),
         csrf_token: model::csrf_token(&app.keyring.derive("csrf"), session),
     }))
 }
 
-fn opened(
+/// A session of yours.
+#[derive(Serialize, ToSchema)]
+struct SessionView {
+    id: Uuid,
+    /// The browser and its system; null for sessions from before it was kept.
+    device: Option<String>,
+    /// Whether it is the one that asks.
+    is_current: bool,
+    created_at: DateTime<Utc>,
+    /// To within ten minutes.
+    last_seen_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SessionList {
+    data: Vec<SessionView>,
+}
+
+/// Your sessions, the last used first
+#[utoipa::path(get, path = "/api/sessions", tag = "sessions",
+    responses((status = 200, description = "Where you are signed in", body = SessionList)))]
+async fn list(caller: SignedIn, State(app): State<App>) -> Result<Body<SessionList>, Problem> {
+    let Actor::Person { session, user } = caller.identity.actor else { return Err(Problem::not_found()) };
+    let mut tx = app.db.system(SystemTask::Authenticate).await?;
+    let rows = store::sessions_of(&mut tx, user, app.clock.now()).await?;
+    tx.rollback().await?;
+    let data = rows.into_iter().map(|row| SessionView {
+        id: row.id.uuid(),
+        device: row.device,
+        is_current: row.id == session,
+        created_at: row.created_at,
+        last_seen_at: row.last_seen_at,
+        expires_at: row.expires_at,
+    });
+    Ok(Body(SessionList { data: data.collect() }))
+}
+
+/// End one of your sessions
+#[utoipa::path(delete, path = "/api/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)),
+    responses((status = 204, description = "The session has ended, on every node within a second")))]
+async fn end(caller: SignedIn, State(app): State<App>, Path(id): Path<SessionId>) -> Result<StatusCode, Problem> {
+    super::end(&app, caller.identity.user, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize, ToSchema)]
+struct EndedSessions {
+    /// How many there were.
+    ended: u64,
+}
+
+/// End all your sessions but this one
+#[utoipa::path(post, path = "/api/sessions/end-others", tag = "sessions",
+    responses((status = 200, description = "You are signed in here only", body = EndedSessions)))]
+async fn end_others(caller: SignedIn, State(app): State<App>) -> Result<Body<EndedSessions>, Problem> {
+    let Actor::Person { session, user } = caller.identity.actor else { return Err(Problem::not_found()) };
+    Ok(Body(EndedSessions { ended: super::end_others(&app, user, session).await? }))
+}
+
+pub(crate) fn opened(
     app: &App,
     status: StatusCode,
-    session: Session,
-    token: &Secret,
+    opened: &Opened,
     organization_id: Option<Uuid>,
 ) -> Result<Response, Problem> {
+    let Opened { session, token, device } = opened;
+    let is_https = app.config.is_https();
     let mut headers = HeaderMap::new();
-    set(&mut headers, &model::set_cookie(app.config.is_https(), token, session.expires_at - app.clock.now()))?;
+    let max_age = session.expires_at - app.clock.now();
+    set(&mut headers, &model::set_cookie(is_https, model::cookie_name(is_https), token, max_age))?;
+    remember(app, &mut headers, device)?;
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let body = OpenedSession {
         user_id: session.user.uuid(),
@@ -191,6 +306,13 @@ fn opened(
         expires_at: session.expires_at,
     };
     Ok((status, headers, Body(body)).into_response())
+}
+
+/// Lets the browser be known when it comes back.
+pub(crate) fn remember(app: &App, headers: &mut HeaderMap, device: &Secret) -> Result<(), Problem> {
+    let is_https = app.config.is_https();
+    let name = model::device_cookie_name(is_https);
+    set(headers, &model::set_cookie(is_https, name, device, throttle::DEVICE_KNOWN_FOR))
 }
 
 fn set(headers: &mut HeaderMap, cookie: &str) -> Result<(), Problem> {

@@ -2,18 +2,23 @@
 
 pub mod api;
 pub mod model;
-mod password;
+pub(crate) mod password;
 pub(crate) mod store;
+pub(crate) mod throttle;
+
+use std::net::IpAddr;
 
 use db::{DbError, SystemTask, SystemTx};
-use kernel::{Actor, Clock, Id, MemberId, OrganizationId, Role, Secret, SessionId, Time, UserId};
+use kernel::{Actor, Id, MemberId, OrganizationId, Role, Secret, SessionId, Time, UserId};
 use kit::{
     App, Code, Problem,
     trail::{self, Change, Event},
 };
 use serde_json::json;
 
+use crate::user_links;
 use model::{NewUser, Session, SignedUp};
+use throttle::Attempt;
 
 /// How long a session lives, used or not.
 const LIFETIME: chrono::Duration = chrono::Duration::days(30);
@@ -21,28 +26,68 @@ const LIFETIME: chrono::Duration = chrono::Duration::days(30);
 const KEPT: chrono::Duration = chrono::Duration::days(30);
 /// How long a new organization may try the professional plan.
 const TRIAL: chrono::Duration = chrono::Duration::days(14);
+/// How exact it is when a session was last used; more would be a write for each request.
+pub(crate) const SEEN_EVERY: chrono::Duration = chrono::Duration::minutes(10);
 
-/// Makes a user with an organization of their own, and signs them in.
+/// Who stands at the door: what is known of them before they say who they are.
+pub struct Visitor {
+    /// The browser and its system, in our own words.
+    pub device: Option<String>,
+    /// What this browser keeps of an earlier visit.
+    pub known_as: Option<Secret>,
+    /// Where they come from, unless it is this machine.
+    pub network: Option<IpAddr>,
+}
+
+/// A session that was just opened.
+pub struct Opened {
+    pub session: Session,
+    pub token: Secret,
+    /// For the browser to keep, by which it is known the next time.
+    pub device: Secret,
+}
+
+/// An e-mail in lower case.
+///
+/// # Errors
+/// [`Code::InvalidRequest`] at `pointer`.
+pub(crate) fn address(pointer: &str, given: &str) -> Result<String, Problem> {
+    let email = given.trim().to_lowercase();
+    if model::is_address(&email) { Ok(email) } else { Err(Problem::invalid(pointer, "is not an e-mail address")) }
+}
+
+/// # Errors
+/// [`Code::InvalidRequest`] for a password that is too short or too long, or is the address.
+pub(crate) fn refuse_weak(password: &Secret, email: &str) -> Result<(), Problem> {
+    let length = password.expose().chars().count();
+    if (10..=200).contains(&length) && password.expose().to_lowercase() != email {
+        return Ok(());
+    }
+    Err(Problem::invalid("/password", "must have 10 to 200 characters and not be the e-mail"))
+}
+
+/// The same for a link that was used, has run out, was replaced, or never was.
+pub(crate) fn link_invalid() -> Problem {
+    Problem::new(Code::LinkInvalid, "The link was used, has run out or was replaced. Ask for a new one.")
+}
+
+/// Makes a user with an organization of their own, and signs them in. A mail asks them to confirm the address.
 ///
 /// # Errors
 /// [`Code::Conflict`] when the e-mail has an account already.
-pub async fn sign_up(app: &App, user: NewUser) -> Result<SignedUp, Problem> {
+pub async fn sign_up(app: &App, user: NewUser, visitor: &Visitor) -> Result<SignedUp, Problem> {
     let hash = password::hash(&user.password).await?;
     let now = app.clock.now();
     let (user_id, organization, member) =
         (UserId::new(&app.clock), OrganizationId::new(&app.clock), MemberId::new(&app.clock));
     let mut tx = app.db.system(SystemTask::SignUp).await?;
-    store::insert_user(&mut tx, user_id, &user, &hash, now).await.map_err(|error| match error {
-        db::DbError::Constraint { constraint } if constraint == "users_by_email" => {
-            Problem::new(Code::Conflict, "This e-mail already has an account. Sign in, or use another e-mail.")
-        }
-        other => other.into(),
-    })?;
     let slug = model::slug(&user.organization_name);
     store::insert_organization(&mut tx, organization, &user.organization_name, &slug, now + TRIAL, now).await?;
+    insert_user(&mut tx, user_id, &user.name, &user.email, &hash, organization, now).await?;
     store::insert_member(&mut tx, organization, member, user_id, Role::Owner, now).await?;
-    let (session, token) = open_session(&mut tx, &app.clock, user_id).await?;
-    let actor = Actor::Person { user: user_id, session: session.id };
+    let opened = open(&mut tx, app, user_id, &user.email, visitor).await?;
+    user_links::send_verification(&mut tx, app, user_id, &user.name, &user.email, organization).await?;
+    let actor = Actor::Person { user: user_id, session: opened.session.id };
     let change = Change {
         action: "organization.create",
         resource: "organization",
@@ -54,35 +99,96 @@ pub async fn sign_up(app: &App, user: NewUser) -> Result<SignedUp, Problem> {
         "organization.created",
         "The organization was created; the trial of the professional plan runs for 14 days.",
     );
-    trail::signed_up(&mut tx, &app.clock, organization, actor, change, event).await?;
+    trail::joined(&mut tx, &app.clock, organization, actor, change, event).await?;
     tx.commit().await?;
-    Ok(SignedUp { user: user_id, organization, session, token })
+    Ok(SignedUp { organization, opened })
+}
+
+/// Makes a user, who began in this organization.
+///
+/// # Errors
+/// [`Code::Conflict`] when the e-mail has an account already.
+pub(crate) async fn insert_user(
+    tx: &mut SystemTx,
+    id: UserId,
+    name: &str,
+    email: &str,
+    hash: &str,
+    home: OrganizationId,
+    now: Time,
+) -> Result<(), Problem> {
+    store::insert_user(tx, id, name, email, hash, home, now).await.map_err(|error| match error {
+        DbError::Constraint { constraint } if constraint == "users_by_email" => {
+            Problem::new(Code::Conflict, "This e-mail already has an account. Sign in, or use another e-mail.")
+        }
+        other => other.into(),
+    })
 }
 
 /// Signs in with e-mail, in lower case, and password.
 ///
 /// # Errors
-/// [`Code::InvalidCredentials`], the same for an unknown e-mail and a wrong password, after the same work.
-pub async fn log_in(app: &App, email: &str, given: &Secret) -> Result<(Session, Secret), Problem> {
+/// [`Code::InvalidCredentials`], the same for an unknown e-mail and a wrong password, after the same work;
+/// [`Code::LoginThrottled`], the same for both too.
+pub async fn log_in(app: &App, email: &str, given: &Secret, visitor: &Visitor) -> Result<Opened, Problem> {
+    let attempt = Attempt::at_login(app, email, visitor);
+    attempt.begin(app).await?;
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
     let user = store::user_by_email(&mut tx, email).await?;
     tx.rollback().await?;
-    let matches = password::verify(given, user.as_ref().map(|user| user.password_hash.as_str())).await?;
+    let matches = match password::verify(given, user.as_ref().map(|user| user.password_hash.as_str())).await {
+        Ok(matches) => matches,
+        Err(problem) => {
+            attempt.take_back(app).await?;
+            return Err(problem);
+        }
+    };
     let Some(user) = user.filter(|_| matches) else {
         return Err(Problem::new(Code::InvalidCredentials, "Check both and try again."));
     };
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
-    let opened = open_session(&mut tx, &app.clock, user.id.into()).await?;
+    attempt.succeeded(&mut tx, app.clock.now()).await?;
+    let opened = open(&mut tx, app, user.id.into(), email, visitor).await?;
     tx.commit().await?;
     Ok(opened)
 }
 
-async fn open_session(tx: &mut db::SystemTx, clock: &Clock, user: UserId) -> Result<(Session, Secret), Problem> {
+/// Opens a session of somebody who proved who they are.
+pub(crate) async fn open(
+    tx: &mut SystemTx,
+    app: &App,
+    user: UserId,
+    email: &str,
+    visitor: &Visitor,
+) -> Result<Opened, Problem> {
     let (token, hash) = model::new_token();
-    let now = clock.now();
-    let session = Session { id: SessionId::new(clock), user, expires_at: now + LIFETIME };
-    store::insert_session(tx, &session, &hash, now).await?;
-    Ok((session, token))
+    let now = app.clock.now();
+    let session = Session { id: SessionId::new(&app.clock), user, expires_at: now + LIFETIME };
+    store::insert_session(tx, &session, &hash, visitor.device.as_deref(), now).await?;
+    Ok(Opened { session, token, device: throttle::new_device(app, email)? })
+}
+
+/// Ends one of a person's sessions, on every node within a second.
+///
+/// # Errors
+/// [`Code::NotFound`] for one that is not there or not theirs.
+pub async fn end(app: &App, user: UserId, session: SessionId) -> Result<(), Problem> {
+    let mut tx = app.db.system(SystemTask::Authenticate).await?;
+    if !store::end_session_of(&mut tx, user, session, app.clock.now()).await? {
+        return Err(Problem::not_found());
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Ends all sessions of a person but this one. How many there were.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn end_others(app: &App, user: UserId, kept: SessionId) -> Result<u64, Problem> {
+    let mut tx = app.db.system(SystemTask::Authenticate).await?;
+    let ended = store::end_sessions_of(&mut tx, user, Some(kept), app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(ended)
 }
 
 /// Ends a session, on every node within a second.
@@ -93,6 +199,14 @@ pub async fn log_out(app: &App, session: Id<kernel::id::Session>) -> Result<(), 
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
     store::revoke_session(&mut tx, session, app.clock.now()).await?;
     Ok(tx.commit().await?)
+}
+
+/// Removes attempts that are remembered no longer. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge_attempts(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+    throttle::purge(tx, now).await
 }
 
 /// Removes sessions that ended long ago. How many there were.

@@ -23,10 +23,8 @@ pub struct Session {
 }
 
 pub struct SignedUp {
-    pub user: UserId,
     pub organization: OrganizationId,
-    pub session: Session,
-    pub token: Secret,
+    pub opened: super::Opened,
 }
 
 /// Whether an e-mail in lower case can be one: enough to catch what was typed into the wrong field. Only a message that
@@ -60,14 +58,47 @@ pub(crate) const fn cookie_name(is_https: bool) -> &'static str {
     if is_https { "__Host-entrepot_session" } else { "entrepot_session" }
 }
 
-pub(super) fn set_cookie(is_https: bool, token: &Secret, max_age: chrono::Duration) -> String {
+/// The name of the cookie by which a browser is known when it comes back. It opens nothing.
+pub(crate) const fn device_cookie_name(is_https: bool) -> &'static str {
+    if is_https { "__Host-entrepot_device" } else { "entrepot_device" }
+}
+
+pub(super) fn set_cookie(is_https: bool, name: &str, value: &Secret, max_age: chrono::Duration) -> String {
     let secure = if is_https { "; Secure" } else { "" };
-    format!(
-        "{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
-        cookie_name(is_https),
-        token.expose(),
-        max_age.num_seconds()
-    )
+    format!("{name}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", value.expose(), max_age.num_seconds())
+}
+
+/// What people tell their sessions apart by. Of what a browser says of itself only this is kept.
+pub(super) fn device(user_agent: &str) -> String {
+    let first = |words: &[(&'static str, &'static str)]| {
+        words.iter().find(|(word, _)| user_agent.contains(word)).map(|(_, name)| *name)
+    };
+    // Browsers name those that they want to be taken for, so the order matters.
+    let browser = first(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("CriOS/", "Chrome"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ]);
+    let system = first(&[
+        ("iPhone", "iOS"),
+        ("iPad", "iPadOS"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), None) => browser.to_owned(),
+        (None, Some(system)) => format!("A program on {system}"),
+        (None, None) => "A program".to_owned(),
+    }
 }
 
 pub(super) fn clear_cookie(is_https: bool) -> String {
@@ -116,6 +147,27 @@ mod tests {
             let slug = slug(name);
             assert!(slug.len() <= 63 && !slug.starts_with('-') && !slug.ends_with('-'), "{slug}");
             assert!(slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{slug}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_told_in_a_few_words_of_our_own() {
+        for (said, told) in [
+            ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 \
+                 Safari/537.36 Edg/140.0.0.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                 Version/19.0 Mobile/15E148 Safari/604.1",
+                "Safari on iOS",
+            ),
+            ("curl/8.5.0", "curl"),
+            ("<script>kata@people.example</script>", "A program"),
+        ] {
+            assert_eq!(device(said), told);
         }
     }
 

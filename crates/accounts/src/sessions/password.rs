@@ -21,7 +21,7 @@ static WAITING: LazyLock<WaitingRoom> = LazyLock::new(|| {
 /// What an unknown e-mail is checked against, so that it takes as long as a known one.
 static NOBODY: LazyLock<String> = LazyLock::new(|| hash_now(&Secret::new(random::token())).unwrap_or_default());
 
-pub(super) async fn hash(password: &Secret) -> Result<String, Problem> {
+pub(crate) async fn hash(password: &Secret) -> Result<String, Problem> {
     let password = password.clone();
     HASHING
         .run(&WAITING, move || hash_now(&password))

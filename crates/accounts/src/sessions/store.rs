@@ -2,24 +2,28 @@ use db::{DbError, SystemTx};
 use kernel::{MemberId, OrganizationId, Role, SessionId, Time, UserId};
 use uuid::Uuid;
 
-use super::model::{NewUser, Session};
+use super::model::Session;
 
 pub(super) async fn insert_user(
     tx: &mut SystemTx,
     id: UserId,
-    user: &NewUser,
+    name: &str,
+    email: &str,
     hash: &str,
+    home: OrganizationId,
     now: Time,
 ) -> Result<(), DbError> {
     sqlx::query!(
         "
         -- insert_user
-        insert into users (id, email, name, password_hash, created_at) values ($1, $2, $3, $4, $5)
+        insert into users (id, email, name, password_hash, home_organization_id, created_at)
+        values ($1, $2, $3, $4, $5, $6)
         ",
         id.uuid(),
-        user.email,
-        user.name,
+        email,
+        name,
         hash,
+        home.uuid(),
         now
     )
     .execute(tx.conn())
@@ -81,30 +85,33 @@ pub(super) async fn insert_session(
     tx: &mut SystemTx,
     session: &Session,
     hash: &[u8],
+    device: Option<&str>,
     now: Time,
 ) -> Result<(), DbError> {
     sqlx::query!(
         "
         -- insert_session
-        insert into sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at) values ($1, $2, $3, $4, $4, $5)
+        insert into sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at, device)
+        values ($1, $2, $3, $4, $4, $5, $6)
         ",
         session.id.uuid(),
         session.user.uuid(),
         hash,
         now,
-        session.expires_at
+        session.expires_at,
+        device
     )
     .execute(tx.conn())
     .await?;
     Ok(())
 }
 
-pub(super) struct UserRow {
-    pub(super) id: Uuid,
-    pub(super) password_hash: String,
+pub(crate) struct UserRow {
+    pub(crate) id: Uuid,
+    pub(crate) password_hash: String,
 }
 
-pub(super) async fn user_by_email(tx: &mut SystemTx, email: &str) -> Result<Option<UserRow>, DbError> {
+pub(crate) async fn user_by_email(tx: &mut SystemTx, email: &str) -> Result<Option<UserRow>, DbError> {
     let user = sqlx::query_as!(
         UserRow,
         "
@@ -135,6 +142,7 @@ pub(super) async fn revoke_session(tx: &mut SystemTx, id: SessionId, now: Time) 
 pub(crate) struct SessionRow {
     pub(crate) id: SessionId,
     pub(crate) user_id: UserId,
+    pub(crate) last_seen_at: Time,
 }
 
 /// A session that is neither ended nor expired, of a user who is still there.
@@ -143,7 +151,7 @@ pub(crate) async fn session_by_token(tx: &mut SystemTx, hash: &[u8], now: Time) 
         SessionRow,
         "
         -- session_by_token
-        select s.id, s.user_id
+        select s.id, s.user_id, s.last_seen_at
         from sessions s
         join users u on u.id = s.user_id
         where s.token_hash = $1 and s.revoked_at is null and s.expires_at > $2 and u.deleted_at is null
@@ -185,18 +193,26 @@ pub(crate) async fn memberships(tx: &mut SystemTx, user: UserId) -> Result<Vec<M
     Ok(memberships)
 }
 
-pub(super) struct ProfileRow {
-    pub(super) email: String,
-    pub(super) name: String,
+pub(crate) struct ProfileRow {
+    pub(crate) email: String,
+    pub(crate) name: String,
+    pub(crate) is_verified: bool,
+    /// In whose queue jobs about the person alone run: where they began, or have their first seat.
+    pub(crate) home: Option<Uuid>,
 }
 
-pub(super) async fn profile(tx: &mut SystemTx, user: UserId) -> Result<ProfileRow, DbError> {
+pub(crate) async fn profile(tx: &mut SystemTx, user: UserId) -> Result<ProfileRow, DbError> {
     let profile = sqlx::query_as!(
         ProfileRow,
-        "
+        r#"
         -- user_profile
-        select email, name from users where id = $1
-        ",
+        select u.email, u.name, u.email_verified_at is not null as "is_verified!",
+            coalesce(u.home_organization_id, (
+                select m.organization_id from organization_members m where m.user_id = u.id order by m.created_at limit 1
+            )) as home
+        from users u
+        where u.id = $1
+        "#,
         user.uuid()
     )
     .fetch_one(tx.conn())
@@ -210,6 +226,204 @@ pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbErro
         "
         -- purge_sessions
         delete from sessions where expires_at < $1 or revoked_at < $1
+        ",
+        before
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Notes that a session was used.
+pub(crate) async fn note_seen(tx: &mut SystemTx, id: SessionId, now: Time) -> Result<(), DbError> {
+    sqlx::query!(
+        "
+        -- note_session_seen
+        update sessions set last_seen_at = $2 where id = $1
+        ",
+        id.uuid(),
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(super) struct OpenSessionRow {
+    pub(super) id: SessionId,
+    pub(super) device: Option<String>,
+    pub(super) created_at: Time,
+    pub(super) last_seen_at: Time,
+    pub(super) expires_at: Time,
+}
+
+/// A person's sessions that go on, the last used first. A hundred are more than a person can tell apart.
+pub(super) async fn sessions_of(tx: &mut SystemTx, user: UserId, now: Time) -> Result<Vec<OpenSessionRow>, DbError> {
+    let rows = sqlx::query_as!(
+        OpenSessionRow,
+        "
+        -- sessions_of_user
+        select id, device, created_at, last_seen_at, expires_at
+        from sessions
+        where user_id = $1 and revoked_at is null and expires_at > $2
+        order by last_seen_at desc, id desc
+        limit 100
+        ",
+        user.uuid(),
+        now
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
+}
+
+/// Whether it went on until now, and was theirs.
+pub(super) async fn end_session_of(tx: &mut SystemTx, user: UserId, id: SessionId, now: Time) -> Result<bool, DbError> {
+    let done = sqlx::query!(
+        "
+        -- end_session_of_user
+        update sessions set revoked_at = $3 where id = $2 and user_id = $1 and revoked_at is null and expires_at > $3
+        ",
+        user.uuid(),
+        id.uuid(),
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends all of a person's sessions, or all but one. How many there were.
+pub(crate) async fn end_sessions_of(
+    tx: &mut SystemTx,
+    user: UserId,
+    kept: Option<SessionId>,
+    now: Time,
+) -> Result<u64, DbError> {
+    let done = sqlx::query!(
+        "
+        -- end_sessions_of_user
+        update sessions set revoked_at = $3
+        where user_id = $1 and revoked_at is null and expires_at > $3 and ($2::uuid is null or id <> $2)
+        ",
+        user.uuid(),
+        kept.map(SessionId::uuid),
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Notes that somebody reads the mail of a person's address. The first time counts.
+pub(crate) async fn mark_verified(tx: &mut SystemTx, user: UserId, now: Time) -> Result<(), DbError> {
+    sqlx::query!(
+        "
+        -- verify_user
+        update users set email_verified_at = $2 where id = $1 and email_verified_at is null
+        ",
+        user.uuid(),
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_password(tx: &mut SystemTx, user: UserId, hash: &str) -> Result<(), DbError> {
+    sqlx::query!(
+        "
+        -- set_password
+        update users set password_hash = $2 where id = $1
+        ",
+        user.uuid(),
+        hash
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Counts an attempt, unless it comes too early; whether it was counted. The first `free` wait for nothing, each further one
+/// twice as long as the one before.
+pub(super) async fn count_attempt(
+    tx: &mut SystemTx,
+    subject: &[u8],
+    free: i32,
+    delay_max_seconds: f64,
+    now: Time,
+    forgotten_before: Time,
+) -> Result<bool, DbError> {
+    let done = sqlx::query!(
+        "
+        -- count_attempt
+        insert into login_attempts as a (subject, failures, last_at, blocked_until) values ($1, 1, $4, $4)
+        on conflict (subject) do update
+        set failures = case when a.last_at < $5 then 1 else least(a.failures + 1, 1000) end,
+            last_at = $4,
+            blocked_until = case
+                when a.last_at < $5 or a.failures + 1 <= $2 then $4
+                else $4 + make_interval(secs => least($3, power(2::double precision, least(a.failures - $2, 20))))
+            end
+        where a.blocked_until <= $4
+        ",
+        subject,
+        free,
+        delay_max_seconds,
+        now,
+        forgotten_before
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn blocked_until(tx: &mut SystemTx, subject: &[u8]) -> Result<Option<Time>, DbError> {
+    let until = sqlx::query_scalar!(
+        "
+        -- attempt_blocked_until
+        select blocked_until from login_attempts where subject = $1
+        ",
+        subject
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(until)
+}
+
+/// Takes one attempt back, and with it its wait.
+pub(super) async fn uncount_attempt(tx: &mut SystemTx, subject: &[u8], now: Time) -> Result<(), DbError> {
+    sqlx::query!(
+        "
+        -- uncount_attempt
+        update login_attempts set failures = greatest(failures - 1, 0), blocked_until = $2 where subject = $1
+        ",
+        subject,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn forget_attempts(tx: &mut SystemTx, subject: &[u8]) -> Result<(), DbError> {
+    sqlx::query!(
+        "
+        -- forget_attempts
+        delete from login_attempts where subject = $1
+        ",
+        subject
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn purge_attempts(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    let done = sqlx::query!(
+        "
+        -- purge_attempts
+        delete from login_attempts where last_at < $1
         ",
         before
     )

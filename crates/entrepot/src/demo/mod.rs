@@ -22,7 +22,7 @@ use connector::{
 };
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, vault::MasterKey};
 use sandbox::{Sandbox, shopify, world::Size};
 use tokio::net::TcpListener;
 use url::Url;
@@ -171,6 +171,10 @@ impl Demo {
                 apps: vec![("shopify".to_owned(), identity)],
                 live_requests_per_minute: 100,
                 api_key_prefix: ApiKeyPrefix::default(),
+                mail: Some(SmtpSettings {
+                    url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
+                    from: "Entrepot <no-reply@entrepot.example>".to_owned(),
+                }),
             },
             hosts: hosts(&sandbox)?,
             clock: Clock::system(),
@@ -244,13 +248,15 @@ impl Demo {
         let shops = self.sandbox.woocommerce().shops().len() + self.sandbox.shopify().shops().len();
         format!(
             "\nEntrepot is up ({:.1} s), with {shops} simulated shops; two of them are connected.\n{moved}\n  \
-             URL        {}\n  Sign in    {}\n  Password   {}\n  API key    {}\n\n\
+             URL        {}\n  Sign in    {}\n  Password   {}\n  API key    {}\n  \
+             Mail       http://localhost:{}/sandbox/mail\n\n\
              Three lines to paste:\n\n{first}\n\n{second}\n\n{third}\n{another}\nCtrl-C stops everything and keeps the data.",
             started.elapsed().as_secs_f64(),
             self.public_url,
             self.seeded.email,
             self.seeded.password,
             self.seeded.api_key,
+            self.sandbox.http_addr().port(),
         )
     }
 }

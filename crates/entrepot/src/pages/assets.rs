@@ -28,6 +28,7 @@ assets! {
     "connect.js": "text/javascript; charset=utf-8",
     "keys.js": "text/javascript; charset=utf-8",
     "events.js": "text/javascript; charset=utf-8",
+    "link.js": "text/javascript; charset=utf-8",
     "reference.js": "text/javascript; charset=utf-8",
 }
 

@@ -42,6 +42,7 @@ pub fn routes(document: Arc<OpenApi>) -> Router<App> {
     };
     Router::new()
         .route("/", get(home::show))
+        .route("/link", get(link))
         .route("/docs", get(show_reference))
         .route("/docs/errors", get(errors::index))
         .route("/docs/errors/{code}", get(errors::one))
@@ -49,10 +50,16 @@ pub fn routes(document: Arc<OpenApi>) -> Router<App> {
         .layer(CompressionLayer::new())
 }
 
+/// Where the links in mails lead. What they prove stands behind `#`, which does not reach us.
+async fn link() -> Response {
+    let shell = Shell { title: "From a mail", section: "link", script: Some("link.js") };
+    page(StatusCode::OK, &shell, include_str!("templates/link.html"))
+}
+
 /// What stands around the content of a page.
 struct Shell<'a> {
     title: &'a str,
-    /// Which entry of the navigation is the current one: `home`, `docs` or `errors`.
+    /// Which entry of the navigation is the current one: `home`, `docs`, `errors`, or none of them.
     section: &'a str,
     /// The module that runs on the page.
     script: Option<&'a str>,

@@ -29,6 +29,7 @@ fn pages() -> BTreeMap<String, String> {
     let mut pages = BTreeMap::from([
         ("/".to_owned(), shell("home", &home::render(false, true, ORIGIN).0)),
         ("/ (signed in)".to_owned(), shell("home", &home::render(true, false, ORIGIN).0)),
+        ("/link".to_owned(), shell("link", include_str!("templates/link.html"))),
         ("/docs".to_owned(), reference_page()),
         ("/docs/errors".to_owned(), shell("errors", &errors::render_index())),
     ]);

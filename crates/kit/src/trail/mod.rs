@@ -92,11 +92,11 @@ pub async fn audit(tx: &mut TenantTx, clock: &Clock, change: Change) -> Result<(
     store::insert_audit(tx.conn(), EventId::new(clock).uuid(), organization, actor, change, request, clock.now()).await
 }
 
-/// Writes both for a new organization, which has no scope yet.
+/// Writes both for somebody who has no scope in the organization yet: who signs up, or accepts an invitation.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn signed_up(
+pub async fn joined(
     tx: &mut SystemTx,
     clock: &Clock,
     organization: OrganizationId,

@@ -10,6 +10,8 @@
 //! - [`input`]: whatever text people send
 //! - [`isolation`]: who may call what, from the OpenAPI document
 //! - [`live`]: reading shops, from key to answer, and every way that a shop can fail
+//! - [`people`]: invitations, seats, sessions, lost passwords and guessed ones
+//! - [`mail`]: from the outbox to the mailbox, and what becomes of what cannot be sent
 
 mod api_keys;
 mod canary;
@@ -21,3 +23,5 @@ mod idempotency;
 mod input;
 mod isolation;
 mod live;
+mod mail;
+mod people;

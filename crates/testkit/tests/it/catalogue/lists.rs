@@ -12,6 +12,8 @@ pub(super) const GLOBAL_TABLES: &[(&str, &str)] = &[
     ("public.organizations", "its id is the tenant"),
     ("public.role_permissions", "the matrix of roles, the same for all, read only"),
     ("public.api_key_prefixes", "which organization a key belongs to is asked before any tenant is known"),
+    ("public.user_links", "a link is a person's, before any organization is chosen"),
+    ("public.login_attempts", "counted before it is known who tries"),
     ("public.oauth_states", "consumed on the way back from a provider, before any tenant is known"),
 ];
 
@@ -30,9 +32,19 @@ pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
     ("entrepot_system", "public.idempotency_keys", "select"),
     ("entrepot_system", "public.installation", "insert"),
     ("entrepot_system", "public.installation", "select"),
+    ("entrepot_system", "public.invitations", "delete"),
+    ("entrepot_system", "public.invitations", "select"),
+    ("entrepot_system", "public.invitations", "update"),
     ("entrepot_system", "public.jobs", "insert"),
     ("entrepot_system", "public.jobs", "select"),
     ("entrepot_system", "public.jobs", "update"),
+    ("entrepot_system", "public.login_attempts", "delete"),
+    ("entrepot_system", "public.login_attempts", "insert"),
+    ("entrepot_system", "public.login_attempts", "select"),
+    ("entrepot_system", "public.login_attempts", "update"),
+    ("entrepot_system", "public.mail_outbox", "delete"),
+    ("entrepot_system", "public.mail_outbox", "insert"),
+    ("entrepot_system", "public.mail_outbox", "select"),
     ("entrepot_system", "public.oauth_states", "delete"),
     ("entrepot_system", "public.oauth_states", "insert"),
     ("entrepot_system", "public.oauth_states", "select"),
@@ -52,8 +64,13 @@ pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
     ("entrepot_system", "public.sessions", "update"),
     ("entrepot_system", "public.user_api_keys", "select"),
     ("entrepot_system", "public.user_api_keys", "update"),
+    ("entrepot_system", "public.user_links", "delete"),
+    ("entrepot_system", "public.user_links", "insert"),
+    ("entrepot_system", "public.user_links", "select"),
+    ("entrepot_system", "public.user_links", "update"),
     ("entrepot_system", "public.users", "insert"),
     ("entrepot_system", "public.users", "select"),
+    ("entrepot_system", "public.users", "update"),
 ];
 
 /// What policies of `entrepot_app` ask of the caller beyond the tenant: table, command, and the permissions of which one is
@@ -68,6 +85,8 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.credentials", "update", &["connections:update"]),
     ("public.data_keys", "insert", &["connections:create", "connections:update"]),
     ("public.data_keys", "update", &["connections:update", "connections:delete", "organization:delete"]),
+    ("public.invitations", "insert", &["members:create"]),
+    ("public.invitations", "update", &["members:create", "members:delete"]),
     ("public.oauth_states", "insert", &["connections:create"]),
     ("public.organization_members", "delete", &["members:delete"]),
     ("public.organization_members", "insert", &["members:create"]),
@@ -84,6 +103,8 @@ const OWNERS: &str = " AND ((role <> 'owner'::text) OR ( SELECT app.can('organiz
 /// What a policy asks beside the permission of its command, as PostgreSQL prints it: table, command, whether it is asked of
 /// the row that is there and of the row that is to be, and what.
 pub(super) const NARROWED: &[(&str, &str, bool, bool, &str)] = &[
+    ("public.invitations", "insert", false, true, OWNERS),
+    ("public.invitations", "update", true, true, OWNERS),
     ("public.organization_members", "delete", true, false, OWNERS),
     ("public.organization_members", "insert", false, true, OWNERS),
     ("public.organization_members", "update", true, true, OWNERS),
@@ -128,6 +149,11 @@ pub(super) const CHANGED: &[(&str, &[&str])] = &[
         ],
     ),
     ("public.data_keys", &["destroyed_at", "wrapped"]),
+    (
+        "public.invitations",
+        &["expires_at", "invited_by", "revoked_at", "sealed_email", "sends", "sent_at", "token_hash"],
+    ),
+    ("public.mail_outbox", &["cause", "sealed", "settled_at", "state"]),
 ];
 
 /// Functions that run with their owner's rights, and who may call them.

@@ -26,6 +26,14 @@ const ROWS: &[(&str, &str)] = &[
         "insert into idempotency_keys (organization_id, key_digest, request_digest, created_at) values ('{org}', sha256('{n}'), sha256('{n}'), '{at}')",
     ),
     (
+        "public.invitations",
+        "insert into invitations (organization_id, id, role, email_digest, sealed_email, token_hash, invited_by, sent_at, expires_at, created_at) values ('{org}', '{n}', 'viewer', sha256('{n}'), '\\x00', sha256('{n}'), '{user}', '{at}', '{at}', '{at}')",
+    ),
+    (
+        "public.mail_outbox",
+        "insert into mail_outbox (organization_id, id, kind, sealed, state, created_at) values ('{org}', '{n}', 'test', '\\x00', 'waiting', '{at}')",
+    ),
+    (
         "public.audit_log",
         "insert into audit_log (organization_id, id, actor, action, resource, created_at) values ('{org}', '{n}', 'system:test', 'test', 'test', '{at}')",
     ),

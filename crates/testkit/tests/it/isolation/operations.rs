@@ -37,6 +37,11 @@ impl Operation {
 pub(super) const PUBLIC: &[(&str, &str)] = &[
     ("POST /api/login", "how a session begins"),
     ("POST /api/sign-up", "how a user begins"),
+    ("POST /api/email-verification/confirm", "the link in the mail is the proof, in whatever browser it is opened"),
+    ("POST /api/password-reset", "for people who cannot sign in; nobody is told whether there is an account"),
+    ("POST /api/password-reset/confirm", "the link in the mail is the proof"),
+    ("POST /api/invitations/look", "the link in the mail is the proof, before there is an account"),
+    ("POST /api/invitations/accept-as-new", "the link in the mail is the proof; it makes the account"),
     (
         "GET /api/oauth/{provider}/install",
         "a platform sends people here; signed by it, and of no use without the sealed pairing",
@@ -49,6 +54,8 @@ pub(super) struct Ids {
     pub(super) organization: Uuid,
     pub(super) store: Uuid,
     pub(super) key: Uuid,
+    pub(super) member: Uuid,
+    pub(super) invitation: Uuid,
     /// By resource, the shop's own id of a record.
     pub(super) records: BTreeMap<String, String>,
 }
@@ -58,10 +65,12 @@ pub(super) enum Slot {
     Organization,
     Store,
     Key,
+    Member,
+    Invitation,
 }
 
 impl Slot {
-    pub(super) const ALL: [Self; 3] = [Self::Organization, Self::Store, Self::Key];
+    pub(super) const ALL: [Self; 5] = [Self::Organization, Self::Store, Self::Key, Self::Member, Self::Invitation];
 }
 
 impl Ids {
@@ -71,6 +80,8 @@ impl Ids {
             Slot::Organization => ids.organization = id,
             Slot::Store => ids.store = id,
             Slot::Key => ids.key = id,
+            Slot::Member => ids.member = id,
+            Slot::Invitation => ids.invitation = id,
         }
         ids
     }
@@ -80,6 +91,8 @@ impl Ids {
             Slot::Organization => self.organization,
             Slot::Store => self.store,
             Slot::Key => self.key,
+            Slot::Member => self.member,
+            Slot::Invitation => self.invitation,
         }
     }
 }
@@ -154,6 +167,25 @@ pub(super) const RECIPES: &[Recipe] = &[
     with_body("POST /api/oauth/{provider}/start", 200, |_| json!({})),
     // Without a platform's signature there is nothing to finish.
     Recipe { operation: "GET /api/oauth/{provider}/callback", body: None, answers: 400 },
+    get("GET /api/members"),
+    with_body("PATCH /api/members/{id}", 200, |_| json!({ "role": "viewer", "status": "active" })),
+    Recipe { operation: "DELETE /api/members/{id}", body: None, answers: 204 },
+    with_body(
+        "POST /api/invitations",
+        201,
+        |_| json!({ "email": format!("{}@people.example", kernel::random::token()), "role": "viewer" }),
+    ),
+    get("GET /api/invitations"),
+    // Sent a moment ago: whoever may send it again is told to wait.
+    Recipe { operation: "POST /api/invitations/{id}/resend", body: None, answers: 429 },
+    get("POST /api/invitations/{id}/revoke"),
+    with_body("POST /api/invitations/accept", 410, |_| json!({ "token": "none" })),
+    // Confirmed already.
+    Recipe { operation: "POST /api/email-verification", body: None, answers: 409 },
+    get("GET /api/sessions"),
+    // One that nobody has; that of somebody else is as unknown (people::sessions).
+    Recipe { operation: "DELETE /api/sessions/{id}", body: None, answers: 404 },
+    get("POST /api/sessions/end-others"),
     // With another name than the organization's nothing is deleted.
     with_body("DELETE /api/organizations/{id}", 422, |_| json!({ "name": "not its name" })),
     Recipe { operation: "POST /api/logout", body: None, answers: 204 },
@@ -219,6 +251,9 @@ pub(super) fn request(operation: &Operation, recipe: &Recipe, ids: &Ids) -> (Str
     let resource = operation.path.strip_prefix("/webshop-data-api/").and_then(|rest| rest.split('/').next());
     let id = match &operation.path {
         path if path.starts_with("/api/organizations/") => ids.organization.to_string(),
+        path if path.starts_with("/api/members/") => ids.member.to_string(),
+        path if path.starts_with("/api/invitations/") => ids.invitation.to_string(),
+        path if path.starts_with("/api/sessions/") => Uuid::nil().to_string(),
         path if path.starts_with("/api/stores/") || path.starts_with("/api/integrations/connections/") => {
             ids.store.to_string()
         }

@@ -39,7 +39,9 @@ impl Tenant {
         let named = json!({ "display_name": format!("store {marker}") });
         owner.patch(&format!("/api/integrations/connections/{store}/"), named).await.expect(http::StatusCode::OK);
         let key = owner.create_key(&format!("key {marker}")).await;
-        let mut ids = Ids { organization: owner.organization, store, key: key.id, records: Default::default() };
+        let (member, invitation) = seats(&owner).await;
+        let organization = owner.organization;
+        let mut ids = Ids { organization, store, key: key.id, member, invitation, records: Default::default() };
         for resource in ["customers", "orders", "products"] {
             let page = key
                 .get(&format!("/webshop-data-api/{resource}?store_id={store}&limit=1"))
@@ -68,6 +70,10 @@ impl Tenant {
         if role.permissions().contains(kernel::Resource::ApiKeys, kernel::Action::Create) {
             ids.key = member.create_key(&format!("{role}'s")).await.id;
         }
+        if role.permissions().contains(kernel::Resource::Members, kernel::Action::Delete) {
+            // To be removed and to be revoked.
+            (ids.member, ids.invitation) = seats(&self.owner).await;
+        }
         (member, ids)
     }
 
@@ -81,6 +87,18 @@ impl Tenant {
             assert!(!text.contains(marker.as_str()), "{place}: the answer holds {marker}: {}", answer.short());
         }
     }
+}
+
+/// A viewer's seat and one that is offered.
+async fn seats(owner: &Member) -> (Uuid, Uuid) {
+    let id = |value: serde_json::Value| value.as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let viewer = owner.member(Role::Viewer).await;
+    let members = owner.get("/api/members?limit=100").await.expect(http::StatusCode::OK).at("/data");
+    let members = members.as_array().expect("members");
+    let seat = members.iter().find(|member| member["user_id"] == viewer.user.to_string()).expect("the viewer's seat");
+    let form = json!({ "email": format!("{}@people.example", kernel::random::token()), "role": "viewer" });
+    let invited = owner.post("/api/invitations", form).await.expect(http::StatusCode::CREATED);
+    (id(seat["id"].clone()), id(invited.at("/id")))
 }
 
 /// An answer without what differs from request to request, to compare two.

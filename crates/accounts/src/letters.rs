@@ -1,0 +1,74 @@
+//! The words of every mail about accounts.
+
+use kernel::{Role, Secret};
+use kit::{
+    App,
+    mail::{Letter, Link},
+};
+
+/// The page that links lead to. What they prove stands behind `#`, which browsers send to nobody: not to us with the
+/// address, and not to others as where somebody came from.
+fn link(app: &App, label: &'static str, what: &str, token: &Secret) -> Option<Link> {
+    let mut url = app.config.public_url.clone();
+    url.set_path("/link");
+    url.set_fragment(Some(&format!("{what}={}", token.expose())));
+    Some(Link { label, url: Secret::new(url) })
+}
+
+pub(crate) fn verification(app: &App, name: &str, token: &Secret) -> Letter {
+    Letter {
+        kind: "email_verification",
+        subject: "Confirm your e-mail for Entrepot".to_owned(),
+        paragraphs: vec![
+            format!("Hello {name},"),
+            "confirm that this is your e-mail, so that you can invite others and get back in should you lose your password."
+                .to_owned(),
+        ],
+        link: link(app, "Confirm this e-mail", "verify", token),
+        closing: "The link works once, for 24 hours. If you did not sign up for Entrepot, you need not do anything."
+            .to_owned(),
+    }
+}
+
+pub(crate) fn password_reset(app: &App, name: &str, token: &Secret) -> Letter {
+    Letter {
+        kind: "password_reset",
+        subject: "Choose a new password for Entrepot".to_owned(),
+        paragraphs: vec![
+            format!("Hello {name},"),
+            "somebody asked for a new password for your account. If it was you, choose one.".to_owned(),
+        ],
+        link: link(app, "Choose a new password", "reset", token),
+        closing:
+            "The link works once, for an hour. If it was not you, you need not do anything: your password stays as it \
+                  is."
+            .to_owned(),
+    }
+}
+
+pub(crate) fn password_changed(name: &str) -> Letter {
+    Letter {
+        kind: "password_changed",
+        subject: "Your password for Entrepot was changed".to_owned(),
+        paragraphs: vec![
+            format!("Hello {name},"),
+            "your password was changed with a link from a mail to this address. You were signed out everywhere; sign in with \
+             the new password. API keys go on as before."
+                .to_owned(),
+        ],
+        link: None,
+        closing: "If it was not you, somebody else reads your mail: secure your mailbox first, then ask for a new password."
+            .to_owned(),
+    }
+}
+
+pub(crate) fn invitation(app: &App, organization: &str, inviter: &str, role: Role, token: &Secret) -> Letter {
+    let role = role.as_str().replace('_', " ");
+    Letter {
+        kind: "invitation",
+        subject: format!("{inviter} invites you to {organization} on Entrepot"),
+        paragraphs: vec!["Hello,".to_owned(), format!("{inviter} invites you to work in {organization} as {role}.")],
+        link: link(app, "Look at the invitation", "invitation", token),
+        closing: "The link works once, for seven days. If you do not know them, you need not do anything.".to_owned(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Members: who has a seat in an organization, and as what.
+
+pub mod api;
+mod store;
+
+use db::{DbError, TenantTx};
+use kernel::{MemberId, Role, TenantScope};
+use kit::{
+    App, Code, Problem,
+    trail::{self, Change, Event},
+};
+use serde_json::json;
+
+use crate::api_keys;
+
+pub use store::MemberRow;
+
+/// What a change makes of a seat; None leaves it.
+pub struct SeatChange {
+    pub role: Option<Role>,
+    /// Active, or suspended.
+    pub is_active: Option<bool>,
+}
+
+/// Nobody gives more than they have, and only owners make owners.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub(crate) fn may_give(scope: &TenantScope, role: Role) -> Result<(), Problem> {
+    if scope.covers(role.permissions()) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Forbidden, "This role may do more than you may. Ask an owner of the organization."))
+}
+
+/// An owner's seat is touched by owners alone.
+fn may_touch(scope: &TenantScope, row: &MemberRow) -> Result<Role, Problem> {
+    let role: Role = row.role.parse().map_err(|error| Problem::internal(&error))?;
+    if role == Role::Owner && !scope.covers(Role::Owner.permissions()) {
+        return Err(Problem::new(Code::Forbidden, "Only an owner of the organization may change an owner's seat."));
+    }
+    Ok(role)
+}
+
+/// A seat that the caller may touch, locked. One that they may not is refused in words before it is locked: the policies
+/// would hide it.
+async fn lock(tx: &mut TenantTx, scope: &TenantScope, id: MemberId) -> Result<MemberRow, Problem> {
+    let seen = store::find(tx, id).await?.ok_or_else(Problem::not_found)?;
+    may_touch(scope, &seen)?;
+    store::find_for_update(tx, id).await?.ok_or_else(Problem::not_found)
+}
+
+fn refusal(error: DbError) -> Problem {
+    match error {
+        DbError::Constraint { constraint } if constraint == "organization_members_owner_kept" => {
+            Problem::new(Code::LastOwner, "Make another member an owner first.")
+        }
+        other => other.into(),
+    }
+}
+
+/// Changes a member's role, or suspends them or lets them back. It holds on every node within a second.
+///
+/// # Errors
+/// [`Code::NotFound`] for one who is not there; [`Code::Forbidden`] for a role with more rights than the caller's, or an
+/// owner's seat; [`Code::LastOwner`].
+pub async fn change(app: &App, scope: &TenantScope, id: MemberId, wanted: SeatChange) -> Result<MemberRow, Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    let before = lock(&mut tx, scope, id).await?;
+    let old_role = may_touch(scope, &before)?;
+    let role = wanted.role.unwrap_or(old_role);
+    let status = match wanted.is_active {
+        Some(true) => "active",
+        Some(false) => "suspended",
+        None => before.status.as_str(),
+    };
+    // Letting somebody back in gives them their role again.
+    if role != old_role || (status == "active" && before.status != "active") {
+        may_give(scope, role)?;
+    }
+    if role == old_role && status == before.status {
+        return Ok(before);
+    }
+    store::update(&mut tx, id, role, status).await.map_err(refusal)?;
+    let change = Change {
+        action: "member.update",
+        resource: "member",
+        resource_id: Some(id.uuid()),
+        before: Some(json!({ "role": before.role, "status": before.status })),
+        after: Some(json!({ "role": role, "status": status })),
+    };
+    trail::audit(&mut tx, &app.clock, change).await?;
+    let event = Event::warning("member.changed", format!("A member is now {} as {}.", status, role.as_str()));
+    trail::event(&mut tx, &app.clock, event.with(json!({ "member_id": id }))).await?;
+    let after = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+/// Takes a member's seat away. The API keys that they made here end; the person, and their seats elsewhere, stay.
+///
+/// # Errors
+/// [`Code::NotFound`] for one who is not there; [`Code::Forbidden`] for an owner's seat, [`Code::LastOwner`].
+pub async fn remove(app: &App, scope: &TenantScope, id: MemberId) -> Result<(), Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    let before = lock(&mut tx, scope, id).await?;
+    let keys =
+        api_keys::end_all_of(&mut tx, before.user_id, "its creator left the organization", app.clock.now()).await?;
+    store::delete(&mut tx, id).await.map_err(refusal)?;
+    let change = Change {
+        action: "member.remove",
+        resource: "member",
+        resource_id: Some(id.uuid()),
+        before: Some(json!({ "user_id": before.user_id, "role": before.role, "status": before.status })),
+        after: Some(json!({ "api_keys_revoked": keys })),
+    };
+    trail::audit(&mut tx, &app.clock, change).await?;
+    let event = Event::warning("member.removed", "A member was removed, and the API keys that they made have ended.");
+    trail::event(&mut tx, &app.clock, event.with(json!({ "member_id": id, "user_id": before.user_id }))).await?;
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,166 @@
+//! Slowing down whoever guesses passwords, without locking anybody out.
+//!
+//! An attempt counts before its password is looked at, in the database, so that all nodes and all attempts at once count
+//! together. The first ones are free; then each has to wait twice as long as the one before, a quarter of an hour at most.
+//! Who comes too early is refused and not counted. A browser that has signed in to the account before is counted by itself:
+//! it does not wait for what others try. An address that has no account is counted like any other.
+
+use std::net::IpAddr;
+
+use chrono::Duration;
+use db::{SystemTask, SystemTx};
+use hmac::{Hmac, KeyInit, Mac};
+use kernel::{Secret, Time, random};
+use kit::{
+    App, Code, Problem,
+    vault::{Keyring, TokenSealer},
+};
+use sha2::Sha256;
+
+use super::{Visitor, store};
+
+/// How long a browser is known after it last signed in.
+pub(super) const DEVICE_KNOWN_FOR: Duration = Duration::days(365);
+/// No attempt waits longer.
+const DELAY_MAX_SECONDS: f64 = 900.0;
+/// After so long without one, attempts begin anew.
+const REMEMBERED: Duration = Duration::hours(24);
+
+/// What is counted, and how much of it is free.
+struct Rule {
+    subject: [u8; 32],
+    free: i32,
+}
+
+/// Attempts of one kind from one place. What was counted is taken back when it succeeds.
+pub(crate) struct Attempt {
+    rules: Vec<Rule>,
+}
+
+impl Attempt {
+    /// To sign in to the account of this address.
+    pub(super) fn at_login(app: &App, email: &str, visitor: &Visitor) -> Self {
+        if let Some(device) = known_device(app, email, visitor) {
+            return Self { rules: vec![rule(app, "device", &device, 10)] };
+        }
+        Self::of(app, visitor, ("network", 50), ("account", email, 5))
+    }
+
+    /// To have a mail sent to this address.
+    pub(crate) fn at_mail(app: &App, email: &str, visitor: &Visitor) -> Self {
+        Self::of(app, visitor, ("network of mail", 20), ("account of mail", email, 3))
+    }
+
+    fn of(app: &App, visitor: &Visitor, network: (&str, i32), account: (&str, &str, i32)) -> Self {
+        // In this order everywhere, so that no two attempts wait for one another.
+        let network = visitor.network.map(|address| rule(app, network.0, &network_of(address), network.1));
+        let account = rule(app, account.0, account.1.as_bytes(), account.2);
+        Self { rules: network.into_iter().chain([account]).collect() }
+    }
+
+    /// Counts it.
+    ///
+    /// # Errors
+    /// [`Code::LoginThrottled`] when it comes too early; nothing is counted then.
+    pub(crate) async fn begin(&self, app: &App) -> Result<(), Problem> {
+        let now = app.clock.now();
+        let mut tx = app.db.system(SystemTask::Authenticate).await?;
+        for Rule { subject, free } in &self.rules {
+            if !store::count_attempt(&mut tx, subject, *free, DELAY_MAX_SECONDS, now, now - REMEMBERED).await? {
+                let until = store::blocked_until(&mut tx, subject).await?;
+                tx.rollback().await?;
+                return Err(throttled(until, now));
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// The password was right: what was counted for the account or the device is forgotten, and one attempt of the network.
+    pub(super) async fn succeeded(&self, tx: &mut SystemTx, now: Time) -> Result<(), Problem> {
+        if let Some((last, others)) = self.rules.split_last() {
+            store::forget_attempts(tx, &last.subject).await?;
+            for Rule { subject, .. } in others {
+                store::uncount_attempt(tx, subject, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody knows whether the password was right: it was not looked at.
+    pub(super) async fn take_back(&self, app: &App) -> Result<(), Problem> {
+        let mut tx = app.db.system(SystemTask::Authenticate).await?;
+        for Rule { subject, .. } in &self.rules {
+            store::uncount_attempt(&mut tx, subject, app.clock.now()).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Whoever proved that they read the mail of this address need not wait for what others tried.
+pub(crate) async fn forgive(tx: &mut SystemTx, app: &App, email: &str) -> Result<(), Problem> {
+    Ok(store::forget_attempts(tx, &digest(&app.keyring, "account", email.as_bytes())).await?)
+}
+
+/// What a browser keeps, so that it is known when it comes back to this account.
+pub(crate) fn new_device(app: &App, email: &str) -> Result<Secret, Problem> {
+    let payload = random::bytes::<16>();
+    let token = sealer(&app.keyring).seal(&[("account", email.as_bytes())], &payload, app.clock.now());
+    token.map(Secret::new).map_err(|error| Problem::internal(&error))
+}
+
+fn known_device(app: &App, email: &str, visitor: &Visitor) -> Option<Vec<u8>> {
+    let token = visitor.known_as.as_ref()?;
+    let bound = [("account", email.as_bytes())];
+    sealer(&app.keyring).open(token.expose(), &bound, app.clock.now()).ok().map(|device| device.to_vec())
+}
+
+fn sealer(keyring: &Keyring) -> TokenSealer {
+    TokenSealer::new(keyring, "known device", DEVICE_KNOWN_FOR)
+}
+
+fn rule(app: &App, kind: &str, value: &[u8], free: i32) -> Rule {
+    Rule { subject: digest(&app.keyring, kind, value), free }
+}
+
+/// Keyed, so that neither an address nor a network can be read from what is counted.
+fn digest(keyring: &Keyring, kind: &str, value: &[u8]) -> [u8; 32] {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*keyring.derive("login attempts"))
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    mac.update(kind.as_bytes());
+    mac.update(&[0]);
+    mac.update(value);
+    mac.finalize().into_bytes().into()
+}
+
+/// Whoever has one address of IPv6 has the 2⁶⁴ around it.
+fn network_of(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets()[..8].to_vec(),
+    }
+}
+
+fn throttled(until: Option<Time>, now: Time) -> Problem {
+    let wait = until.and_then(|until| (until - now).to_std().ok()).unwrap_or_default();
+    Problem::new(Code::LoginThrottled, "Wait as long as Retry-After says, or ask for a new password.")
+        .with_retry_after(wait.max(std::time::Duration::from_secs(1)))
+}
+
+/// Removes what is remembered no longer. How many there were.
+pub(super) async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, db::DbError> {
+    store::purge_attempts(tx, now - REMEMBERED).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_an_address_or_the_half_of_a_long_one() {
+        let of = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(of("192.0.2.7"), of("::ffff:192.0.2.7"));
+        assert_ne!(of("192.0.2.7"), of("192.0.2.8"));
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+    }
+}

@@ -1,0 +1,122 @@
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use chrono::TimeDelta;
+use serde_json::json;
+use testkit::{Answer, Client, TestApp};
+
+use super::{fresh_address, log_in, token};
+
+fn wait_of(answer: &Answer) -> u64 {
+    answer.header("retry-after").parse().expect("Retry-After")
+}
+
+/// The cookie by which a browser is known, as it sends it back.
+fn device(answer: &Answer) -> String {
+    let mut cookies = answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+    let device = cookies.find(|cookie| cookie.starts_with("__Host-entrepot_device=")).expect("a device");
+    device.split(';').next().unwrap_or_default().to_owned()
+}
+
+async fn guess(at: &Client, email: &str) -> Answer {
+    log_in(at, email, "a wrong password").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_wait_longer_and_longer_on_all_nodes_together_for_accounts_that_are_there_and_that_are_not() {
+    let a = TestApp::start().await;
+    let b = a.second_node().await;
+    let kata = a.sign_up("Kata").await;
+    for email in [kata.email.clone(), fresh_address()] {
+        for node in [&a, &b, &a, &b, &a, &b] {
+            guess(&node.nobody(), &email).await.expect_problem(401, "invalid_credentials");
+        }
+        let mut waits = vec![];
+        for node in [&a, &b, &a, &b] {
+            let refused = guess(&node.nobody(), &email).await.expect_problem(429, "login_throttled");
+            waits.push(wait_of(&refused));
+            a.advance(TimeDelta::seconds(i64::try_from(wait_of(&refused)).expect("seconds"))).await;
+            guess(&node.nobody(), &email).await.expect_problem(401, "invalid_credentials");
+        }
+        assert_eq!(waits, [1, 2, 4, 8], "{email}");
+        // Too early is not counted: the wait does not grow with the hammering.
+        for _ in 0..5 {
+            let refused = guess(&a.nobody(), &email).await.expect_problem(429, "login_throttled");
+            assert!(wait_of(&refused) <= 16);
+        }
+    }
+    // The right password has to wait as well, and then begins anew.
+    log_in(&b.nobody(), &kata.email, &kata.password).await.expect_problem(429, "login_throttled");
+    a.advance(TimeDelta::seconds(17)).await;
+    log_in(&b.nobody(), &kata.email, &kata.password).await.expect(StatusCode::OK);
+    for _ in 0..5 {
+        guess(&a.nobody(), &kata.email).await.expect_problem(401, "invalid_credentials");
+    }
+    b.finish().await;
+    a.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_guesses_at_once_are_as_many_guesses() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let nobody = app.nobody();
+    let guesses = (0..20).map(|_| guess(&nobody, &kata.email));
+    let answers = futures::future::join_all(guesses).await;
+    let looked_at = answers.iter().filter(|answer| answer.status == StatusCode::UNAUTHORIZED).count();
+    assert!((5..=7).contains(&looked_at), "{looked_at} passwords were looked at");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_is_known_passes_while_others_guess() {
+    let app = TestApp::start().await;
+    let (kata, bela) = (app.sign_up("Kata").await, app.sign_up("Béla").await);
+    let known = device(&log_in(&app.nobody(), &kata.email, &kata.password).await.expect(StatusCode::OK));
+    let others = device(&log_in(&app.nobody(), &bela.email, &bela.password).await.expect(StatusCode::OK));
+    for _ in 0..6 {
+        guess(&app.nobody(), &kata.email).await.expect_problem(401, "invalid_credentials");
+    }
+    for cookie in [others.as_str(), "__Host-entrepot_device=made-up"] {
+        let stranger = app.nobody().with_header("cookie", cookie);
+        log_in(&stranger, &kata.email, &kata.password).await.expect_problem(429, "login_throttled");
+    }
+    let browser = app.nobody().with_header("cookie", &known);
+    log_in(&browser, &kata.email, &kata.password).await.expect(StatusCode::OK);
+    // A browser that was stolen is slowed down by itself.
+    for _ in 0..11 {
+        guess(&browser, &kata.email).await.expect_problem(401, "invalid_credentials");
+    }
+    guess(&browser, &kata.email).await.expect_problem(429, "login_throttled");
+    // Whoever reads the mail gets in: a new password ends the wait.
+    let form = json!({ "email": kata.email });
+    app.nobody().post("/api/password-reset", form).await.expect(StatusCode::ACCEPTED);
+    let link = token(&app, &kata.email, "reset", 1).await;
+    let form = json!({ "token": link, "password": "another pass phrase" });
+    app.nobody().post("/api/password-reset/confirm", form).await.expect(StatusCode::NO_CONTENT);
+    log_in(&app.nobody(), &kata.email, "another pass phrase").await.expect(StatusCode::OK);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let mut took: [Vec<Duration>; 2] = [vec![], vec![]];
+    // Once beforehand: what an unknown address is checked against is made then.
+    guess(&app.nobody(), &fresh_address()).await;
+    for _ in 0..5 {
+        for (which, email) in [kata.email.clone(), fresh_address()].into_iter().enumerate() {
+            let began = Instant::now();
+            guess(&app.nobody(), &email).await.expect_problem(401, "invalid_credentials");
+            took[which].push(began.elapsed());
+        }
+    }
+    for times in &mut took {
+        times.sort_unstable();
+    }
+    let [known, unknown] = took.map(|times| times[2]);
+    let (short, long) = (known.min(unknown), known.max(unknown));
+    assert!(long < short * 2, "{known:?} and {unknown:?}");
+    app.finish().await;
+}
