@@ -2,6 +2,7 @@
 
 mod export;
 mod filters;
+mod tampering;
 
 use kernel::{Role, Time};
 use sqlx::PgConnection;
