@@ -73,6 +73,8 @@ pub enum SystemTask {
     /// Removes what has run out: states of consent, sessions, minutes of callers, kept answers; and lists the data keys for
     /// the sweep.
     Purge,
+    /// Lists the organizations whose logs are compared with their seals.
+    VerifyLogs,
     /// Reads and writes facts of the installation.
     Installation,
     /// Answers whether the database answers.

@@ -1,6 +1,6 @@
 //! The table of contents: every provider, every slice, and how they are put together. Nothing else knows them all.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use accounts::{Authentication, api_keys::ApiKeys};
 use connector::{Provider, Registry, http::Http};
@@ -38,13 +38,18 @@ pub const SLICES: &[fn() -> Router] = &[
     integrations::events::api::routes,
 ];
 
+/// How long a line of a log may wait for its seal.
+const SEAL_EVERY: Duration = Duration::from_mins(15);
+
 /// The jobs that the program works off, and when the house asks for them.
 pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
     Runner::new(app.db.clone(), app.clock.clone(), app.clone())
         .register::<kit::mail::jobs::SendMail>()
         .register::<accounts::api_keys::jobs::ExpireKeys>()
         .register::<accounts::organizations::jobs::DestroyShards>()
+        .register::<accounts::audit::jobs::SealLogs>()
         .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
+        .schedule(Schedule::every::<accounts::audit::jobs::SealLogs>(SEAL_EVERY))
         .listen(listener)
 }
 

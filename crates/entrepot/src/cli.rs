@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use connector::{AppCredentials, http::Hosts};
 use db::{Db, Logins, PoolSizes};
-use kernel::{Clock, Secret};
+use kernel::{Clock, OrganizationId, Secret};
 use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, vault::MasterKey};
 use tokio::net::TcpListener;
 use url::Url;
@@ -14,6 +14,7 @@ use url::Url;
 use crate::{
     assembly, demo,
     startup::{Program, Served, Settings},
+    verify,
 };
 
 /// The commerce integration hub.
@@ -30,6 +31,8 @@ enum Command {
     Serve(Box<Serve>),
     /// Bring an external database up to date, as its owner
     Migrate(Migrate),
+    /// Compare the logs with their seals, and name the first line that was altered, removed or put in between
+    Verify(Verify),
     /// Show Entrepot with simulated shops, on this machine only
     Demo(demo::Options),
     /// Print the OpenAPI document
@@ -120,6 +123,18 @@ struct Migrate {
     database_owner_url: String,
 }
 
+#[derive(Args)]
+struct Verify {
+    /// Only the logs of this organization
+    #[arg(long)]
+    organization: Option<OrganizationId>,
+    /// Where the embedded PostgreSQL lives; no program may be serving from it
+    #[arg(long, env = "ENTREPOT_DATA_DIR", default_value = "data")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    database: Database,
+}
+
 impl Database {
     fn logins(&self) -> anyhow::Result<Option<Logins>> {
         // Compose files leave variables empty where they mean none.
@@ -176,6 +191,9 @@ impl Command {
                 Db::migrate(&owner).await?;
                 say("The database is up to date.");
                 Ok(())
+            }
+            Self::Verify(options) => {
+                verify::run(options.database.logins()?, &options.data_dir, options.organization).await
             }
             Self::Demo(options) => demo::run(options).await,
             Self::Openapi => {

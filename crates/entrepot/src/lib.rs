@@ -8,6 +8,7 @@ pub mod housekeeping;
 pub mod pages;
 pub mod server;
 pub mod startup;
+pub mod verify;
 
 /// A page of records is thousands of small texts, made and given back on different threads: glibc's allocator spends a
 /// quarter of a live read on them.

@@ -89,6 +89,53 @@ impl<P: Permission> FromRequestParts<App> for AtConnection<P> {
     }
 }
 
+/// A caller who may do `P`, for an answer that goes on for long: what they may do can be asked again while it does.
+///
+/// Links and event sources of browsers send no headers of their own, so the organization may also be named as `?organization=`.
+pub struct Lasting<P: Permission> {
+    /// As it was when the request came in.
+    pub scope: TenantScope,
+    /// Who holds the places that long answers take: a session or a key.
+    pub actor: Actor,
+    parts: Parts,
+    permission: PhantomData<P>,
+}
+
+impl<P: Permission> Lasting<P> {
+    /// The scope, if the caller is still known by what they presented, and still may do `P` in the same organization.
+    ///
+    /// # Errors
+    /// As if the request came in now.
+    pub async fn again(&self, app: &App) -> Result<TenantScope, Problem> {
+        let identity = app.authenticate.identify(app, &self.parts).await?;
+        let organization = Some(self.scope.organization());
+        Ok(app.authenticate.principal(app, &identity, organization).await?.allow::<P>()?)
+    }
+}
+
+impl<P: Permission> FromRequestParts<App> for Lasting<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let identity = identify(parts, app).await?;
+        let named = match named_organization(parts)? {
+            Some(named) => Some(named),
+            None => organization_of_query(parts)?,
+        };
+        let scope = app.authenticate.principal(app, &identity, named).await?.allow::<P>()?;
+        let mut parts = parts.clone();
+        parts.extensions.clear();
+        Ok(Self { scope, actor: identity.actor, parts, permission: PhantomData })
+    }
+}
+
+fn organization_of_query(parts: &Parts) -> Result<Option<OrganizationId>, Problem> {
+    let query = parts.uri.query().unwrap_or_default();
+    let named = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "organization");
+    let invalid = |_| Problem::invalid("organization", "must be the id of an organization");
+    named.map(|(_, id)| id.parse().map_err(invalid)).transpose()
+}
+
 /// A person with a session, whatever their organizations.
 pub struct SignedIn {
     pub identity: Identity,

@@ -79,18 +79,31 @@ impl PageQuery {
 #[derive(Serialize, ToSchema)]
 pub struct Page<T> {
     pub data: Vec<T>,
-    /// For the page after this one; null at the end.
+    /// For the page after this one; null at the end. A page before the end may be short.
     pub next_cursor: Option<String>,
 }
 
 impl Window {
     /// Cuts what was fetched to the page.
-    pub fn page<R, T>(self, app: &App, mut rows: Vec<R>, id: impl Fn(&R) -> Uuid, view: impl FnMut(R) -> T) -> Page<T> {
-        let next_cursor = (rows.len() > self.limit).then(|| {
+    pub fn page<R, T>(self, app: &App, rows: Vec<R>, id: impl Fn(&R) -> Uuid, view: impl FnMut(R) -> T) -> Page<T> {
+        self.page_of_part(app, rows, None, id, view)
+    }
+
+    /// The same of a list that was looked at only down to an id: where the page is not full, the next one goes on there.
+    pub fn page_of_part<R, T>(
+        self,
+        app: &App,
+        mut rows: Vec<R>,
+        looked_to: Option<Uuid>,
+        id: impl Fn(&R) -> Uuid,
+        view: impl FnMut(R) -> T,
+    ) -> Page<T> {
+        let mut last = looked_to;
+        if rows.len() > self.limit {
             rows.truncate(self.limit);
-            rows.last().map(|row| self.seal(app, id(row)))
-        });
-        Page { data: rows.into_iter().map(view).collect(), next_cursor: next_cursor.flatten() }
+            last = rows.last().map(id);
+        }
+        Page { data: rows.into_iter().map(view).collect(), next_cursor: last.map(|last| self.seal(app, last)) }
     }
 
     fn seal(&self, app: &App, last: Uuid) -> String {

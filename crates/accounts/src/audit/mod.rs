@@ -1,4 +1,5 @@
 //! The trail of every change, for those who may read it.
 
 pub mod api;
+pub mod jobs;
 mod store;

@@ -213,10 +213,11 @@ fn a_caller_becomes_a_principal_in_two_places() {
 }
 
 #[test]
-fn a_scope_without_a_person_comes_from_four_places() {
+fn a_scope_without_a_person_comes_from_five_places() {
     let sources = product();
     let callers = count_in(&sources, "TenantScope::internal");
     let known = [
+        ("crates/entrepot/src/verify.rs", 1),
         ("crates/integrations/src/connections/credential/refresh.rs", 1),
         ("crates/integrations/src/connections/open_stores.rs", 1),
         ("crates/jobs/src/job.rs", 1),
@@ -225,6 +226,7 @@ fn a_scope_without_a_person_comes_from_four_places() {
     assert_eq!(callers, places(&known), "a new scope without a person: see docs/TENANCY.md");
     let tasks = count_in(&sources, "InternalTask for ");
     let known = [
+        ("crates/entrepot/src/verify.rs", 1),
         ("crates/integrations/src/connections/credential/mod.rs", 1),
         ("crates/jobs/src/job.rs", 1),
         ("crates/kit/src/rate_limit/mod.rs", 1),
@@ -248,6 +250,7 @@ fn transactions_outside_an_organization_are_opened_in_known_places() {
         ("crates/entrepot/src/housekeeping.rs", 1),
         ("crates/entrepot/src/server.rs", 1),
         ("crates/entrepot/src/startup.rs", 1),
+        ("crates/entrepot/src/verify.rs", 1),
         ("crates/integrations/src/oauth/mod.rs", 2),
         ("crates/jobs/src/leases.rs", 1),
         ("crates/jobs/src/queue.rs", 1),

@@ -2,6 +2,7 @@
 //!
 //! Both carry ids and names of fields, never values of a person and never a secret.
 
+pub mod chain;
 mod store;
 
 use db::{DbError, SystemTx, TenantTx};

@@ -5,6 +5,7 @@
 //! - [`catalogue`]: tenancy as the database has it
 //! - [`connections`]: what people do with them, and what happens meanwhile
 //! - [`deletion`]: an organization that goes, with everything that could be opened
+//! - [`events`]: the activity log, narrowed and exported
 //! - [`housekeeping`]: what is removed in the course of time
 //! - [`idempotency`]: what is created once, however often it is sent
 //! - [`input`]: whatever text people send
@@ -18,6 +19,7 @@ mod canary;
 mod catalogue;
 mod connections;
 mod deletion;
+mod events;
 mod housekeeping;
 mod idempotency;
 mod input;

@@ -13,7 +13,7 @@ use super::{
 };
 
 const EVERYTHING: &str = ",organization:update,organization:delete,members:create,members:update,members:delete,\
-    connections:create,connections:update,connections:delete,api_keys:create,api_keys:update,api_keys:delete,audit:read,access_log:read,";
+    connections:create,connections:update,connections:delete,api_keys:create,api_keys:update,api_keys:delete,audit:create,audit:read,access_log:read,";
 
 struct Scene {
     database: Database,

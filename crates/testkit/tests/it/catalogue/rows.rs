@@ -42,6 +42,14 @@ const ROWS: &[(&str, &str)] = &[
         "insert into events (organization_id, id, level, event_type, message, actor, created_at) values ('{org}', '{n}', 'info', 'test', 'test', 'system:test', '{at}')",
     ),
     (
+        "public.event_seals",
+        "insert into event_seals (organization_id, id, number, last_xid, last_id, lines, previous, hash, created_at) values ('{org}', '{n}', 1, '1', '{n}', '\\x00', sha256('a'), sha256('b'), '{at}')",
+    ),
+    (
+        "public.audit_seals",
+        "insert into audit_seals (organization_id, id, number, last_xid, last_id, lines, previous, hash, created_at) values ('{org}', '{n}', 1, '1', '{n}', '\\x00', sha256('a'), sha256('b'), '{at}')",
+    ),
+    (
         "public.jobs",
         "insert into jobs (organization_id, id, name, payload, run_at, due_at, state, created_at) values ('{org}', '{n}', 'test', '{}', '{at}', '{at}', 'dead', '{at}')",
     ),
