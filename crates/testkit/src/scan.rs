@@ -4,8 +4,9 @@
 //! which is how PostgreSQL shows `bytea`), and in base64 and base64url at each of the three places in a group that it can
 //! begin at. Compressed forms are not looked through; the cluster of the tests does not compress its log.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{fs, io, path::Path};
 
+use aho_corasick::AhoCorasick;
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
@@ -30,12 +31,11 @@ pub struct Hit {
 /// Looks for many values at once.
 pub struct Scanner {
     patterns: Vec<Pattern>,
-    /// By the first bytes of a pattern, those that begin so.
-    by_start: HashMap<[u8; START], Vec<usize>>,
+    automaton: AhoCorasick,
 }
 
 /// Every pattern has at least so many bytes: shorter values would be found everywhere.
-const START: usize = 6;
+const LENGTH_MIN: usize = 6;
 
 struct Pattern {
     needle: usize,
@@ -52,41 +52,24 @@ impl Scanner {
         for (at, Needle { name, value }) in needles.iter().enumerate() {
             assert!(value.len() >= 8, "{name} is too short to look for");
             for (form, bytes) in forms(value) {
-                assert!(bytes.len() >= START, "{name} as {form} is too short to look for");
+                assert!(bytes.len() >= LENGTH_MIN, "{name} as {form} is too short to look for");
                 let known = patterns.iter().any(|known: &Pattern| known.needle == at && known.bytes == bytes);
                 if !known {
                     patterns.push(Pattern { needle: at, name: name.clone(), form, bytes });
                 }
             }
         }
-        let mut by_start: HashMap<[u8; START], Vec<usize>> = HashMap::new();
-        for (at, pattern) in patterns.iter().enumerate() {
-            let start = pattern.bytes.first_chunk().copied().unwrap_or_default();
-            by_start.entry(start).or_default().push(at);
-        }
-        Self { patterns, by_start }
+        let automaton = AhoCorasick::new(patterns.iter().map(|pattern| &pattern.bytes)).expect("patterns of some KiB");
+        Self { patterns, automaton }
     }
 
     /// The values in these bytes, each form once.
     pub fn scan(&self, place: &str, bytes: &[u8]) -> Vec<Hit> {
-        let mut firsts = [false; 256];
-        for start in self.by_start.keys() {
-            firsts[usize::from(start[0])] = true;
-        }
-        let mut hits = vec![];
-        for at in 0..bytes.len() {
-            if !firsts[usize::from(bytes[at])] {
-                continue;
-            }
-            let Some(found) = bytes[at..].first_chunk::<START>().and_then(|start| self.by_start.get(start)) else {
-                continue;
-            };
-            for pattern in found.iter().map(|found| &self.patterns[*found]) {
-                if bytes[at..].starts_with(&pattern.bytes) {
-                    hits.push(Hit { name: pattern.name.clone(), form: pattern.form, place: place.to_owned() });
-                }
-            }
-        }
+        // One value may lie in another, or begin in it.
+        let found = self.automaton.find_overlapping_iter(bytes).map(|found| &self.patterns[found.pattern()]);
+        let mut hits: Vec<Hit> = found
+            .map(|pattern| Hit { name: pattern.name.clone(), form: pattern.form, place: place.to_owned() })
+            .collect();
         hits.sort();
         hits.dedup();
         hits
