@@ -36,6 +36,21 @@ impl Visitor {
         token: Option<&str>,
         body: Option<&Value>,
     ) -> anyhow::Result<(HeaderMap, Value)> {
+        let (status, headers, text) = self.send(method.clone(), path, token, body).await?;
+        if !status.is_success() {
+            bail!("{method} {path} answered {status}: {text}");
+        }
+        Ok((headers, if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? }))
+    }
+
+    /// A call of the API, whatever comes of it.
+    pub(super) async fn send(
+        &self,
+        method: http::Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(StatusCode, HeaderMap, String)> {
         let mut request = self.client.request(method.clone(), self.api.join(path)?);
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -44,12 +59,7 @@ impl Visitor {
             request = request.json(body);
         }
         let response = request.send().await.with_context(|| format!("{method} {path}"))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await?;
-        if !status.is_success() {
-            bail!("{method} {path} answered {status}: {text}");
-        }
-        Ok((headers, if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? }))
+        Ok((response.status(), response.headers().clone(), response.text().await?))
     }
 
     /// Connects a Shopify shop as a person does: starts, chooses the shop, consents, comes back. The connection's id.

@@ -1,4 +1,6 @@
-//! `demo --check`: runs the printed lines as a person would paste them, and looks at the answers.
+//! `demo --check`: runs the printed lines as a person would paste them, looks at the answers, and does what an owner does.
+
+mod organization;
 
 use std::{process::Stdio, time::Instant};
 
@@ -21,25 +23,28 @@ pub(super) async fn run(demo: &Demo, started: Instant) -> anyhow::Result<()> {
         let seen = look(&answer).with_context(|| format!("{line}\nanswered {answer:#}"))?;
         say(&format!("  {seen}"));
     }
-    say(&format!("  {}", connect(demo).await?));
+    let login = json!({ "email": demo.seeded.email, "password": demo.seeded.password });
+    let (_, session) = demo.visitor.call(Method::POST, "/api/login", None, Some(&login)).await?;
+    let owner = session["session_token"].as_str().context("no session")?;
+    say(&format!("  {}", connect(demo, owner).await?));
+    say(&format!("  {}", organization::a_viewer_only_looks(demo, owner).await?));
+    say(&format!("  {}", organization::a_key_is_rotated(demo, owner).await?));
+    say(&format!("  {}", organization::the_log_is_exported(demo, owner).await?));
     say(&format!("All good, {:.1} s after the start.", started.elapsed().as_secs_f64()));
     Ok(())
 }
 
 /// Connects the shop whose keys were printed, as a person does on the front page.
-async fn connect(demo: &Demo) -> anyhow::Result<String> {
+async fn connect(demo: &Demo, owner: &str) -> anyhow::Result<String> {
     let keys = demo.unconnected.woocommerce.as_ref().context("no shop is left to connect")?;
     ensure!(demo.unconnected.shopify.is_some(), "no Shopify shop is left to connect");
-    let login = json!({ "email": demo.seeded.email, "password": demo.seeded.password });
-    let (_, session) = demo.visitor.call(Method::POST, "/api/login", None, Some(&login)).await?;
     let form = json!({
         "provider_key": "woocommerce",
         "config": { "shop_url": keys.shop_url },
         "credential": { "consumer_key": keys.consumer_key, "consumer_secret": keys.consumer_secret },
     });
-    let token = session["session_token"].as_str().context("no session")?;
     let (_, connection) =
-        demo.visitor.call(Method::POST, "/api/integrations/connections/", Some(token), Some(&form)).await?;
+        demo.visitor.call(Method::POST, "/api/integrations/connections/", Some(owner), Some(&form)).await?;
     ensure!(connection["status"] == "connected", "{} is not connected: {connection:#}", keys.shop_url);
     Ok(format!("{} connects with the keys that were printed", keys.shop_url))
 }
