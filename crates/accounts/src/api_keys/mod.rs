@@ -116,6 +116,7 @@ pub async fn revoke(app: &App, scope: &TenantScope, id: ApiKeyId) -> Result<KeyR
     let event = Event::warning("api_key.revoked", format!("The API key \"{}\" was revoked.", row.key_name));
     trail::event(&mut tx, &app.clock, event.with(json!({ "key_id": id }))).await?;
     tx.commit().await?;
+    app.slice::<ApiKeys>().forget(scope.organization(), id);
     Ok(row)
 }
 
@@ -170,6 +171,9 @@ pub async fn rotate(app: &App, scope: &TenantScope, id: ApiKeyId, overlap: Durat
     });
     trail::event(&mut tx, &app.clock, Event::info("api_key.rotated", message).with(meta)).await?;
     tx.commit().await?;
+    for changed in std::iter::once(id).chain(ended.map(ApiKeyId::from)) {
+        app.slice::<ApiKeys>().forget(scope.organization(), changed);
+    }
     Ok(CreatedKey { row, text: text.full })
 }
 

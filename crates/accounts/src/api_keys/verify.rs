@@ -154,6 +154,16 @@ impl ApiKeys {
         keys
     }
 
+    /// Forgets a key at once on this node, for whoever has just changed it; the others hear of it.
+    pub(super) fn forget(&self, organization: OrganizationId, key: ApiKeyId) {
+        self.0.facts.forget(&(organization, key));
+    }
+
+    /// Forgets all keys of an organization at once on this node, for whoever has just changed who may do what there.
+    pub(crate) fn forget_organization(&self, organization: OrganizationId) {
+        self.0.facts.forget_organization(organization);
+    }
+
     /// Whether a Bearer text claims to be an API key.
     pub(crate) fn are_claimed_by(&self, text: &str) -> bool {
         text.starts_with(self.0.prefix.as_str())

@@ -11,7 +11,7 @@ use kit::{
 };
 use serde_json::json;
 
-use crate::api_keys;
+use crate::api_keys::{self, ApiKeys};
 
 pub use store::MemberRow;
 
@@ -94,6 +94,7 @@ pub async fn change(app: &App, scope: &TenantScope, id: MemberId, wanted: SeatCh
     trail::event(&mut tx, &app.clock, event.with(json!({ "member_id": id }))).await?;
     let after = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     tx.commit().await?;
+    app.slice::<ApiKeys>().forget_organization(scope.organization());
     Ok(after)
 }
 
@@ -117,5 +118,7 @@ pub async fn remove(app: &App, scope: &TenantScope, id: MemberId) -> Result<(), 
     trail::audit(&mut tx, &app.clock, change).await?;
     let event = Event::warning("member.removed", "A member was removed, and the API keys that they made have ended.");
     trail::event(&mut tx, &app.clock, event.with(json!({ "member_id": id, "user_id": before.user_id }))).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    app.slice::<ApiKeys>().forget_organization(scope.organization());
+    Ok(())
 }

@@ -11,7 +11,7 @@ use kit::{
 };
 use serde_json::json;
 
-use crate::api_keys;
+use crate::api_keys::{self, ApiKeys};
 
 /// Deletes the organization of the scope, for good. Its rows leave every list at once; its API keys end; what its data keys
 /// sealed can be opened nowhere, not even from a backup of the database with the master key still there.
@@ -45,6 +45,7 @@ pub async fn delete(app: &App, scope: &TenantScope, name: &str) -> Result<(), Pr
         Event::warning("organization.deleted", "The organization was deleted and its data keys were destroyed.");
     trail::event(&mut tx, &app.clock, event).await?;
     tx.commit().await?;
+    app.slice::<ApiKeys>().forget_organization(scope.organization());
     if data_keys::destroy_shards(&app.keyring, &keys).await.is_err() {
         // It is deleted, and the rows open nothing; the job goes on until the shards are gone too.
         tracing::error!(organization = %scope.organization(), "shards of a deleted organization are still there");

@@ -209,6 +209,36 @@ async fn works(key: &Key) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_changes_something_finds_it_changed_by_their_next_call() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    for number in 0..10 {
+        let key = kata.create_key("ends").await;
+        assert!(works(&key).await);
+        match number % 2 {
+            0 => {
+                drop(kata.post("/api-key-management/revoke", json!({ "key_id": key.id })).await.expect(StatusCode::OK))
+            }
+            _ => drop(rotate(&kata, &key, 0).await),
+        }
+        assert!(!works(&key).await, "a key that was ended the moment before, {number}");
+        kata.post("/api-key-management/revoke", json!({ "key_id": key.id })).await;
+    }
+    let bela = kata.member(kernel::Role::ShopManager).await;
+    let key = bela.create_key("Béla's").await;
+    let list = kata.get("/api/members").await.expect(StatusCode::OK).at("/data");
+    let seat = list.as_array().and_then(|rows| rows.iter().find(|row| row["role"] == "shop_manager")).expect("a seat");
+    let seat = format!("/api/members/{}", seat["id"].as_str().expect("an id"));
+    for number in 0..20 {
+        for (status, may) in [("suspended", false), ("active", true)] {
+            kata.patch(&seat, json!({ "status": status })).await.expect(StatusCode::OK);
+            assert_eq!(key.get("/api/stores").await.status.is_success(), may, "{status}, {number}");
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_are_listed_in_pages_newest_first() {
     let app = TestApp::start().await;
     let kata = app.sign_up("Kata").await;
