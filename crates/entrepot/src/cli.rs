@@ -1,4 +1,4 @@
-//! The command line. Every option is also an environment variable.
+//! The command line. Every option but `--sandbox` is also an environment variable.
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr};
 
@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::{
     assembly, demo,
+    simulated::{self, Simulated},
     startup::{Program, Served, Settings},
     verify,
 };
@@ -74,6 +75,9 @@ struct Serve {
     /// The secret before it, accepted while secrets are being rotated
     #[arg(long, env = "ENTREPOT_SHOPIFY_PREVIOUS_SECRET", hide_env_values = true)]
     shopify_previous_secret: Option<String>,
+    /// Simulated platforms instead of the real ones, for tests on this machine. No variable: it is never set by an environment
+    #[arg(long, value_name = "FILE", hide = true)]
+    sandbox: Option<PathBuf>,
 }
 
 /// The mail server; without one mails wait in the outbox.
@@ -222,6 +226,14 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         None => Url::parse(&format!("http://{}", options.listen))?,
     };
     refuse_plain_http(&public_url)?;
+    let hosts = match options.sandbox {
+        None => Hosts::production(),
+        Some(file) => {
+            simulated::refuse_beyond_this_machine(options.listen, &public_url)?;
+            tracing::warn!(sandbox = %file.display(), "platforms are simulated");
+            Simulated::read(&file)?.hosts()?
+        }
+    };
     let mut apps = vec![];
     if let (Some(client_id), Some(secret)) = (options.shopify_client_id, options.shopify_client_secret) {
         let identity = AppCredentials {
@@ -243,7 +255,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             api_key_prefix: options.api_key_prefix,
             mail: options.mail.settings()?,
         },
-        hosts: Hosts::production(),
+        hosts,
         clock: Clock::system(),
     };
     let program = Program::start(settings).await?;

@@ -7,6 +7,7 @@ mod document;
 pub mod housekeeping;
 pub mod pages;
 pub mod server;
+pub mod simulated;
 pub mod startup;
 pub mod verify;
 

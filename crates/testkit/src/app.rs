@@ -4,13 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, http::Request, response::Response};
 use chrono::TimeDelta;
-use connector::{
-    AppCredentials,
-    http::{Hosts, Link, Route},
-};
+use connector::AppCredentials;
 use db::PoolSizes;
 use entrepot::{
     server::{self, Endpoint},
+    simulated::Simulated,
     startup::{Program, Settings},
 };
 use kernel::{Clock, Secret};
@@ -20,7 +18,7 @@ use kit::{
     vault::{MASTER_KEY, MasterKey},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use sandbox::{Sandbox, mailbox::Mail, woocommerce, world};
+use sandbox::{Sandbox, mailbox::Mail, shopify, woocommerce, world};
 use sqlx::PgConnection;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -45,6 +43,10 @@ pub struct Options {
     pub size: world::Size,
     /// Whether mails are sent, to the sandbox's mailbox.
     pub has_mail_server: bool,
+    /// The time is the machine's, which processes of their own have too ([`crate::Process`]); it is not to be moved.
+    pub in_real_time: bool,
+    /// The simulated Shopify shops.
+    pub shopify_shops: Vec<shopify::ShopSpec>,
 }
 
 impl Default for Options {
@@ -54,6 +56,8 @@ impl Default for Options {
             api_key_prefix: ApiKeyPrefix::default(),
             size: world::Size { people: 20, products: 12, orders: 60 },
             has_mail_server: true,
+            in_real_time: false,
+            shopify_shops: shopify::ShopSpec::standard(),
         }
     }
 }
@@ -68,7 +72,7 @@ pub struct Installation {
     pub shopify_secret: String,
     /// Key store of all nodes.
     pub data_dir: TempDir,
-    options: Options,
+    pub(crate) options: Options,
 }
 
 /// A running node.
@@ -91,14 +95,17 @@ impl TestApp {
     pub async fn with_metrics(options: Options, metrics: Option<PrometheusHandle>) -> Self {
         let clock = Clock::shifted();
         let sandbox_clock = sandbox::Clock::default();
-        // Just behind the youngest order of the simulated shops, whatever the date is today.
-        let start = world::epoch_end() + TimeDelta::hours(1);
-        clock.advance(start - clock.now());
-        sandbox_clock.set_now(start);
+        if !options.in_real_time {
+            // Just behind the youngest order of the simulated shops, whatever the date is today.
+            let start = world::epoch_end() + TimeDelta::hours(1);
+            clock.advance(start - clock.now());
+            sandbox_clock.set_now(start);
+        }
         let sandbox = Sandbox::start(sandbox::Options {
             clock: sandbox_clock,
             size: options.size,
             woocommerce: woocommerce::ShopSpec::standard(),
+            shopify: shopify::ShopifyOptions { shops: options.shopify_shops.clone(), apps: vec![] },
             ..sandbox::Options::default()
         })
         .await
@@ -265,16 +272,6 @@ async fn wait<F: Future<Output = bool>>(what: &str, at_most: Duration, is_so: im
 
 fn settings(installation: &Installation) -> Settings {
     let Installation { sandbox, clock, master_key, shopify_secret, data_dir, database, options } = installation;
-    let routes = sandbox
-        .routes()
-        .into_iter()
-        .map(|route| Route { pattern: route.pattern, https: route.https, http: route.http })
-        .collect();
-    let port = sandbox.http_addr().port();
-    let links = [("admin.shopify.com", "admin"), ("*.myshopify.com", "*")].map(|(pattern, label)| Link {
-        pattern: pattern.into(),
-        origin: format!("http://{label}.shopify.localhost:{port}"),
-    });
     let credentials = AppCredentials {
         client_id: SHOPIFY_CLIENT_ID.to_owned(),
         client_secret: Secret::new(shopify_secret.clone()),
@@ -296,7 +293,7 @@ fn settings(installation: &Installation) -> Settings {
                 from: MAIL_FROM.to_owned(),
             }),
         },
-        hosts: Hosts::sandbox(Some(sandbox.ca_certificate_der()), routes, links.into()).expect("the sandbox's hosts"),
+        hosts: Simulated::of(sandbox).hosts().expect("the sandbox's hosts"),
         clock: clock.clone(),
     }
 }

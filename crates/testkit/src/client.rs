@@ -1,6 +1,6 @@
 //! Somebody who calls the program.
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
 use axum::{
     body::Body,
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::{TestApp, app::Installation, contract};
+use crate::{Process, TestApp, app::Installation, contract};
 
 /// What came back.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Answer {
 /// Somebody at a node: what they present, and where. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    endpoint: Endpoint,
+    place: Place,
     installation: Arc<Installation>,
     /// A session's token or an API key.
     pub bearer: Option<String>,
@@ -96,14 +96,23 @@ pub struct Client {
 
 impl Client {
     pub(crate) fn new(node: &TestApp, bearer: Option<String>) -> Self {
-        let (endpoint, installation) = (node.endpoint().clone(), node.installation.clone());
-        Self { endpoint, installation, bearer, organization: None, headers: HeaderMap::new() }
+        let (place, installation) = (Place::Node(node.endpoint().clone()), node.installation.clone());
+        Self { place, installation, bearer, organization: None, headers: HeaderMap::new() }
     }
 
     /// The same somebody at another node.
     #[must_use]
     pub fn on(&self, node: &TestApp) -> Self {
-        Self { endpoint: node.endpoint().clone(), ..self.clone() }
+        Self { place: Place::Node(node.endpoint().clone()), ..self.clone() }
+    }
+
+    /// The same somebody at a process.
+    ///
+    /// # Panics
+    /// When there is no client for HTTP.
+    #[must_use]
+    pub fn at_process(&self, process: &Process) -> Self {
+        Self { place: Place::process(process), ..self.clone() }
     }
 
     /// The same with another header.
@@ -177,12 +186,61 @@ impl Client {
     }
 
     /// Any request, as it is.
+    ///
+    /// # Panics
+    /// When a process does not answer.
     pub async fn serve(&self, request: Request<Body>) -> Answer {
-        match self.endpoint.clone().oneshot(request).await {
-            Ok(response) => Answer::read(response).await,
-            Err(never) => match never {},
+        match &self.place {
+            Place::Node(endpoint) => match endpoint.clone().oneshot(request).await {
+                Ok(response) => Answer::read(response).await,
+                Err(never) => match never {},
+            },
+            Place::Process(address, client) => {
+                let sent = over_the_wire(*address, client, request).await;
+                sent.unwrap_or_else(|error| panic!("the process does not answer: {error}"))
+            }
         }
     }
+
+    /// A read of a process that may be killed meanwhile; None when it was.
+    ///
+    /// # Panics
+    /// At a node, which is not killed.
+    pub async fn get_if_it_lives(&self, path: &str) -> Option<Answer> {
+        let Place::Process(address, client) = &self.place else { panic!("only processes are killed") };
+        let request = Request::get(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.bearer.as_deref().unwrap_or_default()));
+        over_the_wire(*address, client, request.body(Body::empty()).expect("a request")).await.ok()
+    }
+}
+
+/// Where somebody calls the program.
+#[derive(Clone)]
+enum Place {
+    /// Without a socket.
+    Node(Endpoint),
+    Process(SocketAddr, reqwest::Client),
+}
+
+impl Place {
+    fn process(process: &Process) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a caller of the program, and no part of it")]
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+        Self::Process(process.address(), client)
+    }
+}
+
+async fn over_the_wire(
+    address: SocketAddr,
+    client: &reqwest::Client,
+    request: Request<Body>,
+) -> Result<Answer, reqwest::Error> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.expect("a body of a test is there").to_bytes();
+    let sent = client.request(parts.method, format!("http://{address}{}", parts.uri)).headers(parts.headers).body(body);
+    let response = sent.send().await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    Ok(Answer { status, headers, body: response.bytes().await?.to_vec() })
 }
 
 /// A person with a session in one organization.

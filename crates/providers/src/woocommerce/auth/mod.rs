@@ -140,7 +140,9 @@ impl PastedKeys for Woocommerce {
 /// Nobody said https, so the shop may have none.
 fn without_https(error: ConnectError, typed: &str) -> ConnectError {
     match error {
-        ConnectError::Provider(error @ (ProviderError::Unavailable { .. } | ProviderError::TimedOut { .. }))
+        ConnectError::Provider(
+            error @ (ProviderError::Unavailable { .. } | ProviderError::Cut { .. } | ProviderError::TimedOut { .. }),
+        )
             if !typed.contains("://") =>
         {
             invalid(
