@@ -1,6 +1,6 @@
 //! The command line. Every option but `--sandbox` is also an environment variable.
 
-use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr};
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -58,6 +58,9 @@ struct Serve {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
+    /// Seconds that a request waits for a connection to the database before it is answered with 503
+    #[arg(long, env = "ENTREPOT_DATABASE_WAIT_SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    database_wait_seconds: u64,
     /// Requests a minute that an API key may make, and a session to the live API
     #[arg(long, env = "ENTREPOT_LIVE_REQUESTS_PER_MINUTE", default_value_t = 100)]
     live_requests_per_minute: u32,
@@ -247,7 +250,10 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         data_dir: options.data_dir,
         master_key,
         logins: options.database.logins()?,
-        pools: PoolSizes::default(),
+        pools: PoolSizes {
+            acquire_timeout: Duration::from_secs(options.database_wait_seconds),
+            ..PoolSizes::default()
+        },
         config: Config {
             public_url,
             apps,

@@ -32,6 +32,8 @@ use crate::{
 /// Where the program under test believes to be reached.
 pub const PUBLIC_URL: &str = "https://entrepot.example";
 pub const MAIL_FROM: &str = "Entrepot <no-reply@entrepot.example>";
+/// How long requests wait for the database: debug builds on a small machine are slow, and that is not what is tested.
+pub(crate) const DATABASE_WAIT: Duration = Duration::from_secs(20);
 pub const SHOPIFY_CLIENT_ID: &str = "testkit-client-id";
 
 /// What may differ from test to test.
@@ -282,7 +284,7 @@ fn settings(installation: &Installation) -> Settings {
         master_key: MasterKey::from_lookup(|name| (name == MASTER_KEY).then(|| master_key.into()))
             .expect("a master key"),
         logins: Some(database.logins()),
-        pools: PoolSizes { app: 12, system: 6, ingest: 2, acquire_timeout: Duration::from_secs(20) },
+        pools: PoolSizes { app: 12, system: 6, ingest: 2, acquire_timeout: DATABASE_WAIT },
         config: Config {
             public_url: Url::parse(PUBLIC_URL).expect("a URL"),
             apps: vec![("shopify".to_owned(), credentials)],

@@ -13,7 +13,7 @@ use entrepot::simulated::Simulated;
 use kit::vault::MASTER_KEY;
 use sqlx::ConnectOptions;
 
-use crate::app::{Installation, MAIL_FROM, SHOPIFY_CLIENT_ID};
+use crate::app::{DATABASE_WAIT, Installation, MAIL_FROM, SHOPIFY_CLIENT_ID};
 
 /// How long a process may take until it serves: debug builds on a machine that does much else.
 const START: Duration = Duration::from_secs(60);
@@ -67,6 +67,7 @@ impl Process {
             .env("ENTREPOT_SHOPIFY_CLIENT_ID", SHOPIFY_CLIENT_ID)
             .env("ENTREPOT_SHOPIFY_CLIENT_SECRET", &installation.shopify_secret)
             .env("ENTREPOT_LIVE_REQUESTS_PER_MINUTE", installation.options.live_requests_per_minute.to_string())
+            .env("ENTREPOT_DATABASE_WAIT_SECONDS", DATABASE_WAIT.as_secs().to_string())
             .env("ENTREPOT_SMTP_URL", format!("smtp://{}", installation.sandbox.smtp_addr()))
             .env("ENTREPOT_MAIL_FROM", MAIL_FROM)
             .stdin(Stdio::null())

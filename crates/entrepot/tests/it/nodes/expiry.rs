@@ -8,12 +8,13 @@ use sandbox::{
 use testkit::{Options, Process, TestApp};
 use tokio::sync::Barrier;
 
-use super::{TOKENS, expire_all, key_at, list, two_processes};
+use super::{TOKENS, TURN, expire_all, key_at, list, two_processes};
 
 const CALLS: usize = 500;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_calls_on_two_processes_as_the_token_expires_make_one_refresh_and_none_fails() {
+    let _turn = TURN.lock().await;
     let options = Options { in_real_time: true, live_requests_per_minute: 100_000, ..Options::default() };
     let app = TestApp::with(options).await;
     let kata = app.sign_up("Kata").await;

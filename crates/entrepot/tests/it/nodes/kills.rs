@@ -13,13 +13,15 @@ use sandbox::{
 use testkit::{Options, Process, TestApp};
 use uuid::Uuid;
 
-use super::{BINARY, TOKENS, expire_all, list, two_processes};
+use super::{BINARY, TOKENS, TURN, expire_all, list, two_processes};
 
-const SHOPS: usize = 20;
+const SHOPS: usize = 25;
 /// How long a platform takes before it acts, and again before it answers, at most.
 const SLOW_MS: u64 = 400;
+/// When the renewal of a shop begins, at the latest.
+const BEGIN_MS: u64 = 400;
 /// When the process is killed, at the latest.
-const KILL_MS: u64 = 900;
+const KILL_MS: u64 = 1_000;
 
 /// What the kill met.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -110,10 +112,15 @@ impl Scene {
         let mut served = vec![];
         for (_, store) in &self.stores {
             let (there, path) = (self.key.at_process(&victim), list("products", *store));
-            let (path_here, here, wait) = (path.clone(), self.key.at_process(survivor), ms(numbers, KILL_MS));
-            doomed.push(tokio::spawn(async move { there.get_if_it_lives(&path).await }));
+            let (path_here, here) = (path.clone(), self.key.at_process(survivor));
+            let (begins, comes) = (ms(numbers, BEGIN_MS), ms(numbers, BEGIN_MS));
+            doomed.push(tokio::spawn(async move {
+                tokio::time::sleep(begins).await;
+                there.get_if_it_lives(&path).await
+            }));
+            // While the other is at it, or dead.
             served.push(tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(50) + wait).await;
+                tokio::time::sleep(begins + Duration::from_millis(50) + comes).await;
                 here.get(&path_here).await
             }));
         }
@@ -155,6 +162,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_killed_while_it_renews_tokens_loses_none() {
+    let _turn = TURN.lock().await;
     let points = setting("ENTREPOT_KILL_POINTS", 100);
     let seed = setting("ENTREPOT_SEED", u64::from_le_bytes(kernel::random::bytes()));
     println!("{points} points; the seed is ENTREPOT_SEED={seed}");

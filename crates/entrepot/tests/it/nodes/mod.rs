@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use testkit::{Client, Member, Process, TestApp};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_entrepot");
+/// Held by each of these tests: two processes, simulators and a PostgreSQL fill a small machine.
+static TURN: Mutex<()> = Mutex::const_new(());
 const TOKENS: &str = "/admin/oauth/access_token";
 
 fn list(resource: &str, store: Uuid) -> String {

@@ -7,7 +7,7 @@ use testkit::{Client, Member, Options, Process, TestApp};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{BINARY, list};
+use super::{BINARY, TURN, list};
 
 /// What becomes of the connection on which the other process hears of changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,6 +95,7 @@ async fn programmer(owner: &Member, there: &Process, store: Uuid) -> Programmer 
 }
 
 async fn what_is_taken_away_at_one_process_is_gone_at_the_other(ear: Ear) {
+    let _turn = TURN.lock().await;
     let options = Options { in_real_time: true, live_requests_per_minute: 100_000, ..Options::default() };
     let app = TestApp::with(options).await;
     let kata = app.sign_up("Kata").await;

@@ -25,8 +25,9 @@ use crate::{
 const AHEAD: chrono::Duration = chrono::Duration::minutes(5);
 /// A token with less than this left may be dead when it arrives; callers wait for the new one.
 const TOO_LATE: chrono::Duration = chrono::Duration::seconds(20);
-/// How often to look whether another node has renewed the token.
+/// When to look whether another node has renewed the token: soon, then less and less often.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(400);
 /// How long nobody asks again after a refresh that failed in passing.
 const COOL_DOWN: Duration = Duration::from_secs(5);
 /// A provider may ask for more patience than that, and not for ever.
@@ -162,20 +163,21 @@ async fn refreshed(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc
 
 async fn refresh(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<Store>, Problem> {
     let scope = TenantScope::internal::<KeepCredentials>(stale.organization);
+    let mut look_again = LOOK_AGAIN;
     let (current, mut turn) = loop {
         // Read again: whoever waited for the turn before this one may have been served already, here or on another node.
         let current = stores.read(app, &scope, stale.id).await?.ok_or_else(Problem::not_found)?;
         let opened = current.opened()?;
-        let is_same = match (&opened.credential, &stale.opened()?.credential) {
-            (Credential::Token(current), Credential::Token(stale)) => current.access == stale.access,
-            _ => false,
-        };
+        let is_same = opened.version() == stale.opened()?.version();
         if !is_same && due(&opened.credential, app.clock.now()) != Due::Now {
             return Ok(current);
         }
         match Turn::take(app, &scope, opened.version()).await? {
             Asked::Taken(turn) => break (current, turn),
-            Asked::Busy => tokio::time::sleep(LOOK_AGAIN).await,
+            Asked::Busy => {
+                tokio::time::sleep(look_again).await;
+                look_again = (look_again * 2).min(LOOK_AGAIN_MAX);
+            }
             Asked::TooEarly(until, problem) => {
                 let now = app.clock.now();
                 stores.refreshes.cool_down(opened.id, until, problem.clone(), now);
