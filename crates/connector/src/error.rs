@@ -45,10 +45,7 @@ pub enum ProviderError {
 impl ProviderError {
     /// Whether the same request can succeed later without anybody doing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited { .. } | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Cut { .. }
-        )
+        matches!(self, Self::RateLimited { .. } | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Cut { .. })
     }
 
     /// The stable word for logs, metrics and problem types.

@@ -117,19 +117,19 @@ async fn what_is_taken_away_at_one_process_is_gone_at_the_other(ear: Ear) {
     let answers = async |caller: &Client, status: StatusCode| caller.get(&customers).await.status == status;
 
     here.post("/api-key-management/revoke", json!({ "key_id": key.id })).await.expect(StatusCode::OK);
-    let revoked = app.within_a_second("a revoked key", || answers(&there, StatusCode::UNAUTHORIZED)).await;
+    app.within_a_second("a revoked key", || answers(&there, StatusCode::UNAUTHORIZED)).await;
 
     here.patch(&lowered.seat, json!({ "role": "employee" })).await.expect(StatusCode::OK);
-    let role = app.within_a_second("a lower role", || answers(&lowered.key, StatusCode::FORBIDDEN)).await;
+    app.within_a_second("a lower role", || answers(&lowered.key, StatusCode::FORBIDDEN)).await;
 
     here.delete(&removed.seat, json!({})).await.expect(StatusCode::NO_CONTENT);
-    let seat = app.within_a_second("a seat taken away", || answers(&removed.key, StatusCode::UNAUTHORIZED)).await;
+    app.within_a_second("a seat taken away", || answers(&removed.key, StatusCode::UNAUTHORIZED)).await;
 
-    let permissions = json!({ "allow_customer_access": false, "allow_order_access": true, "allow_product_access": true });
+    let permissions =
+        json!({ "allow_customer_access": false, "allow_order_access": true, "allow_product_access": true });
     let form = json!({ "data_access_permissions": permissions, "reason": "the owner says so" });
     here.put(&format!("/api/stores/{store}/permissions"), form).await.expect(StatusCode::OK);
-    let switch = app.within_a_second("customers switched off", || answers(&sound, StatusCode::FORBIDDEN)).await;
-    println!("{ear:?}: key {revoked:?}, role {role:?}, seat {seat:?}, switch {switch:?}");
+    app.within_a_second("customers switched off", || answers(&sound, StatusCode::FORBIDDEN)).await;
     let asked = app.sandbox().woocommerce().shop(host).unwrap().calls().count();
     sound.get(&customers).await.expect_problem(403, "data_access_disabled");
     assert_eq!(app.sandbox().woocommerce().shop(host).unwrap().calls().count(), asked, "the shop is left alone");

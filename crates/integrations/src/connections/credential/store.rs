@@ -284,11 +284,7 @@ pub(super) struct Renewed<'a> {
 
 /// Saves what a token was renewed to, and ends whoever's turn it is; false when that token is no longer what is stored, and
 /// nothing was changed.
-pub(super) async fn update_token(
-    tx: &mut TenantTx,
-    used: Version,
-    renewed: Renewed<'_>,
-) -> Result<bool, DbError> {
+pub(super) async fn update_token(tx: &mut TenantTx, used: Version, renewed: Renewed<'_>) -> Result<bool, DbError> {
     let organization = tx.organization();
     let updated = sqlx::query!(
         "

@@ -142,14 +142,10 @@ fn without_https(error: ConnectError, typed: &str) -> ConnectError {
     match error {
         ConnectError::Provider(
             error @ (ProviderError::Unavailable { .. } | ProviderError::Cut { .. } | ProviderError::TimedOut { .. }),
-        )
-            if !typed.contains("://") =>
-        {
-            invalid(
-                SHOP_URL,
-                format!("By https, {error}. If the shop has no https, type its address with http:// in front."),
-            )
-        }
+        ) if !typed.contains("://") => invalid(
+            SHOP_URL,
+            format!("By https, {error}. If the shop has no https, type its address with http:// in front."),
+        ),
         error => error,
     }
 }
