@@ -83,6 +83,7 @@ impl Product {
                     public_url,
                     apps: vec![],
                     live_requests_per_minute: 1_000_000_000,
+                    trusted_proxies: kit::network::TrustedProxies::default(),
                     api_key_prefix: kit::ApiKeyPrefix::default(),
                     mail: None,
                 },

@@ -46,6 +46,8 @@ pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
     Runner::new(app.db.clone(), app.clock.clone(), app.clone())
         .register::<kit::mail::jobs::SendMail>()
         .register::<accounts::api_keys::jobs::ExpireKeys>()
+        .register::<accounts::api_keys::jobs::SuspendKey>()
+        .register::<accounts::api_keys::jobs::RevokeSuspendedKey>()
         .register::<accounts::organizations::jobs::DestroyShards>()
         .register::<accounts::audit::jobs::SealLogs>()
         .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())

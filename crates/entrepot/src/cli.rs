@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use connector::{AppCredentials, http::Hosts};
 use db::{Db, Logins, PoolSizes};
 use kernel::{Clock, OrganizationId, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKey};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -64,6 +64,9 @@ struct Serve {
     /// Requests a minute that an API key may make, and a session to the live API
     #[arg(long, env = "ENTREPOT_LIVE_REQUESTS_PER_MINUTE", default_value_t = 100)]
     live_requests_per_minute: u32,
+    /// Proxies in front of us whose X-Forwarded-For is believed: addresses and networks with commas between, or none
+    #[arg(long, env = "ENTREPOT_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128")]
+    trusted_proxies: TrustedProxies,
     /// How API keys begin: 3 to 24 of a-z, 0-9 and _, with _ at the end. Keys that begin otherwise stop working
     #[arg(long, env = "ENTREPOT_API_KEY_PREFIX", default_value = "api_shopcall_")]
     api_key_prefix: ApiKeyPrefix,
@@ -258,6 +261,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             public_url,
             apps,
             live_requests_per_minute: options.live_requests_per_minute,
+            trusted_proxies: options.trusted_proxies,
             api_key_prefix: options.api_key_prefix,
             mail: options.mail.settings()?,
         },

@@ -66,6 +66,7 @@ codes! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "Sign in or send an API key";
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "E-mail or password is wrong";
     LoginThrottled = "login_throttled", TOO_MANY_REQUESTS, "Too many attempts to sign in";
+    ApiKeyThrottled = "api_key_throttled", TOO_MANY_REQUESTS, "Too many unknown API keys";
     EmailUnverified = "email_unverified", FORBIDDEN, "Confirm your e-mail first";
     CsrfRefused = "csrf_refused", FORBIDDEN, "This browser request was not made by the dashboard";
     Forbidden = "forbidden", FORBIDDEN, "You may not do this";

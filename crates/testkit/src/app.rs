@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Body, http::Request, response::Response};
+use axum::{body::Body, extract::ConnectInfo, http::Request, response::Response};
 use chrono::TimeDelta;
 use connector::AppCredentials;
 use db::PoolSizes;
@@ -15,6 +15,7 @@ use kernel::{Clock, Secret};
 use kit::{
     ApiKeyPrefix, App, Config,
     mail::SmtpSettings,
+    network::TrustedProxies,
     vault::{MASTER_KEY, MasterKey},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -25,7 +26,7 @@ use tower::ServiceExt;
 use url::Url;
 
 use crate::{
-    client::{Answer, Client},
+    client::{Answer, Client, PEER},
     cluster::Database,
 };
 
@@ -226,8 +227,7 @@ impl TestApp {
     /// A Prometheus text, as a scraper on this machine sees it.
     pub async fn metrics(&self) -> Answer {
         let mut request = Request::get("/metrics").body(Body::empty()).expect("a request");
-        let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-        request.extensions_mut().insert(axum::extract::ConnectInfo(loopback));
+        request.extensions_mut().insert(ConnectInfo(PEER));
         Answer::read(self.serve(request).await).await
     }
 
@@ -289,6 +289,7 @@ fn settings(installation: &Installation) -> Settings {
             public_url: Url::parse(PUBLIC_URL).expect("a URL"),
             apps: vec![("shopify".to_owned(), credentials)],
             live_requests_per_minute: options.live_requests_per_minute,
+            trusted_proxies: TrustedProxies::default(),
             api_key_prefix: options.api_key_prefix.clone(),
             mail: options.has_mail_server.then(|| SmtpSettings {
                 url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),

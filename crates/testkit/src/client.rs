@@ -1,9 +1,14 @@
 //! Somebody who calls the program.
 
-use std::{net::SocketAddr, ops::Deref, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    ops::Deref,
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
+    extract::ConnectInfo,
     http::{HeaderMap, Method, Request, StatusCode, header},
     response::Response,
 };
@@ -16,6 +21,9 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::{Process, TestApp, app::Installation, contract};
+
+/// Who calls: this machine, as the documented proxy does, which is believed when it says for whom.
+pub(crate) const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// What came back.
 #[derive(Debug)]
@@ -180,6 +188,7 @@ impl Client {
         }
         let mut request = request.body(body.map_or_else(Body::empty, Body::from)).expect("a request");
         request.headers_mut().extend(self.headers.clone());
+        request.extensions_mut().insert(ConnectInfo(PEER));
         let answer = self.serve(request).await;
         contract::hold(&method, path, &answer, is_partial);
         answer

@@ -19,7 +19,7 @@ use anyhow::Context;
 use connector::AppCredentials;
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKey};
 use sandbox::{Sandbox, shopify, world::Size};
 use tokio::net::TcpListener;
 use url::Url;
@@ -168,6 +168,7 @@ impl Demo {
                 public_url: public_url.clone(),
                 apps: vec![("shopify".to_owned(), identity)],
                 live_requests_per_minute: 100,
+                trusted_proxies: TrustedProxies::default(),
                 api_key_prefix: ApiKeyPrefix::default(),
                 mail: Some(SmtpSettings {
                     url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),

@@ -49,6 +49,7 @@ pages! {
     Unauthenticated: "unauthenticated",
     InvalidCredentials: "invalid_credentials",
     LoginThrottled: "login_throttled",
+    ApiKeyThrottled: "api_key_throttled",
     EmailUnverified: "email_unverified",
     CsrfRefused: "csrf_refused",
     Forbidden: "forbidden",

@@ -24,6 +24,7 @@ mod housekeeping;
 mod idempotency;
 mod input;
 mod isolation;
+mod key_abuse;
 mod live;
 mod mail;
 mod people;
