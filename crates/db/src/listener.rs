@@ -1,4 +1,5 @@
-//! What other nodes changed, as it commits: the ear of every cache that decides, and the bell of the job runner.
+//! What other nodes changed, as it commits: the ear of every cache that decides, the bell of the job runner, and of those who
+//! follow the activity log.
 //!
 //! Notifications are lost while a listener reconnects, so hearing nothing proves nothing. The listener therefore sends
 //! itself a heartbeat through the database; notifications arrive in commit order, so a heartbeat that came back proves
@@ -22,6 +23,8 @@ use crate::{Db, DbError};
 const CHANNEL: &str = "entrepot_invalidate";
 /// Where `jobs` says that something was enqueued. The payload is empty.
 pub const JOBS_CHANNEL: &str = "entrepot_jobs";
+/// Where `app.ring_followers()` says that the activity log of an organization has grown. The payload is the organization's id.
+const EVENTS_CHANNEL: &str = "entrepot_events";
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(125);
 /// How long a heard heartbeat vouches for the caches.
 pub const FRESH_FOR: Duration = Duration::from_millis(500);
@@ -74,16 +77,50 @@ pub enum Change {
     Everything,
 }
 
+/// What is done when the activity log of an organization has grown, or, without one, when that may have been missed. Runs in
+/// the listener itself; it must be quick and must not block.
+pub type Grown = Box<dyn Fn(Option<Uuid>) + Send + Sync>;
+
 /// The running ear of a node.
 pub struct Listener {
     freshness: Freshness,
-    caches: Caches,
-    runners: Runners,
+    subscribers: Arc<Subscribers>,
     task: tokio::task::JoinHandle<()>,
 }
 
-type Caches = Arc<RwLock<Vec<Forget>>>;
-type Runners = Arc<RwLock<Vec<Arc<Notify>>>>;
+#[derive(Default)]
+struct Subscribers {
+    caches: RwLock<Vec<Forget>>,
+    runners: RwLock<Vec<Arc<Notify>>>,
+    logs: RwLock<Vec<Grown>>,
+}
+
+impl Subscribers {
+    fn tell(&self, change: &Change) {
+        for forget in self.caches.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            forget(change);
+        }
+    }
+
+    fn ring(&self) {
+        for wake in self.runners.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            wake.notify_one();
+        }
+    }
+
+    fn grown(&self, organization: Option<Uuid>) {
+        for grown in self.logs.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            grown(organization);
+        }
+    }
+
+    /// What was notified before now was not heard.
+    fn missed_something(&self) {
+        self.tell(&Change::Everything);
+        self.ring();
+        self.grown(None);
+    }
+}
 
 impl Listener {
     pub fn freshness(&self) -> Freshness {
@@ -92,12 +129,17 @@ impl Listener {
 
     /// Tells `forget` of every change from now on.
     pub fn subscribe(&self, forget: Forget) {
-        self.caches.write().unwrap_or_else(PoisonError::into_inner).push(forget);
+        self.subscribers.caches.write().unwrap_or_else(PoisonError::into_inner).push(forget);
     }
 
     /// Rings `wake` whenever jobs were enqueued, and whenever that may have been missed.
     pub fn subscribe_jobs(&self, wake: Arc<Notify>) {
-        self.runners.write().unwrap_or_else(PoisonError::into_inner).push(wake);
+        self.subscribers.runners.write().unwrap_or_else(PoisonError::into_inner).push(wake);
+    }
+
+    /// Calls `grown` whenever lines were committed to the activity log of an organization.
+    pub fn subscribe_events(&self, grown: Grown) {
+        self.subscribers.logs.write().unwrap_or_else(PoisonError::into_inner).push(grown);
     }
 }
 
@@ -111,17 +153,15 @@ impl Db {
     /// Starts listening, and keeps at it through restarts of the database.
     pub fn listen(&self) -> Listener {
         let freshness = Freshness { heard: Arc::new(AtomicU64::new(0)), epoch: Instant::now() };
-        let caches = Caches::default();
-        let runners = Runners::default();
-        let task =
-            tokio::spawn(keep_listening(self.listener.clone(), freshness.clone(), caches.clone(), runners.clone()));
-        Listener { freshness, caches, runners, task }
+        let subscribers = Arc::new(Subscribers::default());
+        let task = tokio::spawn(keep_listening(self.listener.clone(), freshness.clone(), subscribers.clone()));
+        Listener { freshness, subscribers, task }
     }
 }
 
-async fn keep_listening(options: Arc<PgConnectOptions>, freshness: Freshness, caches: Caches, runners: Runners) {
+async fn keep_listening(options: Arc<PgConnectOptions>, freshness: Freshness, subscribers: Arc<Subscribers>) {
     loop {
-        if let Err(error) = listen_once(&options, &freshness, &caches, &runners).await {
+        if let Err(error) = listen_once(&options, &freshness, &subscribers).await {
             tracing::warn!(%error, "not hearing changes of other nodes; caches ask the database until it is back");
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -131,8 +171,7 @@ async fn keep_listening(options: Arc<PgConnectOptions>, freshness: Freshness, ca
 async fn listen_once(
     options: &PgConnectOptions,
     freshness: &Freshness,
-    caches: &Caches,
-    runners: &Runners,
+    subscribers: &Subscribers,
 ) -> Result<(), DbError> {
     #[expect(clippy::disallowed_methods, reason = "a listener holds connections of its own, outside the pools")]
     let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
@@ -140,9 +179,8 @@ async fn listen_once(
     // Reconnecting is ours: what was notified meanwhile is lost, and the caches must know.
     listener.eager_reconnect(false);
     let heartbeat = format!("entrepot_heartbeat_{}", Uuid::new_v4());
-    listener.listen_all([CHANNEL, JOBS_CHANNEL, &heartbeat]).await?;
-    tell(caches, &Change::Everything);
-    ring(runners);
+    listener.listen_all([CHANNEL, JOBS_CHANNEL, EVENTS_CHANNEL, &heartbeat]).await?;
+    subscribers.missed_something();
     let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -155,26 +193,20 @@ async fn listen_once(
             }
             notification = listener.try_recv() => {
                 let Some(notification) = notification? else { return Err(DbError::Unavailable) };
-                if notification.channel() == CHANNEL {
-                    tell(caches, &Invalidation::parse(notification.payload()).map_or(Change::Everything, Change::Row));
-                } else if notification.channel() == JOBS_CHANNEL {
-                    ring(runners);
-                } else if let Ok(sent) = notification.payload().parse() {
-                    freshness.heard.store(sent, Ordering::Release);
+                let payload = notification.payload();
+                match notification.channel() {
+                    CHANNEL => {
+                        subscribers.tell(&Invalidation::parse(payload).map_or(Change::Everything, Change::Row));
+                    }
+                    JOBS_CHANNEL => subscribers.ring(),
+                    EVENTS_CHANNEL => subscribers.grown(payload.parse().ok()),
+                    _ => {
+                        if let Ok(sent) = payload.parse() {
+                            freshness.heard.store(sent, Ordering::Release);
+                        }
+                    }
                 }
             }
         }
-    }
-}
-
-fn tell(caches: &Caches, change: &Change) {
-    for forget in caches.read().unwrap_or_else(PoisonError::into_inner).iter() {
-        forget(change);
-    }
-}
-
-fn ring(runners: &Runners) {
-    for wake in runners.read().unwrap_or_else(PoisonError::into_inner).iter() {
-        wake.notify_one();
     }
 }

@@ -26,8 +26,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer to its end; of one that does not end by itself, its beginning.
     pub async fn read(response: Response) -> Self {
-        let (parts, body) = response.into_parts();
+        let (parts, mut body) = response.into_parts();
+        if parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream") {
+            let first = body.frame().await.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+            return Self { status: parts.status, headers: parts.headers, body: first.unwrap_or_default().to_vec() };
+        }
         let body = body.collect().await.expect("an answer is read").to_bytes().to_vec();
         Self { status: parts.status, headers: parts.headers, body }
     }
@@ -178,8 +183,13 @@ impl Client {
 
     /// Any request, as it is.
     pub async fn serve(&self, request: Request<Body>) -> Answer {
+        Answer::read(self.open(request).await).await
+    }
+
+    /// The answer to any request, its body unread.
+    pub async fn open(&self, request: Request<Body>) -> Response {
         match self.endpoint.clone().oneshot(request).await {
-            Ok(response) => Answer::read(response).await,
+            Ok(response) => response,
             Err(never) => match never {},
         }
     }

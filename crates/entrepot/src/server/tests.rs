@@ -11,6 +11,7 @@ async fn taken(pause: Duration) -> usize {
     let endpoint = Endpoint {
         inner: axum::Router::new().route("/", get(|| async { vec![b'a'; ANSWER] })),
         paths: Arc::new(Paths { with_slash: vec![] }),
+        end_streams: Arc::new(|| ()),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
