@@ -5,9 +5,8 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use kernel::EventId;
+use kernel::{Action, EventId, Resource, TenantScope, scope::InternalTask};
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -23,13 +22,23 @@ const OF_A_PERSON: usize = 6;
 /// Connections that write at once, as fast as they can.
 const WRITERS: usize = 8;
 
+/// Writes lines, as the product does.
+enum Write {}
+impl InternalTask for Write {
+    const NAME: &'static str = "bench_write";
+    const PERMISSIONS: &'static [(Resource, Action)] = &[];
+}
+
 /// The last line.
 const END: &str = "bench.tail_end";
 
 type Written = Arc<Mutex<HashMap<Uuid, Instant>>>;
 
 impl Bench<'_> {
-    async fn write(&self, admin: &mut PgConnection, id: Uuid, event_type: &str) -> anyhow::Result<()> {
+    /// One line in a transaction of the product's.
+    async fn write(&self, id: Uuid, event_type: &str, is_rung: bool) -> anyhow::Result<()> {
+        let app = &self.product.served.program.app;
+        let mut tx = app.db.tenant(&TenantScope::internal::<Write>(self.organization)).await?;
         sqlx::query(
             "
             -- bench_line
@@ -40,39 +49,35 @@ impl Bench<'_> {
         .bind(self.organization.uuid())
         .bind(id)
         .bind(event_type)
-        .bind(self.product.served.program.app.clock.now())
-        .execute(admin)
+        .bind(app.clock.now())
+        .execute(tx.conn())
         .await?;
-        Ok(())
+        if is_rung {
+            tx.ring_followers();
+        }
+        Ok(tx.commit().await?)
     }
 
-    /// Commits a second of eight writers, with the bell and without it, in turn.
+    /// Commits a second of eight writers, who ring and who do not, in turn.
     pub(super) async fn ring(&self) -> anyhow::Result<Value> {
         let (mut with, mut without) = (vec![], vec![]);
-        let mut admin = self.admin().await?;
         let length = Duration::from_secs_f64((self.options.seconds / 20.0).clamp(0.2, 3.0));
         for _ in 0..3 {
-            for (switch, found) in [("disable", &mut without), ("enable", &mut with)] {
-                self.execute(&mut admin, format!("alter table events {switch} trigger ring_followers")).await?;
-                found.push(self.commits(length).await?);
-            }
+            without.push(self.commits(length, false).await?);
+            with.push(self.commits(length, true).await?);
         }
         let (with, without) = (median(with), median(without));
         say(&format!("writing: {with:.0} commits/s with the bell, {without:.0} without: {:.3} ×", with / without));
         Ok(json!({ "commits_per_second": rounded(with), "without_bell": rounded(without) }))
     }
 
-    async fn commits(&self, length: Duration) -> anyhow::Result<f64> {
-        let mut writers = vec![];
-        for _ in 0..WRITERS {
-            writers.push(self.admin().await?);
-        }
+    async fn commits(&self, length: Duration, is_rung: bool) -> anyhow::Result<f64> {
         let began = Instant::now();
-        let writing = writers.into_iter().map(async |mut admin| {
+        let writing = (0..WRITERS).map(async |_| {
             let mut commits = 0_u32;
             while began.elapsed() < length {
                 let id = EventId::new(&self.product.served.program.app.clock).uuid();
-                self.write(&mut admin, id, "bench.filled").await?;
+                self.write(id, "bench.filled", is_rung).await?;
                 commits += 1;
             }
             anyhow::Ok(commits)
@@ -110,11 +115,11 @@ impl Bench<'_> {
             let id = EventId::new(&self.product.served.program.app.clock).uuid();
             let sent = Instant::now();
             written.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sent);
-            self.write(&mut admin, id, "bench.tail").await?;
+            self.write(id, "bench.tail", true).await?;
             lines += 1;
         }
         let busy = used().saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64();
-        self.write(&mut admin, EventId::new(&self.product.served.program.app.clock).uuid(), END).await?;
+        self.write(EventId::new(&self.product.served.program.app.clock).uuid(), END, true).await?;
         let mut late = vec![];
         while let Some(heard) = following.join_next().await {
             let heard = heard??;

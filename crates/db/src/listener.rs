@@ -7,8 +7,9 @@
 //! is younger than [`FRESH_FOR`]; otherwise the database is asked.
 
 use std::{
+    collections::HashSet,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -23,8 +24,14 @@ use crate::{Db, DbError};
 const CHANNEL: &str = "entrepot_invalidate";
 /// Where `jobs` says that something was enqueued. The payload is empty.
 pub const JOBS_CHANNEL: &str = "entrepot_jobs";
-/// Where `app.ring_followers()` says that the activity log of an organization has grown. The payload is the organization's id.
+/// Where nodes say that the activity log of an organization has grown. The payload is the organization's id.
 const EVENTS_CHANNEL: &str = "entrepot_events";
+/// How often a node says so at most, of all organizations together.
+const RING_EVERY: Duration = Duration::from_millis(50);
+/// Organizations that may wait to be rung for. Those beyond are not: followers look by themselves, too.
+const RINGS_WAITING: usize = 10_000;
+/// How long saying something may take.
+const SAID_WITHIN: Duration = Duration::from_secs(2);
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(125);
 /// How long a heard heartbeat vouches for the caches.
 pub const FRESH_FOR: Duration = Duration::from_millis(500);
@@ -149,19 +156,54 @@ impl Drop for Listener {
     }
 }
 
+/// The organizations whose activity log has grown by what was committed here, until the listener has told all nodes.
+///
+/// It is told after the commit, and by another transaction: `NOTIFY` makes all commits of the server that contain one wait for
+/// each other, with their writing to disk (`docs/adr/0028-the-tail-asks-the-database.md`).
+#[derive(Default)]
+pub(crate) struct Grew {
+    organizations: Mutex<HashSet<Uuid>>,
+    bell: Notify,
+}
+
+impl Grew {
+    pub(crate) fn note(&self, organization: Uuid) {
+        let mut organizations = self.organizations.lock().unwrap_or_else(PoisonError::into_inner);
+        if organizations.len() < RINGS_WAITING {
+            organizations.insert(organization);
+        }
+        drop(organizations);
+        self.bell.notify_one();
+    }
+
+    fn take(&self) -> Vec<Uuid> {
+        self.organizations.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    }
+}
+
 impl Db {
     /// Starts listening, and keeps at it through restarts of the database.
     pub fn listen(&self) -> Listener {
         let freshness = Freshness { heard: Arc::new(AtomicU64::new(0)), epoch: Instant::now() };
         let subscribers = Arc::new(Subscribers::default());
-        let task = tokio::spawn(keep_listening(self.listener.clone(), freshness.clone(), subscribers.clone()));
+        let task = tokio::spawn(keep_listening(
+            self.listener.clone(),
+            freshness.clone(),
+            subscribers.clone(),
+            self.grew.clone(),
+        ));
         Listener { freshness, subscribers, task }
     }
 }
 
-async fn keep_listening(options: Arc<PgConnectOptions>, freshness: Freshness, subscribers: Arc<Subscribers>) {
+async fn keep_listening(
+    options: Arc<PgConnectOptions>,
+    freshness: Freshness,
+    subscribers: Arc<Subscribers>,
+    grew: Arc<Grew>,
+) {
     loop {
-        if let Err(error) = listen_once(&options, &freshness, &subscribers).await {
+        if let Err(error) = listen_once(&options, &freshness, &subscribers, &grew).await {
             tracing::warn!(%error, "not hearing changes of other nodes; caches ask the database until it is back");
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -172,9 +214,13 @@ async fn listen_once(
     options: &PgConnectOptions,
     freshness: &Freshness,
     subscribers: &Subscribers,
+    grew: &Grew,
 ) -> Result<(), DbError> {
     #[expect(clippy::disallowed_methods, reason = "a listener holds connections of its own, outside the pools")]
-    let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
+    let pool = PgPoolOptions::new()
+        .max_connections(2)
+        // What is said here need not outlive the server, and must not make others wait for the disk.
+        .connect_lazy_with(options.clone().options([("synchronous_commit", "off")]));
     let mut listener = PgListener::connect_with(&pool).await?;
     // Reconnecting is ours: what was notified meanwhile is lost, and the caches must know.
     listener.eager_reconnect(false);
@@ -183,13 +229,27 @@ async fn listen_once(
     subscribers.missed_something();
     let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // What grew while nobody listened is rung for now.
+    let (mut must_ring, mut may_ring_at) = (true, tokio::time::Instant::now());
     loop {
         tokio::select! {
+            () = grew.bell.notified(), if !must_ring => must_ring = true,
+            () = tokio::time::sleep_until(may_ring_at), if must_ring => {
+                let organizations = grew.take();
+                let ring = sqlx::query!(
+                    "select pg_notify($1, organization::text) from unnest($2::uuid[]) organization",
+                    EVENTS_CHANNEL,
+                    &organizations
+                );
+                let ring = ring.execute(&pool);
+                tokio::time::timeout(SAID_WITHIN, ring).await.map_err(|_| DbError::Unavailable)??;
+                (must_ring, may_ring_at) = (false, tokio::time::Instant::now() + RING_EVERY);
+            }
             _ = beat.tick() => {
                 let sent = u64::try_from(freshness.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
                 let beat = sqlx::query!("select pg_notify($1, $2)", heartbeat, sent.to_string()).execute(&pool);
                 // A connection that went silent would otherwise keep this node deaf until TCP gives up.
-                tokio::time::timeout(Duration::from_secs(2), beat).await.map_err(|_| DbError::Unavailable)??;
+                tokio::time::timeout(SAID_WITHIN, beat).await.map_err(|_| DbError::Unavailable)??;
             }
             notification = listener.try_recv() => {
                 let Some(notification) = notification? else { return Err(DbError::Unavailable) };

@@ -235,7 +235,7 @@ pub(super) async fn after(
             ) is true as \"is_asked!\"
         from events
         where organization_id = $1 and (xid, id) > ($2::bigint::text::xid8, $3::uuid)
-        order by xid, id
+        order by events.xid, events.id
         limit $4
         ",
         organization.uuid(),

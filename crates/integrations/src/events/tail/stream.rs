@@ -172,10 +172,8 @@ impl Stream {
                 self.scope = Some(scope);
                 self.silent_since = None;
                 self.check_at = self.checked_at + CHECK_EVERY;
-                // Nobody rings for a node that does not hear.
-                if !self.app.freshness.holds() {
-                    self.read_at = Some(self.checked_at);
-                }
+                // Nobody rings for a node that does not hear, nor for a line whose node ended with its commit.
+                self.read_at = Some(self.checked_at);
                 Ok(())
             }
             Err(problem) => self.bear(problem),

@@ -6,7 +6,7 @@ mod order;
 
 use std::time::Duration;
 
-use kernel::{EventId, Time};
+use kernel::{Action, EventId, Resource, TenantScope, Time, scope::InternalTask};
 use sqlx::PgConnection;
 use testkit::{Member, TestApp};
 use uuid::Uuid;
@@ -30,10 +30,20 @@ async fn write(conn: &mut PgConnection, organization: Uuid, id: Uuid, event_type
     .expect("a line");
 }
 
-/// One line that is committed at once; its id.
-async fn say(app: &TestApp, member: &Member, event_type: &str, message: &str) -> Uuid {
-    let id = EventId::new(app.clock()).uuid();
-    write(&mut app.superuser().await, member.organization, id, event_type, message, app.clock().now()).await;
+enum Saying {}
+impl InternalTask for Saying {
+    const NAME: &'static str = "saying";
+    const PERMISSIONS: &'static [(Resource, Action)] = &[];
+}
+
+/// One line that is committed at once, at a node, as the product writes its own; its id.
+async fn say(node: &TestApp, member: &Member, event_type: &str, message: &str) -> Uuid {
+    let (id, now) = (EventId::new(node.clock()).uuid(), node.clock().now());
+    let scope = TenantScope::internal::<Saying>(member.organization.into());
+    let mut tx = node.app().db.tenant(&scope).await.expect("a transaction");
+    write(tx.conn(), member.organization, id, event_type, message, now).await;
+    tx.ring_followers();
+    tx.commit().await.expect("committed");
     id
 }
 

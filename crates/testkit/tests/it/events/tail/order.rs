@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use axum::http::StatusCode;
 use kernel::{EventId, Role};
@@ -91,6 +94,26 @@ async fn a_line_that_was_written_first_and_committed_last_is_not_skipped() {
     assert!(follower.is_quiet(Duration::from_millis(400)).await);
     sqlx::raw_sql("rollback").execute(&mut slow).await.expect("rolled back");
     assert_eq!(id_of(&follower.line(LONG).await), next);
+    app.finish().await;
+}
+
+/// What people do is heard at once, on every node; transactions of other tests may hold a line up now and then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_node_commits_rings_at_the_others() {
+    let app = TestApp::start().await;
+    let other = app.second_node().await;
+    let kata = app.sign_up("Kata").await;
+    let mut follower = kata.at(&other).follow("event_type=api_key.*", "").await.expect("a stream");
+    let mut soon = 0;
+    for number in 0..20 {
+        let began = Instant::now();
+        kata.create_key(&format!("Key {number}")).await;
+        let line = follower.line(LONG).await;
+        assert_eq!(line["event_type"], "api_key.created");
+        soon += usize::from(began.elapsed() < Duration::from_millis(900));
+    }
+    assert!(soon >= 14, "{soon} of 20: the others were found without a bell");
+    other.finish().await;
     app.finish().await;
 }
 
@@ -218,6 +241,7 @@ async fn filters_leave_what_they_say_and_a_neighbor_is_not_heard() {
         followers.push((viewer.follow(query, "").await.expect("a stream"), query, *line));
     }
     let mut neighbor = bela.follow("", "").await.expect("a stream");
+    let mut knowing = bela.follow(&format!("connection_id={connection}"), "").await.expect("a stream");
     let lines = [
         (Some(connection), "error", "test.zero", "system:zero", "Zero"),
         (None, "warning", "test.one", "system:one", "Kevés áfonyát láttam"),
@@ -251,6 +275,7 @@ async fn filters_leave_what_they_say_and_a_neighbor_is_not_heard() {
         assert_eq!(listed.at("/data/0/id"), ids[*line].to_string(), "{query}: the list agrees");
     }
     assert!(neighbor.is_quiet(Duration::from_millis(300)).await, "nothing of it is the neighbor's");
+    assert!(knowing.is_quiet(Duration::from_millis(100)).await, "nor is it for knowing an id");
     let own = say(&app, &bela, "test.own", "Own.").await;
     assert_eq!(id_of(&neighbor.line(LONG).await), own);
     app.finish().await;
