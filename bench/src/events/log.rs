@@ -24,7 +24,10 @@ const LISTS: &[(&str, &str)] = &[
     ("actor", "actor=system:task_2"),
     ("search, common", "search=of%20many"),
     ("search, none", "search=nothing%20has%20this"),
-    ("connection, type and actor", "connection_id=00000000-0000-7000-8000-000000000001&event_type=order.imported&actor=system:task_2"),
+    (
+        "connection, type and actor",
+        "connection_id=00000000-0000-7000-8000-000000000001&event_type=order.imported&actor=system:task_2",
+    ),
     ("level, type and search", "level=warning&event_type=sync.*&search=00"),
 ];
 
@@ -85,7 +88,9 @@ impl Bench<'_> {
         // A head, and the line about the sign-up.
         ensure!(lines == self.options.rows + 2, "the CSV has {lines} lines");
         let (mib, megabytes) = (grown as f64 / 1_048_576.0, bytes as f64 / 1e6);
-        say(&format!("CSV: {lines} lines, {megabytes:.0} MB in {seconds:.1} s; the process grew by {mib:.1} MiB at most"));
+        say(&format!(
+            "CSV: {lines} lines, {megabytes:.0} MB in {seconds:.1} s; the process grew by {mib:.1} MiB at most"
+        ));
         ensure!(grown <= self.options.csv_mib * 1_048_576, "the CSV takes {mib:.1} MiB of memory");
         Ok(json!({ "seconds": rounded(seconds), "megabytes": rounded(megabytes), "grown_mib": rounded(mib) }))
     }
@@ -125,19 +130,33 @@ impl Bench<'_> {
             .await?;
             let (change, back) = [
                 ("message = message || ' '", "message = rtrim(message)"),
-                ("created_at = created_at + interval '1 microsecond'", "created_at = created_at - interval '1 microsecond'"),
+                (
+                    "created_at = created_at + interval '1 microsecond'",
+                    "created_at = created_at - interval '1 microsecond'",
+                ),
                 ("meta = meta || '{\"x\": 1}'", "meta = meta - 'x'"),
-                ("level = case level when 'info' then 'error' else 'info' end", "level = case level when 'info' then 'error' else 'info' end"),
+                (
+                    "level = case level when 'info' then 'error' else 'info' end",
+                    "level = case level when 'info' then 'error' else 'info' end",
+                ),
             ][number % 4];
             let of_line = format!("where organization_id = '{}' and id = '{line}'", self.organization);
-            ensure!(self.execute(&mut admin, format!("update events set {change} {of_line}")).await? == 1, "no line was altered");
+            ensure!(
+                self.execute(&mut admin, format!("update events set {change} {of_line}")).await? == 1,
+                "no line was altered"
+            );
             let findings = verify(&app.db, Some(self.organization), say).await?;
             let [finding] = &findings[..] else { anyhow::bail!("a line was altered ({change}), and not found") };
             ensure!(finding.fault.line == Some(line), "another line is named than the altered one");
             self.execute(&mut admin, format!("update events set {back} {of_line}")).await?;
         }
-        ensure!(verify(&app.db, Some(self.organization), say).await?.is_empty(), "what was put back is what was sealed");
-        Ok(json!({ "seal_seconds": rounded(sealed), "verify_seconds": rounded(verified), "altered_and_named": self.options.altered }))
+        ensure!(
+            verify(&app.db, Some(self.organization), say).await?.is_empty(),
+            "what was put back is what was sealed"
+        );
+        Ok(
+            json!({ "seal_seconds": rounded(sealed), "verify_seconds": rounded(verified), "altered_and_named": self.options.altered }),
+        )
     }
 }
 

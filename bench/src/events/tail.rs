@@ -131,9 +131,13 @@ impl Bench<'_> {
         say(&format!(
             "tail: {followers} followers of {} lines/s heard all {lines} lines once, half within {p50:.1} ms, 95 of 100 within {p95:.1} ms; \
              processor: {:.1} % of a core while nothing is written, {:.1} % then",
-            self.options.per_second, idle * 100.0, busy * 100.0
+            self.options.per_second,
+            idle * 100.0,
+            busy * 100.0
         ));
-        Ok(json!({ "followers": followers, "lines": lines, "p50_ms": rounded(p50), "p95_ms": rounded(p95), "idle_cores": rounded(idle), "busy_cores": rounded(busy) }))
+        Ok(
+            json!({ "followers": followers, "lines": lines, "p50_ms": rounded(p50), "p95_ms": rounded(p95), "idle_cores": rounded(idle), "busy_cores": rounded(busy) }),
+        )
     }
 }
 

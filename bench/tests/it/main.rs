@@ -70,7 +70,8 @@ fn start_measures_a_start_and_the_memory_of_the_program() {
 /// The test of a million lines, at a hundredth. Its times are generous: how fast it is, is for `script/bench events` to say.
 #[test]
 fn events_holds_what_the_activity_log_promises() {
-    let arguments = ["events", "--rows", "10000", "--lists", "5", "--list-ms", "5000", "--followers", "8", "--seconds", "2"];
+    let arguments =
+        ["events", "--rows", "10000", "--lists", "5", "--list-ms", "5000", "--followers", "8", "--seconds", "2"];
     let figure = last_line(&arguments);
     assert_figure(&figure, "events", "lower");
     assert_eq!(figure["also"]["lists_ms"].as_object().unwrap().len(), 12);

@@ -217,10 +217,7 @@ async fn listen_once(
     grew: &Grew,
 ) -> Result<(), DbError> {
     #[expect(clippy::disallowed_methods, reason = "a listener holds connections of its own, outside the pools")]
-    let pool = PgPoolOptions::new()
-        .max_connections(2)
-        // What is said here need not outlive the server, and must not make others wait for the disk.
-        .connect_lazy_with(options.clone().options([("synchronous_commit", "off")]));
+    let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
     let mut listener = PgListener::connect_with(&pool).await?;
     // Reconnecting is ours: what was notified meanwhile is lost, and the caches must know.
     listener.eager_reconnect(false);
@@ -236,12 +233,13 @@ async fn listen_once(
             () = grew.bell.notified(), if !must_ring => must_ring = true,
             () = tokio::time::sleep_until(may_ring_at), if must_ring => {
                 let organizations = grew.take();
+                // A ring need not outlive the server, and must not make others wait for the disk.
                 let ring = sqlx::query!(
-                    "select pg_notify($1, organization::text) from unnest($2::uuid[]) organization",
+                    "select pg_notify($1, organization::text), set_config('synchronous_commit', 'off', true) from unnest($2::uuid[]) organization",
                     EVENTS_CHANNEL,
                     &organizations
                 );
-                let ring = ring.execute(&pool);
+                let ring = ring.fetch_all(&pool);
                 tokio::time::timeout(SAID_WITHIN, ring).await.map_err(|_| DbError::Unavailable)??;
                 (must_ring, may_ring_at) = (false, tokio::time::Instant::now() + RING_EVERY);
             }

@@ -78,7 +78,8 @@ impl Follower {
     /// When it does not come in time, or is not as the document says.
     pub async fn next(&mut self, within: Duration) -> Option<(String, Value)> {
         loop {
-            let part = timeout(within, self.part(within)).await.unwrap_or_else(|_| panic!("nothing within {within:?}"))?;
+            let part =
+                timeout(within, self.part(within)).await.unwrap_or_else(|_| panic!("nothing within {within:?}"))?;
             let Some(data) = part.data else { continue };
             let value: Value = serde_json::from_str(&data).expect("JSON");
             let schema = if part.event == "closed" { "Problem" } else { "EventView" };

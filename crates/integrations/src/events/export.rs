@@ -51,11 +51,7 @@ pub(super) struct Export {
 impl Export {
     /// # Errors
     /// When the time asked for is longer than [`DAYS`], or the caller has too many under way.
-    pub(super) async fn begin(
-        app: &App,
-        caller: &Lasting<ReadEvents>,
-        mut filter: Filter,
-    ) -> Result<Self, Problem> {
+    pub(super) async fn begin(app: &App, caller: &Lasting<ReadEvents>, mut filter: Filter) -> Result<Self, Problem> {
         let place = app.slice::<Exports>().0.take(caller.scope.organization(), caller.actor)?;
         let end = filter.created_before.unwrap_or_else(|| app.clock.now());
         let start = *filter.created_after.get_or_insert(end - TimeDelta::days(DAYS));

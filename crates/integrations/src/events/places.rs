@@ -66,7 +66,9 @@ impl<T: Default> Places<T> {
         if of(&|holder| holder.actor.user() == actor.user()) >= limits.person {
             let most = limits.person;
             let advice = "Close one of the others, or share one among your windows.";
-            return Err(too_many(format!("You have {most} {kind} of the activity log open, which is as many as there may be. {advice}")));
+            return Err(too_many(format!(
+                "You have {most} {kind} of the activity log open, which is as many as there may be. {advice}"
+            )));
         }
         if of(&|holder| holder.organization == organization) >= limits.organization {
             let most = limits.organization;
@@ -141,7 +143,11 @@ mod tests {
         let refusal = |taken: Result<Place<()>, Problem>| taken.err().map(|problem| problem.code());
         let first = places.take(ours, person(kata)).unwrap();
         let _second = places.take(theirs, person(kata)).unwrap();
-        assert_eq!(refusal(places.take(ours, person(kata))), Some(Code::TooManyOpen), "in whatever organization and session");
+        assert_eq!(
+            refusal(places.take(ours, person(kata))),
+            Some(Code::TooManyOpen),
+            "in whatever organization and session"
+        );
         let _third = places.take(ours, person(bela)).unwrap();
         let _fourth = places.take(ours, person(bela)).unwrap();
         let other = || person(UserId::new(&clock));

@@ -43,13 +43,11 @@ impl Positions {
             let advice = "Keep the filters as they were, or open the stream anew without it and read the list for what is missing.";
             Problem::new(Code::InvalidCursor, format!("{detail}. {advice}"))
         };
-        let bytes = self
-            .sealer
-            .open(sealed, &self.bound_to(), app.clock.now())
-            .map_err(|error| invalid(error.to_string()))?;
-        let position = bytes.split_first_chunk::<8>().and_then(|(xid, id)| {
-            Some(Position { xid: i64::from_be_bytes(*xid), id: Uuid::from_slice(id).ok()? })
-        });
+        let bytes =
+            self.sealer.open(sealed, &self.bound_to(), app.clock.now()).map_err(|error| invalid(error.to_string()))?;
+        let position = bytes
+            .split_first_chunk::<8>()
+            .and_then(|(xid, id)| Some(Position { xid: i64::from_be_bytes(*xid), id: Uuid::from_slice(id).ok()? }));
         position.ok_or_else(|| invalid("It holds no position".to_owned()))
     }
 }

@@ -164,7 +164,10 @@ impl Stream {
             self.caller.again(&self.app).await
         };
         let found = timeout(CHECK_WITHIN, asked).await.unwrap_or_else(|_| {
-            Err(Problem::new(Code::DatabaseUnavailable, "It is not known what you may do: our database takes too long."))
+            Err(Problem::new(
+                Code::DatabaseUnavailable,
+                "It is not known what you may do: our database takes too long.",
+            ))
         });
         self.checked_at = Instant::now();
         match found {

@@ -205,7 +205,9 @@ async fn a_database_that_goes_away_in_the_middle_leaves_a_file_that_is_cut_off()
         let mut lines = 0;
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) => lines += i64::try_from(chunk.iter().filter(|byte| **byte == b'\n').count()).expect("few"),
+                Ok(Some(chunk)) => {
+                    lines += i64::try_from(chunk.iter().filter(|byte| **byte == b'\n').count()).expect("few")
+                }
                 Ok(None) => panic!("it ends like a whole file, after {lines} lines"),
                 Err(_) => return lines,
             }
