@@ -47,6 +47,14 @@ async fn say(node: &TestApp, member: &Member, event_type: &str, message: &str) -
     id
 }
 
+/// Wakes those who follow, as if something had been written at a node.
+async fn ring(node: &TestApp, member: &Member) {
+    let scope = TenantScope::internal::<Saying>(member.organization.into());
+    let mut tx = node.app().db.tenant(&scope).await.expect("a transaction");
+    tx.ring_followers();
+    tx.commit().await.expect("committed");
+}
+
 async fn begin(conn: &mut PgConnection) {
     sqlx::raw_sql("begin").execute(conn).await.expect("begun");
 }

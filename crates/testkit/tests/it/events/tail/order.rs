@@ -9,7 +9,7 @@ use serde_json::json;
 use testkit::{Member, TestApp};
 use uuid::Uuid;
 
-use super::{LONG, begin, commit, id_of, say, write};
+use super::{LONG, begin, commit, id_of, ring, say, write};
 
 /// The lines of an organization in the order of their transactions.
 async fn settled(app: &TestApp, organization: Uuid) -> Vec<Uuid> {
@@ -45,8 +45,22 @@ async fn write_all_at_once(app: &TestApp, member: &Member, rounds: usize) {
             }
         })
     });
-    for writer in writers.collect::<Vec<_>>() {
-        writer.await.expect("a writer");
+    let writers: Vec<_> = writers.collect();
+    // Followers look all the time, also in the middle of whatever is under way.
+    let ringing = async {
+        loop {
+            ring(app, member).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let written = async {
+        for writer in writers {
+            writer.await.expect("a writer");
+        }
+    };
+    tokio::select! {
+        () = written => {}
+        () = ringing => {}
     }
 }
 
