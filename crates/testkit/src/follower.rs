@@ -1,6 +1,9 @@
 //! Reads server-sent events (WHATWG HTML) as they come, in the process or over a socket.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -104,14 +107,15 @@ impl Follower {
     /// # Panics
     /// When it does not end so in time.
     pub async fn closed(&mut self, within: Duration) -> String {
+        let until = Instant::now() + within;
         let problem = loop {
-            match self.next(within).await {
+            match self.next(until.saturating_duration_since(Instant::now())).await {
                 Some((event, problem)) if event == "closed" => break problem,
                 Some(_) => {}
                 None => panic!("the stream merely ended"),
             }
         };
-        assert_eq!(self.part(within).await, None, "nothing comes after it");
+        assert_eq!(self.part(Duration::from_secs(30)).await, None, "nothing comes after it");
         problem["code"].as_str().expect("a code").to_owned()
     }
 
