@@ -1,12 +1,12 @@
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use kernel::Role;
+use kernel::{EventId, Role};
 use serde_json::json;
 use testkit::{Follower, Member, TestApp};
 use tokio::task::JoinHandle;
 
-use super::{LONG, id_of, say};
+use super::{LONG, id_of, say, write};
 
 /// What the product promises: who loses the right hears no more after this.
 const PROMISED: Duration = Duration::from_secs(5);
@@ -140,6 +140,18 @@ async fn a_session_that_runs_out_ends_its_streams() {
         .await
         .expect("an earlier end");
     assert_eq!(follower.closed(PROMISED).await, "unauthenticated");
+    app.finish().await;
+}
+
+/// A node may end between a commit and its ring.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_nobody_rang_for_is_found_within_seconds() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let mut follower = kata.follow("event_type=test.*", "").await.expect("a stream");
+    let (id, now) = (EventId::new(app.clock()).uuid(), app.clock().now());
+    write(&mut app.superuser().await, kata.organization, id, "test.unrung", "Nobody rang.", now).await;
+    assert_eq!(id_of(&follower.line(LONG).await), id);
     app.finish().await;
 }
 
