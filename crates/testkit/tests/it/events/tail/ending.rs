@@ -149,6 +149,8 @@ async fn a_line_that_nobody_rang_for_is_found_within_seconds() {
     let app = TestApp::start().await;
     let kata = app.sign_up("Kata").await;
     let mut follower = kata.follow("event_type=test.*", "").await.expect("a stream");
+    // Whatever was rung for before has been heard.
+    assert!(follower.is_quiet(Duration::from_secs(3)).await);
     let (id, now) = (EventId::new(app.clock()).uuid(), app.clock().now());
     write(&mut app.superuser().await, kata.organization, id, "test.unrung", "Nobody rang.", now).await;
     assert_eq!(id_of(&follower.line(LONG).await), id);
