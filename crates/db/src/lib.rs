@@ -71,6 +71,7 @@ pub struct Db {
     ingest: PgPool,
     /// Shared, since every request clones this.
     listener: Arc<PgConnectOptions>,
+    grew: Arc<listener::Grew>,
 }
 
 /// What can go wrong below the slices. Carries no value of any row: PostgreSQL's own detail quotes them.
@@ -129,6 +130,7 @@ impl Db {
             system: pool(&logins.system, Login::System, sizes.system, sizes.acquire_timeout),
             ingest: pool(&logins.ingest, Login::Ingest, sizes.ingest, sizes.acquire_timeout),
             listener: Arc::new(logins.system.clone().application_name("entrepot_listener")),
+            grew: Arc::default(),
         };
         tokio::try_join!(
             logins::refuse_unsafe(&db.app, Login::App),
@@ -168,7 +170,7 @@ impl Db {
             scope.permissions_text()
         );
         let tx = self.app.begin_with(AssertSqlSafe(begin)).await?;
-        Ok(TenantTx::new(tx, scope.clone()))
+        Ok(TenantTx::new(tx, scope.clone(), self.grew.clone()))
     }
 
     /// A transaction of the machine itself, outside any organization.
@@ -176,7 +178,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn system(&self, task: SystemTask) -> Result<SystemTx, DbError> {
-        Ok(SystemTx::new(self.system.begin().await?, task))
+        Ok(SystemTx::new(self.system.begin().await?, task, self.grew.clone()))
     }
 
     /// A transaction that can write receipts and access-log lines of any organization.

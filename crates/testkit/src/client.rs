@@ -34,8 +34,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer to its end; of one that does not end by itself, its beginning.
     pub async fn read(response: Response) -> Self {
-        let (parts, body) = response.into_parts();
+        let (parts, mut body) = response.into_parts();
+        if parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream") {
+            let first = body.frame().await.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+            return Self { status: parts.status, headers: parts.headers, body: first.unwrap_or_default().to_vec() };
+        }
         let body = body.collect().await.expect("an answer is read").to_bytes().to_vec();
         Self { status: parts.status, headers: parts.headers, body }
     }
@@ -200,14 +205,23 @@ impl Client {
     /// When a process does not answer.
     pub async fn serve(&self, request: Request<Body>) -> Answer {
         match &self.place {
-            Place::Node(endpoint) => match endpoint.clone().oneshot(request).await {
-                Ok(response) => Answer::read(response).await,
-                Err(never) => match never {},
-            },
+            Place::Node(_) => Answer::read(self.open(request).await).await,
             Place::Process(address, client) => {
                 let sent = over_the_wire(*address, client, request).await;
                 sent.unwrap_or_else(|error| panic!("the process does not answer: {error}"))
             }
+        }
+    }
+
+    /// A node's answer to any request, its body unread.
+    ///
+    /// # Panics
+    /// At a process, whose answers are read whole.
+    pub async fn open(&self, request: Request<Body>) -> Response {
+        let Place::Node(endpoint) = &self.place else { panic!("answers of processes are read whole") };
+        match endpoint.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
     }
 

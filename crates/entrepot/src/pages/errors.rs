@@ -55,6 +55,7 @@ pages! {
     Forbidden: "forbidden",
     DataAccessDisabled: "data_access_disabled",
     RateLimited: "rate_limited",
+    TooManyOpen: "too_many_open",
     StoreNotConnected: "store_not_connected",
     StoreReauthorizationRequired: "store_reauthorization_required",
     StoreScopeMissing: "store_scope_missing",

@@ -123,6 +123,7 @@ pub(super) const RECIPES: &[Recipe] = &[
     get("GET /api/audit"),
     get("GET /api/integrations/events/"),
     get("GET /api/integrations/events/export.csv"),
+    get("GET /api/integrations/events/stream"),
     get("GET /api/integrations/providers/"),
     get("GET /api/integrations/connections/"),
     get("GET /api/integrations/connections/{id}/"),
