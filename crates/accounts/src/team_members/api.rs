@@ -1,10 +1,8 @@
-use std::collections::HashMap;
-
 use axum::{extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
-use kernel::{DataKeyId, Exit, Personal, TeamMemberId, TenantScope};
+use kernel::{Exit, Personal, TeamMemberId, TenantScope};
 use kit::{
-    App, Authorized, Problem, Router, answer, data_keys,
+    App, Authorized, Problem, Router, answer,
     idempotency::{Created, IdempotencyKey, Once},
     input::{Json, Patch, Path, Query},
     page::{Page, PageQuery},
@@ -18,7 +16,7 @@ use uuid::Uuid;
 use super::{
     Edit, NewTeamMember,
     model::{self, Commission, Person, Work},
-    store::{self, TeamMemberRow},
+    store::TeamMemberRow,
 };
 use crate::{
     invitations::api::CreateMembers,
@@ -102,21 +100,7 @@ async fn list(
     let deleted = query.deleted.unwrap_or_default();
     let page = PageQuery { limit: query.limit, cursor: query.cursor };
     let window = page.window(&app, &caller.scope, "team members", deleted)?;
-    let mut tx = app.db.tenant(&caller.scope).await?;
-    let rows = store::newest(&mut tx, window, deleted).await?;
-    let mut keys = HashMap::<DataKeyId, _>::new();
-    for row in &rows {
-        if !keys.contains_key(&row.data_key_id) {
-            let key = data_keys::open(&mut tx, &app.keyring, row.data_key_id).await?.ok_or_else(Problem::not_found)?;
-            keys.insert(row.data_key_id, key);
-        }
-    }
-    tx.commit().await?;
-    let opened: Vec<(TeamMemberRow, Person)> = rows
-        .into_iter()
-        .map(|row| Ok((model::open(&keys[&row.data_key_id], caller.organization(), &row)?, row)))
-        .map(|opened: Result<_, Problem>| opened.map(|(person, row)| (row, person)))
-        .collect::<Result<_, _>>()?;
+    let opened = super::newest(&app, &caller.scope, window, deleted).await?;
     let Page { data, next_cursor } = window.page(&app, opened, |(row, _)| row.id.uuid(), |opened| opened);
     answer::reveal(|exit, out| {
         let data: Vec<_> = data.iter().map(|(row, person)| view(row, person, exit)).collect();

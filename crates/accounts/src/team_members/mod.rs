@@ -8,12 +8,15 @@ pub mod jobs;
 pub mod model;
 mod store;
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use chrono::Duration;
 use db::{DbError, TenantTx};
 use kernel::{Personal, TeamMemberId, TenantScope};
 use kit::{
     App, Code, Problem, data_keys,
     input::Patch,
+    page::Window,
     trail::{self, Change, Event},
 };
 use serde_json::{Value, json};
@@ -101,6 +104,30 @@ pub async fn create(app: &App, scope: &TenantScope, new: NewTeamMember) -> Resul
     Ok((id, external_id))
 }
 
+/// A page of team members, opened: those that are there, or those that were deleted.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn newest(
+    app: &App,
+    scope: &TenantScope,
+    window: Window,
+    deleted: bool,
+) -> Result<Vec<(TeamMemberRow, Person)>, Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    let rows = store::newest(&mut tx, window, deleted).await?;
+    let mut keys = HashMap::new();
+    for row in &rows {
+        if let Entry::Vacant(place) = keys.entry(row.data_key_id) {
+            let key = data_keys::open(&mut tx, &app.keyring, row.data_key_id).await?;
+            place.insert(key.ok_or_else(Problem::not_found)?);
+        }
+    }
+    tx.commit().await?;
+    let open = |row: TeamMemberRow| Ok((model::open(&keys[&row.data_key_id], scope.organization(), &row)?, row));
+    rows.into_iter().map(|row| open(row).map(|(person, row)| (row, person))).collect()
+}
+
 /// A team member that is not deleted, opened.
 ///
 /// # Errors
@@ -129,8 +156,10 @@ pub async fn edit(
     edit: impl FnOnce(&TeamMemberRow) -> Result<Edit, Problem>,
 ) -> Result<(TeamMemberRow, Person), Problem> {
     let mut tx = app.db.tenant(scope).await?;
-    let before =
-        find_locked(&mut tx, id).await?.filter(|row| row.deleted_at.is_none()).ok_or_else(Problem::not_found)?;
+    let before = store::find_for_update(&mut tx, id)
+        .await?
+        .filter(|row| row.deleted_at.is_none())
+        .ok_or_else(Problem::not_found)?;
     let edit = edit(&before)?;
     let key =
         data_keys::open_to_seal(&mut tx, &app.keyring, before.data_key_id).await?.ok_or_else(Problem::not_found)?;
@@ -158,10 +187,6 @@ pub async fn edit(
     Ok((row, person))
 }
 
-async fn find_locked(tx: &mut TenantTx, id: TeamMemberId) -> Result<Option<TeamMemberRow>, DbError> {
-    store::find_for_update(tx, id).await
-}
-
 /// Deletes a team member, who leaves the list at once and can be restored for [`KEPT`].
 ///
 /// # Errors
@@ -169,7 +194,10 @@ async fn find_locked(tx: &mut TenantTx, id: TeamMemberId) -> Result<Option<TeamM
 pub async fn delete(app: &App, scope: &TenantScope, id: TeamMemberId) -> Result<(), Problem> {
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
-    let row = find_locked(&mut tx, id).await?.filter(|row| row.deleted_at.is_none()).ok_or_else(Problem::not_found)?;
+    let row = store::find_for_update(&mut tx, id)
+        .await?
+        .filter(|row| row.deleted_at.is_none())
+        .ok_or_else(Problem::not_found)?;
     store::set_deleted(&mut tx, id, Some(now), scope.actor().user(), now).await?;
     let before = model::description(&row.external_id, &row.work(), row.sealed_email.is_some());
     let what = ("team_member.delete", "team_member.deleted", "deleted");
@@ -184,7 +212,7 @@ pub async fn delete(app: &App, scope: &TenantScope, id: TeamMemberId) -> Result<
 pub async fn restore(app: &App, scope: &TenantScope, id: TeamMemberId) -> Result<(TeamMemberRow, Person), Problem> {
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
-    let row = find_locked(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let row = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     match row.deleted_at {
         None => {}
         Some(deleted) if deleted <= now - KEPT => return Err(Problem::not_found()),

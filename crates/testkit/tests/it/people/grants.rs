@@ -266,6 +266,28 @@ async fn a_store_that_is_allowed_works_for_that_store_only() {
     app.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_know_a_store_is_not_told_of_it_by_grants_or_keys() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let store = kata.connect_woocommerce("kavebolt.example").await;
+    let admin = kata.member(Role::Administrator).await;
+    let seat = seat_path(&kata, &admin.email).await;
+    kata.create_key_with(json!({ "name": "limited", "stores": [store] })).await;
+    let denial = granted(&kata, &seat, at(deny("connections", "read"), store)).await;
+    granted(&kata, &seat, deny("events", "read")).await;
+    for list in [format!("{seat}/grants"), "/api-key-management/list".into(), "/api/me".into()] {
+        let shown = admin.get(&list).await.expect(StatusCode::OK);
+        assert!(!shown.text().contains(&store.to_string()), "{list}: {}", shown.short());
+    }
+    let seen = admin.get(&format!("{seat}/grants")).await.at("/data");
+    assert_eq!(seen.as_array().map(Vec::len), Some(1), "the other denial");
+    assert_eq!(kata.get(&format!("{seat}/grants")).await.at("/data").as_array().map(Vec::len), Some(2));
+    admin.delete(&denial, json!({})).await.expect_problem(404, "not_found");
+    grant(&admin, &seat, at(allow("products", "read"), store)).await.expect_problem(400, "invalid_request");
+    app.finish().await;
+}
+
 /// The shop's own consent does not stand above what was denied here.
 #[tokio::test(flavor = "multi_thread")]
 async fn consent_changes_no_connection_that_the_person_may_not_change() {
