@@ -155,6 +155,15 @@ async fn who_is_deleted_can_be_restored_for_a_month_and_is_then_gone() {
     }
     assert!(external_ids(&kata, LIST).await.is_empty());
     assert_eq!(external_ids(&kata, "/api/team-members?deleted=true").await, ["TM-0002", "TM-0001"]);
+    // Past its time it is gone, whether or not a job has come by.
+    let late = added(&kata, person("Late")).await;
+    kata.delete(&late, json!({})).await.expect(StatusCode::NO_CONTENT);
+    sqlx::query("update team_members set deleted_at = $1 where external_id = 'TM-0003'")
+        .bind(app.clock().now() - TimeDelta::days(30))
+        .execute(&mut app.superuser().await)
+        .await
+        .expect("deleted a month ago");
+    kata.post(&format!("{late}/restore"), json!({})).await.expect_problem(404, "not_found");
     app.advance(TimeDelta::days(29)).await;
     let restored = kata.post(&format!("{kept}/restore"), json!({})).await.expect(StatusCode::OK);
     assert_eq!((restored.at("/full_name"), restored.at("/deleted_at")), ("Kept".into(), Value::Null));
