@@ -18,7 +18,7 @@ use kit::{
 };
 use serde_json::{Value, json};
 
-use crate::members;
+use crate::{api_keys::ApiKeys, members};
 
 pub use store::GrantRow;
 
@@ -87,6 +87,7 @@ pub async fn create(app: &App, scope: &TenantScope, member: MemberId, new: NewGr
     event.connection = grant.connection;
     trail::event(&mut tx, &app.clock, event.with(json!({ "member_id": member, "grant_id": id }))).await?;
     tx.commit().await?;
+    app.slice::<ApiKeys>().forget_organization(scope.organization());
     Ok(row)
 }
 
@@ -123,7 +124,9 @@ pub async fn remove(app: &App, scope: &TenantScope, member: MemberId, id: GrantI
     let mut event = Event::warning("permission.taken_back", message);
     event.connection = row.connection();
     trail::event(&mut tx, &app.clock, event.with(json!({ "member_id": member, "grant_id": id }))).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    app.slice::<ApiKeys>().forget_organization(scope.organization());
+    Ok(())
 }
 
 fn past(effect: &str) -> &'static str {

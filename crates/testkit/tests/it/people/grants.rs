@@ -57,12 +57,16 @@ async fn a_denial_beats_a_grant_on_every_node_within_a_second_for_people_and_the
     let member = kata.member(Role::Manager).await;
     let seat = seat_path(&kata, &member.email).await;
     granted(&kata, &seat, allow("api_keys", "create")).await;
-    let key = member.create_key("of a manager").await.on(&b);
+    let here = member.create_key("of a manager").await;
+    let key = here.on(&b);
     for path in [&orders, &customers] {
         key.get(path).await.expect(StatusCode::OK);
+        here.get(path).await.expect(StatusCode::OK);
     }
     granted(&kata, &seat, allow("orders", "read")).await;
     let denied = granted(&kata, &seat, deny("orders", "read")).await;
+    // On the node on which it was denied, with the next call.
+    here.get(&orders).await.expect_problem(403, "forbidden");
     member.at(&b).get(&orders).await.expect_problem(403, "forbidden");
     a.within_a_second("the key has lost it too", || async { key.get(&orders).await.status == StatusCode::FORBIDDEN })
         .await;
