@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Method, header, request::Parts};
 use db::SystemTask;
-use kernel::{Actor, OrganizationId, Principal, Role, SessionId};
+use kernel::{Actor, OrganizationId, Principal, SessionId};
 use kit::{
     App, Code, Problem,
     app::{Authenticate, Identity},
@@ -11,6 +11,7 @@ use kit::{
 
 use crate::{
     api_keys::ApiKeys,
+    grants,
     sessions::{SEEN_EVERY, model, store},
 };
 
@@ -78,8 +79,8 @@ impl Authenticate for Authentication {
         };
         // The same answer for an organization that is not there and for one that is not theirs.
         let membership = membership.ok_or_else(Problem::not_found)?;
-        let role: Role = membership.role.parse().map_err(|error| Problem::internal(&error))?;
-        Ok(Principal::authenticated(identity.actor, membership.organization_id, role.permissions()))
+        let rights = grants::model::rights(&membership.role, &membership.grants, app.clock.now())?;
+        Ok(Principal::authenticated(identity.actor, membership.organization_id, rights))
     }
 }
 
@@ -95,12 +96,7 @@ async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
         _ => tx.rollback().await?,
     }
     let row = row.ok_or_else(|| Problem::new(Code::Unauthenticated, "The session has ended. Sign in again."))?;
-    Ok(Identity {
-        actor: Actor::Person { user: row.user_id, session: row.id },
-        user: row.user_id,
-        organization: None,
-        stores: None,
-    })
+    Ok(Identity { actor: Actor::Person { user: row.user_id, session: row.id }, user: row.user_id, organization: None })
 }
 
 pub(crate) fn unauthenticated() -> Problem {

@@ -3,12 +3,14 @@
 pub mod api_keys;
 pub mod audit;
 pub mod authentication;
+pub mod grants;
 mod hashing;
 pub mod invitations;
 mod letters;
 pub mod members;
 pub mod organizations;
 pub mod sessions;
+pub mod team_members;
 pub mod user_links;
 mod words;
 

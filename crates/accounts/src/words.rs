@@ -1,13 +1,23 @@
 //! The closed sets of words that more than one part of the API answers with, for its document. The database has the same,
 //! as checks of its columns.
 
-use kernel::Role;
+use kernel::{Action, Effect, Resource, Role};
 
 kit::vocabulary! {
     /// A member's role in an organization.
     pub(crate) MemberRole = Role::ALL.iter().map(|role| role.as_str());
     /// Whether a member may do anything: only while `active`.
     pub(crate) MemberStatus = ["active", "invited", "suspended"];
+    /// What a permission is about.
+    pub(crate) PermissionResource = Resource::ALL.iter().map(|resource| resource.as_str());
+    /// What is done.
+    pub(crate) PermissionAction = Action::ALL.iter().map(|action| action.as_str());
+    /// What a grant does to a permission. `deny` beats `allow`.
+    pub(crate) GrantEffect = Effect::ALL.iter().map(|effect| effect.as_str());
+    /// What a team member does.
+    pub(crate) TeamMemberType = ["sales", "support", "operations"];
+    /// What a commission is counted by: a share of each sale in percent, an amount for each sale, or shares that grow.
+    pub(crate) CommissionType = ["percentage", "flat", "tiered"];
     /// What became of an invitation.
     pub(crate) InvitationStatus = ["pending", "accepted", "revoked", "expired"];
     /// What an organization has subscribed to.

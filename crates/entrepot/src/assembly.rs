@@ -31,6 +31,8 @@ pub const SLICES: &[fn() -> Router] = &[
     accounts::user_links::api::routes,
     accounts::organizations::api::routes,
     accounts::members::api::routes,
+    accounts::grants::api::routes,
+    accounts::team_members::api::routes,
     accounts::invitations::api::routes,
     accounts::api_keys::api::routes,
     accounts::audit::api::routes,
@@ -55,7 +57,11 @@ pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
         .register::<accounts::api_keys::jobs::RevokeSuspendedKey>()
         .register::<accounts::organizations::jobs::DestroyShards>()
         .register::<accounts::audit::jobs::SealLogs>()
+        .register::<accounts::grants::jobs::PurgeGrants>()
+        .register::<accounts::team_members::jobs::PurgeTeamMembers>()
         .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
+        .schedule(Schedule::daily::<accounts::grants::jobs::PurgeGrants>())
+        .schedule(Schedule::daily::<accounts::team_members::jobs::PurgeTeamMembers>())
         .schedule(Schedule::every::<accounts::audit::jobs::SealLogs>(SEAL_EVERY))
         .listen(listener)
 }

@@ -108,6 +108,10 @@ kinds! {
     User => UserId,
     /// A user's seat in an organization.
     Member => MemberId,
+    /// Something that is allowed or denied to a member beside their role.
+    PermissionGrant => GrantId,
+    /// A person of the organization, with or without a login.
+    TeamMember => TeamMemberId,
     Session => SessionId,
     /// A seat that is offered to an address.
     Invitation => InvitationId,

@@ -1,7 +1,8 @@
 //! Layer 0: the words every other crate speaks. No I/O, no `async`, no SQL.
 //!
 //! - [`id`]: typed ids, [`clock`]: time that tests can move, [`random`]: secrets and nonces
-//! - [`permission`]: what may be done, [`role`]: who usually may, [`scope`]: the proof that it was checked
+//! - [`permission`]: what may be done, [`role`]: who usually may, [`rights`]: who may at all and where, [`scope`]: the proof that
+//!   it was checked
 //! - [`personal`] and [`secret`]: values that cannot be printed, logged or stored by accident
 //! - [`money`]: exact amounts with their currency
 
@@ -11,18 +12,20 @@ pub mod money;
 pub mod permission;
 pub mod personal;
 pub mod random;
+pub mod rights;
 pub mod role;
 pub mod scope;
 pub mod secret;
 
 pub use clock::Clock;
 pub use id::{
-    AccessReceiptId, ApiKeyId, ConnectionId, CredentialId, DataKeyId, EventId, Id, InvitationId, JobId, MemberId,
-    OrganizationId, SessionId, UserId,
+    AccessReceiptId, ApiKeyId, ConnectionId, CredentialId, DataKeyId, EventId, GrantId, Id, InvitationId, JobId,
+    MemberId, OrganizationId, SessionId, TeamMemberId, UserId,
 };
 pub use money::Money;
 pub use permission::{Action, Permission, PermissionSet, Resource};
 pub use personal::{Exit, Personal};
+pub use rights::{Effect, Grant, Reach, Rights};
 pub use role::Role;
 pub use scope::{Actor, Denied, Principal, TenantScope};
 pub use secret::Secret;

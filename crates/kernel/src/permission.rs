@@ -50,7 +50,7 @@ words! {
         /// Products, read live from a shop.
         Products = "products",
         Organization = "organization",
-        /// Members, invitations and grants.
+        /// Members, invitations, grants and team members.
         Members = "members",
         /// Connections with their credentials and store permissions.
         Connections = "connections",
@@ -73,6 +73,48 @@ words! {
         Approve = "approve",
         Run = "run",
     }
+}
+
+impl Resource {
+    /// Whether a connection has it, so that it can be granted or denied for one of them.
+    pub const fn is_of_connections(self) -> bool {
+        matches!(self, Self::Customers | Self::Orders | Self::Products | Self::Connections)
+    }
+
+    /// For people.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Customers => "Customers, live",
+            Self::Orders => "Orders, live",
+            Self::Products => "Products, live",
+            Self::Organization => "Organization",
+            Self::Members => "Members, invitations, grants, team members",
+            Self::Connections => "Connections, credentials, store permissions",
+            Self::ApiKeys => "API keys",
+            Self::Events => "Activity log",
+            Self::Audit => "Audit trail",
+            Self::AccessLog => "Access log",
+        }
+    }
+}
+
+impl Action {
+    /// For people.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Create => "Create",
+            Self::Read => "Read",
+            Self::Update => "Change",
+            Self::Delete => "Delete",
+            Self::Approve => "Approve",
+            Self::Run => "Run",
+        }
+    }
+}
+
+/// Whether a permission is asked for at one connection: all that connections have, but making new ones.
+pub const fn is_at_connections(resource: Resource, action: Action) -> bool {
+    resource.is_of_connections() && !matches!(action, Action::Create)
 }
 
 /// A permission as a type, so that a handler can ask for it in its signature.
@@ -137,6 +179,23 @@ impl PermissionSet {
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What this set holds and the other does not.
+    #[must_use]
+    pub const fn difference(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The part of it that is asked for at single connections.
+    #[must_use]
+    pub fn of_connections(self) -> Self {
+        self.iter().filter(|(resource, action)| is_at_connections(*resource, *action)).collect()
     }
 
     pub fn iter(self) -> impl Iterator<Item = (Resource, Action)> {

@@ -32,6 +32,20 @@ const READ: &[Action] = &[Read];
 const EDIT: &[Action] = &[Read, Update];
 
 impl Role {
+    /// For people.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Owner => "Owner",
+            Self::Administrator => "Administrator",
+            Self::ShopManager => "Shop manager",
+            Self::Manager => "Manager",
+            Self::Employee => "Employee",
+            Self::Sales => "Sales",
+            Self::BotTrainer => "Bot trainer",
+            Self::Viewer => "Viewer",
+        }
+    }
+
     /// The row of this role.
     pub fn permissions(self) -> PermissionSet {
         let row: &[(Resource, &[Action])] = match self {

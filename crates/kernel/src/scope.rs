@@ -1,13 +1,13 @@
 //! Who is calling ([`Principal`]) and the proof that they may touch a tenant's rows ([`TenantScope`]).
 //!
 //! Rows are reached through `db::TenantTx` only, a `TenantTx` is opened with a `TenantScope` only, and a scope comes from
-//! [`Principal::allow`] or from one of the few places that a test lists (`docs/TENANCY.md`).
+//! [`Principal::allow`] and its kin or from one of the few places that a test lists (`docs/TENANCY.md`).
 
 use std::sync::Arc;
 
 use crate::{
-    Action, Permission, PermissionSet, Resource,
-    id::{ApiKeyId, OrganizationId, SessionId, UserId},
+    Action, Permission, PermissionSet, Reach, Resource, Rights,
+    id::{ApiKeyId, ConnectionId, OrganizationId, SessionId, UserId},
 };
 
 /// Who did it: the actor of events, the audit log and rows.
@@ -49,15 +49,34 @@ pub struct Principal {
 
 #[derive(Clone, Debug)]
 struct Granted {
-    set: PermissionSet,
-    /// The set as SQL reads it, made once per authentication and not once per transaction.
+    rights: Arc<Rights>,
+    /// What may be done, as SQL reads it, made once per authentication and not once per transaction.
     text: Arc<str>,
 }
 
 impl Granted {
-    fn new(set: PermissionSet) -> Self {
-        Self { set, text: set.to_string().into() }
+    fn new(rights: Rights) -> Self {
+        let text = text(rights.everywhere(), &rights);
+        Self { rights: Arc::new(rights), text }
     }
+
+    /// The same where one connection is meant.
+    fn at(&self, connection: ConnectionId) -> Self {
+        let may = self.rights.at(connection);
+        if may == self.rights.everywhere() {
+            return self.clone();
+        }
+        Self { rights: self.rights.clone(), text: text(may, &self.rights) }
+    }
+}
+
+/// `,orders:read,!0198…,`: what `app.can` finds, and the connections that `app.hidden_connections` hides.
+fn text(may: PermissionSet, rights: &Rights) -> Arc<str> {
+    let mut text = may.to_string();
+    for connection in rights.hidden() {
+        text.push_str(&format!("!{connection},"));
+    }
+    text.into()
 }
 
 /// The caller may not do this here. What is missing is named, so that a person can ask for it.
@@ -68,10 +87,20 @@ pub struct Denied {
     pub action: Action,
 }
 
+/// Why something may not be done at a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is as unknown as one of another organization.
+    #[error("not there")]
+    Unknown,
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
+
 impl Principal {
     /// For `accounts`, once it has verified a session or a key. A test lists the callers.
-    pub fn authenticated(actor: Actor, organization: OrganizationId, permissions: PermissionSet) -> Self {
-        Self { actor, organization, granted: Granted::new(permissions) }
+    pub fn authenticated(actor: Actor, organization: OrganizationId, rights: impl Into<Rights>) -> Self {
+        Self { actor, organization, granted: Granted::new(rights.into()) }
     }
 
     pub fn actor(&self) -> Actor {
@@ -82,20 +111,55 @@ impl Principal {
         self.organization
     }
 
-    pub fn permissions(&self) -> PermissionSet {
-        self.granted.set
+    pub fn rights(&self) -> &Rights {
+        &self.granted.rights
     }
 
-    /// The check itself.
+    /// What may be done where nothing else is said of a connection.
+    pub fn permissions(&self) -> PermissionSet {
+        self.granted.rights.everywhere()
+    }
+
+    fn scope(&self, granted: Granted) -> TenantScope {
+        TenantScope { organization: self.organization, actor: self.actor, granted }
+    }
+
+    /// The check itself, of what is asked for in the organization as a whole.
     ///
     /// # Errors
     /// [`Denied`] with what is missing.
     pub fn allow<P: Permission>(&self) -> Result<TenantScope, Denied> {
-        if self.granted.set.contains(P::RESOURCE, P::ACTION) {
-            Ok(TenantScope { organization: self.organization, actor: self.actor, granted: self.granted.clone() })
+        if self.permissions().contains(P::RESOURCE, P::ACTION) {
+            Ok(self.scope(self.granted.clone()))
         } else {
             Err(Denied { resource: P::RESOURCE, action: P::ACTION })
         }
+    }
+
+    /// The check of what is asked for at one connection.
+    ///
+    /// # Errors
+    /// [`Refused::Denied`] with what is missing, the same for a connection that is not there; [`Refused::Unknown`] where the
+    /// connection is hidden from somebody who could do it at others.
+    pub fn allow_at<P: Permission>(&self, connection: ConnectionId) -> Result<TenantScope, Refused> {
+        if self.rights().at(connection).contains(P::RESOURCE, P::ACTION) {
+            return Ok(self.scope(self.granted.at(connection)));
+        }
+        match self.permissions().contains(P::RESOURCE, P::ACTION) && self.rights().is_hidden(connection) {
+            true => Err(Refused::Unknown),
+            false => Err(Denied { resource: P::RESOURCE, action: P::ACTION }.into()),
+        }
+    }
+
+    /// The check of what is asked for at all connections: the scope to look at them in, and which they are.
+    ///
+    /// # Errors
+    /// [`Denied`] when it may be done at none.
+    pub fn allow_across<P: Permission>(&self) -> Result<(TenantScope, Reach), Denied> {
+        if !self.rights().somewhere(P::RESOURCE, P::ACTION) {
+            return Err(Denied { resource: P::RESOURCE, action: P::ACTION });
+        }
+        Ok((self.scope(self.granted.clone()), self.rights().reach(P::RESOURCE, P::ACTION)))
     }
 }
 
@@ -119,7 +183,7 @@ impl TenantScope {
         Self {
             organization,
             actor: Actor::System { task: T::NAME },
-            granted: Granted::new(PermissionSet::of(T::PERMISSIONS)),
+            granted: Granted::new(PermissionSet::of(T::PERMISSIONS).into()),
         }
     }
 
@@ -131,12 +195,16 @@ impl TenantScope {
         self.actor
     }
 
-    /// Whether the scope has all of these permissions: nobody gives what they do not have.
-    pub fn covers(&self, permissions: PermissionSet) -> bool {
-        self.granted.set.intersection(permissions) == permissions
+    pub fn rights(&self) -> &Rights {
+        &self.granted.rights
     }
 
-    /// For `db`, which hands it to `app.can` of the policies.
+    /// Whether the scope has all of these permissions: nobody gives what they do not have.
+    pub fn covers(&self, permissions: PermissionSet) -> bool {
+        self.granted.rights.cover(permissions)
+    }
+
+    /// For `db`, which hands it to `app.can` and `app.hidden_connections` of the policies.
     pub fn permissions_text(&self) -> &str {
         &self.granted.text
     }

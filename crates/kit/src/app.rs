@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::http::{self, Extensions};
 use connector::{AppCredentials, Registry, http::Http};
 use db::{Db, listener::Freshness};
-use kernel::{Actor, Clock, ConnectionId, OrganizationId, Principal, UserId};
+use kernel::{Actor, Clock, OrganizationId, Principal, UserId};
 use url::Url;
 
 use crate::{Problem, mail::SmtpSettings, network::TrustedProxies, vault::Keyring};
@@ -144,8 +144,6 @@ pub struct Identity {
     pub user: UserId,
     /// The organization that a key belongs to; a session chooses one with each request.
     pub organization: Option<OrganizationId>,
-    /// The stores that a key is limited to.
-    pub stores: Option<Arc<[ConnectionId]>>,
 }
 
 #[cfg(test)]

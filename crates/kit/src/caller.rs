@@ -2,10 +2,13 @@
 //!
 //! [`route`]: crate::route
 
-use std::{marker::PhantomData, sync::Arc};
+use std::marker::PhantomData;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use kernel::{Actor, ApiKeyId, ConnectionId, OrganizationId, Permission, Principal, TenantScope};
+use kernel::{
+    Actor, ApiKeyId, ConnectionId, Denied, OrganizationId, Permission, Principal, Reach, TenantScope,
+    permission::is_at_connections, scope::Refused,
+};
 
 use crate::{App, Code, Problem, app::Identity, input::Path, rate_limit};
 
@@ -25,11 +28,18 @@ async fn principal(parts: &Parts, app: &App, identity: &Identity) -> Result<Prin
     app.authenticate.principal(app, identity, named_organization(parts)?).await
 }
 
-/// A caller who may do `P`, and the scope to do it in.
+/// Fails to compile for what can be granted or denied for one connection.
+const fn asked_of_the_organization<P: Permission>() {
+    assert!(
+        !is_at_connections(P::RESOURCE, P::ACTION),
+        "this may be granted or denied for one connection: take AtConnection or AcrossConnections"
+    );
+}
+
+/// A caller who may do `P` in the organization as a whole, and the scope to do it in. What is asked for at connections
+/// does not compile here: [`AtConnection`] and [`AcrossConnections`] ask for it where it is meant.
 pub struct Authorized<P: Permission> {
     pub scope: TenantScope,
-    /// The stores that the caller's key is limited to; None is all of the organization's.
-    pub stores: Option<Arc<[ConnectionId]>>,
     permission: PhantomData<P>,
 }
 
@@ -41,25 +51,28 @@ impl<P: Permission> Authorized<P> {
     pub fn actor(&self) -> Actor {
         self.scope.actor()
     }
-
-    /// Whether the caller's key reaches this store. One that it does not reach is as unknown as a foreign one.
-    pub fn reaches(&self, store: ConnectionId) -> bool {
-        self.stores.as_ref().is_none_or(|stores| stores.contains(&store))
-    }
 }
 
 impl<P: Permission> FromRequestParts<App> for Authorized<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        const { asked_of_the_organization::<P>() }
         let identity = identify(parts, app).await?;
         let scope = principal(parts, app, &identity).await?.allow::<P>()?;
-        Ok(Self { scope, stores: identity.stores, permission: PhantomData })
+        Ok(Self { scope, permission: PhantomData })
     }
 }
 
-/// A caller who may do `P`, to the connection that `{id}` in the path names, which their key reaches. The only way to such an
-/// id, so that no handler forgets to ask; whether the connection exists is for the handler's own query to say.
+fn refusal(refused: Refused) -> Problem {
+    match refused {
+        Refused::Unknown => Problem::not_found(),
+        Refused::Denied(denied) => denied.into(),
+    }
+}
+
+/// A caller who may do `P` to the connection that `{id}` in the path names. The only way to such an id, so that no handler
+/// forgets to ask; whether the connection exists is for the handler's own query to say.
 pub struct AtConnection<P: Permission> {
     pub scope: TenantScope,
     pub id: ConnectionId,
@@ -80,12 +93,51 @@ impl<P: Permission> FromRequestParts<App> for AtConnection<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = Authorized::<P>::from_request_parts(parts, app).await?;
+        let caller = AcrossConnections::<P>::from_request_parts(parts, app).await?;
         let Path(id) = Path::<ConnectionId>::from_request_parts(parts, app).await?;
-        if !caller.reaches(id) {
-            return Err(Problem::not_found());
-        }
-        Ok(Self { scope: caller.scope, id, permission: PhantomData })
+        Ok(Self { scope: caller.at(id)?, id, permission: PhantomData })
+    }
+}
+
+/// A caller who may do `P` at some connections: for lists of them, and for those that a query or a body names.
+pub struct AcrossConnections<P: Permission> {
+    principal: Principal,
+    /// For what no connection is named in, and for lists together with [`reach`](Self::reach).
+    pub scope: TenantScope,
+    /// Where they may do it.
+    pub reach: Reach,
+    permission: PhantomData<P>,
+}
+
+impl<P: Permission> AcrossConnections<P> {
+    fn of(principal: Principal) -> Result<Self, Denied> {
+        let (scope, reach) = principal.allow_across::<P>()?;
+        Ok(Self { principal, scope, reach, permission: PhantomData })
+    }
+
+    pub fn organization(&self) -> OrganizationId {
+        self.principal.organization()
+    }
+
+    pub fn actor(&self) -> Actor {
+        self.principal.actor()
+    }
+
+    /// The scope to do it in at this connection.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] for one that is hidden from the caller, [`Code::Forbidden`] for one at which they may not.
+    pub fn at(&self, connection: ConnectionId) -> Result<TenantScope, Problem> {
+        self.principal.allow_at::<P>(connection).map_err(refusal)
+    }
+}
+
+impl<P: Permission> FromRequestParts<App> for AcrossConnections<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let identity = identify(parts, app).await?;
+        Ok(Self::of(principal(parts, app, &identity).await?)?)
     }
 }
 
@@ -117,6 +169,7 @@ impl<P: Permission> FromRequestParts<App> for Lasting<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        const { asked_of_the_organization::<P>() }
         let identity = identify(parts, app).await?;
         let named = match named_organization(parts)? {
             Some(named) => Some(named),
@@ -199,12 +252,12 @@ fn named_organization(parts: &Parts) -> Result<Option<OrganizationId>, Problem> 
         .ok_or_else(|| Problem::invalid("Entrepot-Organization", "must be the id of an organization"))
 }
 
-/// A caller who asks for `P`, whether or not they may: for handlers that write down refusals too. A key that is known and
+/// A caller who asks for `P` at a connection, whether or not they may: for handlers that write down refusals too. A key that is known and
 /// may not be used, since it was revoked, say, is such a caller; who is not known at all is a plain 401. The request is
 /// not taken from anybody's minute: the handler takes it (`RateLimit::take_for`), so that it can write down that refusal as
 /// well.
 pub enum Attempted<P: Permission> {
-    Authorized(Authorized<P>),
+    Authorized(AcrossConnections<P>),
     Refused { actor: Actor, organization: OrganizationId, problem: Problem },
 }
 
@@ -231,13 +284,10 @@ impl<P: Permission> FromRequestParts<App> for Attempted<P> {
             (Err(problem), Some(organization)) => return Self::refused(problem.refusing(identity.actor, organization)),
             (Err(problem), None) => return Err(problem),
         };
-        Ok(match principal.allow::<P>() {
-            Ok(scope) => Self::Authorized(Authorized { scope, stores: identity.stores, permission: PhantomData }),
-            Err(denied) => Self::Refused {
-                actor: principal.actor(),
-                organization: principal.organization(),
-                problem: denied.into(),
-            },
+        let (actor, organization) = (principal.actor(), principal.organization());
+        Ok(match AcrossConnections::of(principal) {
+            Ok(caller) => Self::Authorized(caller),
+            Err(denied) => Self::Refused { actor, organization, problem: denied.into() },
         })
     }
 }

@@ -16,7 +16,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::{
     App, Authorized, Problem, Public, SignedIn,
-    caller::{AnyKey, AtConnection, Attempted, Lasting},
+    caller::{AcrossConnections, AnyKey, AtConnection, Attempted, Lasting},
 };
 
 /// Who may call.
@@ -40,6 +40,9 @@ impl<P: Permission> FirstArgument for Authorized<P> {
     const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
 }
 impl<P: Permission> FirstArgument for AtConnection<P> {
+    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+}
+impl<P: Permission> FirstArgument for AcrossConnections<P> {
     const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
 }
 impl<P: Permission> FirstArgument for Lasting<P> {

@@ -1,6 +1,6 @@
 use axum::{Json as Body, extract::State, response::Response};
 use chrono::{DateTime, Duration, Utc};
-use kernel::TenantScope;
+use kernel::{ConnectionId, Rights, TenantScope};
 use kit::{
     App, Authorized, Problem, Router,
     caller::AnyKey,
@@ -19,7 +19,7 @@ use super::{
     store::{self, KeyRow},
     suspicion::Suspicion,
 };
-use crate::words::ApiKeyState;
+use crate::{grants::api::spelled, words::ApiKeyState};
 
 kernel::permissions! {
     CreateApiKeys = (ApiKeys, Create);
@@ -140,7 +140,7 @@ async fn create_once(app: App, scope: TenantScope, form: CreateKey) -> Result<Cr
         stores: form.stores,
         allowed_origins,
     };
-    Ok(created_view(&app, super::create(&app, &scope, new).await?))
+    Ok(created_view(&app, &scope, super::create(&app, &scope, new).await?))
 }
 
 /// The organization's API keys, newest first
@@ -155,7 +155,7 @@ async fn list(
     let mut tx = app.db.tenant(&caller.scope).await?;
     let rows = store::newest(&mut tx, window).await?;
     tx.commit().await?;
-    Ok(Body(window.page(&app, rows, |row| row.id.uuid(), |row| view(&app, row))))
+    Ok(Body(window.page(&app, rows, |row| row.id.uuid(), |row| view(&app, &caller.scope, row))))
 }
 
 /// A key, as the program that has it may know it.
@@ -180,15 +180,14 @@ struct OwnKey {
     responses((status = 200, description = "The key of this request", body = OwnKey)))]
 async fn own(caller: AnyKey, State(app): State<App>) -> Result<Body<OwnKey>, Problem> {
     let facts = app.slice::<ApiKeys>().facts((caller.principal.organization(), caller.key)).await?;
-    let scopes = caller.principal.permissions().iter().map(|(resource, action)| format!("{resource}:{action}"));
     Ok(Body(OwnKey {
         key_id: caller.key.uuid(),
         name: facts.key_name.clone(),
         organization_id: caller.principal.organization().uuid(),
         organization_name: facts.organization_name.clone(),
         permissions: facts.permissions,
-        scopes: scopes.collect(),
-        stores: caller.identity.stores.map(|stores| stores.iter().map(|store| store.uuid()).collect()),
+        scopes: spelled(caller.principal.permissions()),
+        stores: facts.stores.as_deref().map(|stores| known(caller.principal.rights(), stores.iter().copied())),
         expires_at: facts.expires_at,
         limit_per_minute: app.config.live_requests_per_minute,
     }))
@@ -203,7 +202,7 @@ async fn revoke(
     Json(form): Json<NameKey>,
 ) -> Result<Body<ApiKeyView>, Problem> {
     let row = super::revoke(&app, &caller.scope, form.key_id.into()).await?;
-    Ok(Body(view(&app, row)))
+    Ok(Body(view(&app, &caller.scope, row)))
 }
 
 /// Let a suspended API key work again
@@ -217,7 +216,7 @@ async fn clear(
     Json(form): Json<NameKey>,
 ) -> Result<Body<ApiKeyView>, Problem> {
     let row = super::clear(&app, &caller.scope, form.key_id.into()).await?;
-    Ok(Body(view(&app, row)))
+    Ok(Body(view(&app, &caller.scope, row)))
 }
 
 /// Replace an API key
@@ -239,7 +238,7 @@ async fn rotate_once(app: App, scope: TenantScope, form: RotateKey) -> Result<Cr
         return Err(Problem::invalid("/overlap_hours", "must be 0 to 168"));
     }
     let overlap = Duration::hours(i64::from(hours));
-    Ok(created_view(&app, super::rotate(&app, &scope, form.key_id.into(), overlap).await?))
+    Ok(created_view(&app, &scope, super::rotate(&app, &scope, form.key_id.into(), overlap).await?))
 }
 
 /// Origins as browsers send them (RFC 6454): scheme, host and port, nothing after.
@@ -268,7 +267,12 @@ fn explained(reason: String) -> String {
     Suspicion::of(&reason).map_or(reason, Suspicion::sentence)
 }
 
-fn view(app: &App, row: KeyRow) -> ApiKeyView {
+/// Those that the caller does not know are not named to them.
+fn known(rights: &Rights, stores: impl IntoIterator<Item = ConnectionId>) -> Vec<Uuid> {
+    stores.into_iter().filter(|store| !rights.is_hidden(*store)).map(ConnectionId::uuid).collect()
+}
+
+fn view(app: &App, scope: &TenantScope, row: KeyRow) -> ApiKeyView {
     let state = row.state_at(app.clock.now()).to_owned();
     ApiKeyView {
         key_id: row.id.uuid(),
@@ -276,7 +280,7 @@ fn view(app: &App, row: KeyRow) -> ApiKeyView {
         prefix: format!("{}{}", app.config.api_key_prefix.as_str(), row.lookup),
         user_id: row.user_id.uuid(),
         permissions: row.permissions.0,
-        stores: row.stores,
+        stores: row.stores.map(|stores| known(scope.rights(), stores.into_iter().map(ConnectionId::from))),
         allowed_origins: row.allowed_origins,
         state_reason: if state == row.state { row.state_reason.map(explained) } else { Some(EXPIRED.to_owned()) },
         state,
@@ -287,10 +291,10 @@ fn view(app: &App, row: KeyRow) -> ApiKeyView {
     }
 }
 
-fn created_view(app: &App, created: CreatedKey) -> CreatedKeyView {
+fn created_view(app: &App, scope: &TenantScope, created: CreatedKey) -> CreatedKeyView {
     CreatedKeyView {
         api_key: Some(created.text.expose().to_owned()),
         already_shown: false,
-        key: view(app, created.row),
+        key: view(app, scope, created.row),
     }
 }

@@ -5,6 +5,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::model::{KeyPermissions, NewKey};
+use crate::grants::model::StoredGrant;
 use kit::page::Window;
 
 /// Where a key is: its organization first, as in the primary key.
@@ -477,6 +478,7 @@ pub(super) struct KeyFactsRow {
     pub(super) state: String,
     pub(super) expires_at: Time,
     pub(super) role: String,
+    pub(super) grants: Json<Vec<StoredGrant>>,
     pub(super) member_status: String,
     pub(super) user_deleted: bool,
     pub(super) organization_deleted: bool,
@@ -491,7 +493,7 @@ pub(super) async fn key_with_creator(
         r#"
         -- key_with_creator
         select o.name as organization_name, k.key_name, k.user_id, k.key_hash, k.permissions, k.stores, k.allowed_origins,
-            k.state, k.expires_at, m.role, m.status as member_status, u.deleted_at is not null as "user_deleted!",
+            k.state, k.expires_at, m.role, app.grants_of(m.organization_id, m.id) as "grants!: Json<Vec<StoredGrant>>", m.status as member_status, u.deleted_at is not null as "user_deleted!",
             o.deleted_at is not null as "organization_deleted!"
         from user_api_keys k
         join organization_members m on m.organization_id = k.organization_id and m.user_id = k.user_id

@@ -16,7 +16,7 @@ use db::{
     listener::{Change, Listener},
 };
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Role, Secret, Time, UserId};
+use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Secret, Time, UserId};
 use kit::{
     ApiKeyPrefix, App, Code, Problem, app::Identity, cross_origin, decision_cache::DecisionCache, network::Network,
     single_flight::SingleFlight,
@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     authentication::unauthenticated,
+    grants::{self, model::StoredGrant},
     hashing::{Hashing, WaitingRoom},
     sessions::throttle::KeyGuesses,
 };
@@ -99,8 +100,13 @@ pub(super) struct Facts {
     organization: OrganizationId,
     pub(super) organization_name: String,
     pub(super) permissions: KeyPermissions,
+    /// The creator's.
+    role: String,
+    grants: Vec<StoredGrant>,
+    /// As it was when the facts were read, and is until something granted ends.
     principal: Principal,
-    stores: Option<Arc<[ConnectionId]>>,
+    principal_until: Option<Time>,
+    pub(super) stores: Option<Arc<[ConnectionId]>>,
     allowed_origins: Option<Vec<String>>,
     pub(super) expires_at: Time,
     /// Why it may not be used; None when it may.
@@ -109,6 +115,15 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// What the key may do at this moment. That a grant ends is told by nobody: it is for the clock to say.
+    fn principal_at(&self, key: ApiKeyId, now: Time) -> Result<Principal, Problem> {
+        if self.principal_until.is_none_or(|end| now < end) {
+            return Ok(self.principal.clone());
+        }
+        let actor = Actor::Key { key, user: self.user };
+        principal(actor, self.organization, self.permissions, self.stores.as_deref(), &self.role, &self.grants, now)
+    }
+
     /// Whether the key names the web page that a browser says it calls from; None when it names none, or no browser calls.
     fn names_page(&self, headers: &HeaderMap) -> Option<bool> {
         let (allowed, origin) = (self.allowed_origins.as_ref()?, headers.get(header::ORIGIN)?);
@@ -195,7 +210,7 @@ impl ApiKeys {
         // Whose key it is is known now, so that its refusal can be written down.
         facts.refuse(now, &parts.headers).map_err(|problem| problem.refusing(actor, facts.organization))?;
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
-        Ok(Identity { actor, user: facts.user, organization: Some(facts.organization), stores: facts.stores.clone() })
+        Ok(Identity { actor, user: facts.user, organization: Some(facts.organization) })
     }
 
     /// A call with this key was answered with: not there, or not allowed.
@@ -233,7 +248,7 @@ impl ApiKeys {
         if named.is_some_and(|named| named != facts.organization) {
             return Err(Problem::not_found());
         }
-        Ok(facts.principal.clone())
+        facts.principal_at(key, self.0.clock.now())
     }
 
     /// What a key is that has just been identified.
@@ -367,19 +382,23 @@ impl State {
         let mut tx = self.db.system(SystemTask::Authenticate).await?;
         let row = store::key_with_creator(&mut tx, key).await?;
         tx.rollback().await?;
-        row.map(|row| facts_of(key, row).map(Arc::new)).transpose()
+        let now = self.clock.now();
+        row.map(|row| facts_of(key, row, now).map(Arc::new)).transpose()
     }
 
     fn forget(&self, change: &Change) {
         let Change::Row(row) = change else { return self.facts.forget_all() };
         match (row.table.as_str(), row.organization_id, row.id) {
             ("user_api_keys", Some(organization), Some(key)) => self.facts.forget(&(organization.into(), key.into())),
-            ("organization_members", Some(organization), _) | ("organizations", _, Some(organization)) => {
+            ("organization_members" | "permission_grants", Some(organization), _)
+            | ("organizations", _, Some(organization)) => {
                 self.facts.forget_organization(organization.into());
             }
             // A person may have made keys in any number of organizations.
             ("users", _, Some(user)) => self.facts.forget_if(|facts| facts.user == user.into()),
-            ("user_api_keys" | "organization_members" | "organizations" | "users", ..) => self.facts.forget_all(),
+            ("user_api_keys" | "organization_members" | "permission_grants" | "organizations" | "users", ..) => {
+                self.facts.forget_all();
+            }
             _ => {}
         }
     }
@@ -405,9 +424,22 @@ impl State {
     }
 }
 
-fn facts_of((organization, id): KeyAddress, row: store::KeyFactsRow) -> Result<Facts, Problem> {
-    let role: Role = row.role.parse().map_err(|error| Problem::internal(&error))?;
-    let key_permissions: KeyPermissions =
+/// A key acts with its scopes ∩ its creator's rights now, at its stores.
+fn principal(
+    actor: Actor,
+    organization: OrganizationId,
+    permissions: KeyPermissions,
+    stores: Option<&[ConnectionId]>,
+    role: &str,
+    grants: &[StoredGrant],
+    now: Time,
+) -> Result<Principal, Problem> {
+    let rights = grants::model::rights(role, grants, now)?.limited_to(permissions.scopes(), stores);
+    Ok(Principal::authenticated(actor, organization, rights))
+}
+
+fn facts_of((organization, id): KeyAddress, row: store::KeyFactsRow, now: Time) -> Result<Facts, Problem> {
+    let permissions: KeyPermissions =
         serde_json::from_value(row.permissions).map_err(|error| Problem::internal(&error))?;
     let refusal = match row.state.as_str() {
         "active" if row.member_status != "active" || row.user_deleted => {
@@ -420,15 +452,20 @@ fn facts_of((organization, id): KeyAddress, row: store::KeyFactsRow) -> Result<F
         _ => Some("The API key has expired. Create or rotate one."),
     };
     let actor = Actor::Key { key: id, user: row.user_id };
-    let permissions = key_permissions.scopes().intersection(role.permissions());
+    let stores: Option<Arc<[ConnectionId]>> =
+        row.stores.map(|stores| stores.into_iter().map(ConnectionId::from).collect());
+    let grants = row.grants.0;
     Ok(Facts {
         key_name: row.key_name,
         user: row.user_id,
         organization,
         organization_name: row.organization_name,
-        permissions: key_permissions,
-        principal: Principal::authenticated(actor, organization, permissions),
-        stores: row.stores.map(|stores| stores.into_iter().map(ConnectionId::from).collect()),
+        permissions,
+        principal: principal(actor, organization, permissions, stores.as_deref(), &row.role, &grants, now)?,
+        principal_until: grants::model::next_end(&grants, now),
+        role: row.role,
+        grants,
+        stores,
         allowed_origins: row.allowed_origins,
         expires_at: row.expires_at,
         refusal,

@@ -17,7 +17,7 @@ use kit::{
 use serde_json::json;
 
 use crate::{
-    letters, members,
+    grants, letters, members,
     sessions::{self, Opened, Visitor},
 };
 use model::{Draft, LIVES, NewInvitation, Status};
@@ -188,10 +188,10 @@ async fn find(app: &App, tx: &mut SystemTx, token: &Secret) -> Result<Offer, Pro
     let (organization, token_hash) = model::read_token(token).ok_or_else(sessions::link_invalid)?;
     let row = store::offer(tx, organization, &token_hash, now).await?.ok_or_else(sessions::link_invalid)?;
     let role: Role = row.role.parse().map_err(|error| Problem::internal(&error))?;
-    let inviter: Option<Role> =
-        row.inviter_role.as_deref().map(str::parse).transpose().map_err(|error| Problem::internal(&error))?;
-    let could_give =
-        inviter.is_some_and(|inviter| role.permissions().intersection(inviter.permissions()) == role.permissions());
+    let could_give = match &row.inviter_role {
+        Some(inviter) => grants::model::rights(inviter, &row.inviter_grants, now)?.cover(role.permissions()),
+        None => false,
+    };
     let email = row.sealed_email.and_then(|sealed| model::open(&app.keyring, organization, row.id, &sealed, now));
     let Some(email) = email.filter(|_| could_give) else { return Err(sessions::link_invalid()) };
     let has_account = sessions::store::user_by_email(tx, &email).await?.is_some();

@@ -1,8 +1,10 @@
 use db::{DbError, SystemTx, TenantTx};
 use kernel::{InvitationId, MemberId, OrganizationId, Time, UserId};
 use kit::page::Window;
+use sqlx::types::Json;
 
 use super::model::Draft;
+use crate::grants::model::StoredGrant;
 
 pub struct InvitationRow {
     pub id: InvitationId,
@@ -244,6 +246,7 @@ pub(super) struct OfferRow {
     pub(super) organization_name: String,
     /// The role of who invited; null when they have no active seat any more.
     pub(super) inviter_role: Option<String>,
+    pub(super) inviter_grants: Json<Vec<StoredGrant>>,
 }
 
 /// An invitation that can be accepted, by the hash of its token.
@@ -257,7 +260,8 @@ pub(super) async fn offer(
         OfferRow,
         r#"
         -- invitation_by_token
-        select i.id, i.role, i.sealed_email, o.name as organization_name, m.role as "inviter_role?"
+        select i.id, i.role, i.sealed_email, o.name as organization_name, m.role as "inviter_role?",
+            app.grants_of(i.organization_id, m.id) as "inviter_grants!: Json<Vec<StoredGrant>>"
         from invitations i
         join organizations o on o.id = i.organization_id
         left join organization_members m

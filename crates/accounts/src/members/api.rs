@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 use kernel::{MemberId, Role};
 use kit::{
     App, Authorized, Problem, Router,
-    input::{Json, Path, Query},
+    input::{self, Json, Path, Query},
     page::{Page, PageQuery},
     route,
 };
@@ -38,6 +38,8 @@ struct MemberView {
     role: String,
     #[schema(value_type = MemberStatus)]
     status: String,
+    /// Where they work: tags that projects are assigned by.
+    stations: Vec<String>,
     created_at: DateTime<Utc>,
 }
 
@@ -51,6 +53,27 @@ struct ChangeMember {
     /// `active` or `suspended`.
     #[schema(value_type = Option<MemberStatus>)]
     status: Option<String>,
+    /// All of them, each of 1 to 40 characters.
+    #[schema(max_items = 20)]
+    stations: Option<Vec<String>>,
+}
+
+const STATIONS_MAX: usize = 20;
+const STATION_CHARACTERS_MAX: usize = 40;
+
+/// Each once, in the order given.
+fn stations(given: Vec<String>) -> Result<Vec<String>, Problem> {
+    if given.len() > STATIONS_MAX {
+        return Err(Problem::invalid("/stations", format!("must be {STATIONS_MAX} at most")));
+    }
+    let mut stations = Vec::with_capacity(given.len());
+    for (index, station) in given.iter().enumerate() {
+        let station = input::text(&format!("/stations/{index}"), station, STATION_CHARACTERS_MAX)?;
+        if !stations.contains(&station) {
+            stations.push(station);
+        }
+    }
+    Ok(stations)
 }
 
 /// The organization's members, newest first
@@ -68,7 +91,7 @@ async fn list(
     Ok(Body(window.page(&app, rows, |row| row.id.uuid(), view)))
 }
 
-/// Change a member's role, suspend them, or let them back
+/// Change a member's role or stations, suspend them, or let them back
 #[utoipa::path(patch, path = "/api/members/{id}", tag = "members", params(("id" = Uuid, Path)), request_body = ChangeMember,
     responses(
     (status = 200, description = "The member; it holds on every node within a second", body = MemberView),
@@ -87,7 +110,8 @@ async fn change(
         Some("suspended") => Some(false),
         Some(_) => return Err(Problem::invalid("/status", "must be active or suspended")),
     };
-    let row = super::change(&app, &caller.scope, id, SeatChange { role, is_active }).await?;
+    let stations = form.stations.map(stations).transpose()?;
+    let row = super::change(&app, &caller.scope, id, SeatChange { role, is_active, stations }).await?;
     Ok(Body(view(row)))
 }
 
@@ -117,6 +141,7 @@ fn view(row: MemberRow) -> MemberView {
         email: row.email,
         role: row.role,
         status: row.status,
+        stations: row.stations,
         created_at: row.created_at,
     }
 }

@@ -11,7 +11,10 @@ use kit::{
 };
 use serde_json::json;
 
-use crate::api_keys::{self, ApiKeys};
+use crate::{
+    api_keys::{self, ApiKeys},
+    grants,
+};
 
 pub use store::MemberRow;
 
@@ -20,6 +23,8 @@ pub struct SeatChange {
     pub role: Option<Role>,
     /// Active, or suspended.
     pub is_active: Option<bool>,
+    /// All of them.
+    pub stations: Option<Vec<String>>,
 }
 
 /// Nobody gives more than they have, and only owners make owners.
@@ -44,10 +49,18 @@ fn may_touch(scope: &TenantScope, row: &MemberRow) -> Result<Role, Problem> {
 
 /// A seat that the caller may touch, locked. One that they may not is refused in words before it is locked: the policies
 /// would hide it.
-async fn lock(tx: &mut TenantTx, scope: &TenantScope, id: MemberId) -> Result<MemberRow, Problem> {
+pub(crate) async fn lock(tx: &mut TenantTx, scope: &TenantScope, id: MemberId) -> Result<MemberRow, Problem> {
     let seen = store::find(tx, id).await?.ok_or_else(Problem::not_found)?;
     may_touch(scope, &seen)?;
     store::find_for_update(tx, id).await?.ok_or_else(Problem::not_found)
+}
+
+/// A seat, to be looked at.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(crate) async fn find(tx: &mut TenantTx, id: MemberId) -> Result<Option<MemberRow>, DbError> {
+    store::find(tx, id).await
 }
 
 fn refusal(error: DbError) -> Problem {
@@ -59,7 +72,7 @@ fn refusal(error: DbError) -> Problem {
     }
 }
 
-/// Changes a member's role, or suspends them or lets them back. It holds on every node within a second.
+/// Changes a member's role or stations, or suspends them or lets them back. It holds on every node within a second.
 ///
 /// # Errors
 /// [`Code::NotFound`] for one who is not there; [`Code::Forbidden`] for a role with more rights than the caller's, or an
@@ -74,20 +87,28 @@ pub async fn change(app: &App, scope: &TenantScope, id: MemberId, wanted: SeatCh
         Some(false) => "suspended",
         None => before.status.as_str(),
     };
-    // Letting somebody back in gives them their role again.
-    if role != old_role || (status == "active" && before.status != "active") {
+    let stations = wanted.stations.unwrap_or_else(|| before.stations.clone());
+    // Letting somebody back in gives them their role again, and what was allowed to them besides.
+    let is_let_back = status == "active" && before.status != "active";
+    if role != old_role || is_let_back {
         may_give(scope, role)?;
     }
-    if role == old_role && status == before.status {
+    if is_let_back {
+        grants::may_give_all_of(&mut tx, app, scope, id).await?;
+    }
+    if role == Role::Owner && old_role != Role::Owner {
+        grants::refuse_denials(&mut tx, app, id).await?;
+    }
+    if role == old_role && status == before.status && stations == before.stations {
         return Ok(before);
     }
-    store::update(&mut tx, id, role, status).await.map_err(refusal)?;
+    store::update(&mut tx, id, role, status, &stations).await.map_err(refusal)?;
     let change = Change {
         action: "member.update",
         resource: "member",
         resource_id: Some(id.uuid()),
-        before: Some(json!({ "role": before.role, "status": before.status })),
-        after: Some(json!({ "role": role, "status": status })),
+        before: Some(json!({ "role": before.role, "status": before.status, "stations": before.stations })),
+        after: Some(json!({ "role": role, "status": status, "stations": stations })),
     };
     trail::audit(&mut tx, &app.clock, change).await?;
     let event = Event::warning("member.changed", format!("A member is now {} as {}.", status, role.as_str()));

@@ -9,6 +9,8 @@ pub struct MemberRow {
     pub email: String,
     pub role: String,
     pub status: String,
+    /// Where they work: tags for projects.
+    pub stations: Vec<String>,
     pub created_at: Time,
 }
 
@@ -18,7 +20,7 @@ pub(super) async fn newest(tx: &mut TenantTx, window: Window) -> Result<Vec<Memb
         MemberRow,
         "
         -- newest_members
-        select m.id, m.user_id, u.name, u.email, m.role, m.status, m.created_at
+        select m.id, m.user_id, u.name, u.email, m.role, m.status, m.stations, m.created_at
         from organization_members m
         join users u on u.id = m.user_id
         where m.organization_id = $1 and m.id < $2
@@ -40,7 +42,7 @@ pub(super) async fn find(tx: &mut TenantTx, id: MemberId) -> Result<Option<Membe
         MemberRow,
         "
         -- find_member
-        select m.id, m.user_id, u.name, u.email, m.role, m.status, m.created_at
+        select m.id, m.user_id, u.name, u.email, m.role, m.status, m.stations, m.created_at
         from organization_members m
         join users u on u.id = m.user_id
         where m.organization_id = $1 and m.id = $2
@@ -60,7 +62,7 @@ pub(super) async fn find_for_update(tx: &mut TenantTx, id: MemberId) -> Result<O
         MemberRow,
         "
         -- lock_member
-        select m.id, m.user_id, u.name, u.email, m.role, m.status, m.created_at
+        select m.id, m.user_id, u.name, u.email, m.role, m.status, m.stations, m.created_at
         from organization_members m
         join users u on u.id = m.user_id
         where m.organization_id = $1 and m.id = $2
@@ -74,17 +76,24 @@ pub(super) async fn find_for_update(tx: &mut TenantTx, id: MemberId) -> Result<O
     Ok(row)
 }
 
-pub(super) async fn update(tx: &mut TenantTx, id: MemberId, role: Role, status: &str) -> Result<(), DbError> {
+pub(super) async fn update(
+    tx: &mut TenantTx,
+    id: MemberId,
+    role: Role,
+    status: &str,
+    stations: &[String],
+) -> Result<(), DbError> {
     let organization = tx.organization();
     sqlx::query!(
         "
         -- update_member
-        update organization_members set role = $3, status = $4 where organization_id = $1 and id = $2
+        update organization_members set role = $3, status = $4, stations = $5 where organization_id = $1 and id = $2
         ",
         organization.uuid(),
         id.uuid(),
         role.as_str(),
-        status
+        status,
+        stations
     )
     .execute(tx.conn())
     .await?;

@@ -8,7 +8,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use db::SystemTask;
-use kernel::{Actor, Role, Secret, SessionId};
+use kernel::{Actor, ConnectionId, Secret, SessionId};
 use kit::{
     App, Code, Problem, Public, Router, SignedIn,
     input::{self, Json, Path},
@@ -25,6 +25,7 @@ use super::{
     store, throttle,
 };
 use crate::authentication::cookie;
+use crate::grants::{self, api::spelled};
 use crate::words::{MemberRole, SubscriptionPlan, SubscriptionStatus};
 
 pub fn routes() -> Router {
@@ -172,7 +173,16 @@ struct Membership {
     subscription_status: String,
     #[schema(value_type = SubscriptionPlan)]
     subscription_plan: String,
-    /// What you may do there now: `resource:action`.
+    /// What you may do there now, by your role and by what was allowed and denied to you: `resource:action`.
+    permissions: Vec<String>,
+    /// The connections at which you may do something else.
+    at_connections: Vec<RightsAtConnection>,
+}
+
+/// What you may do at one connection, in place of what you may do at the others.
+#[derive(Serialize, ToSchema)]
+struct RightsAtConnection {
+    connection_id: Uuid,
     permissions: Vec<String>,
 }
 
@@ -184,18 +194,22 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
     let profile = store::profile(&mut tx, user).await?;
     let memberships = store::memberships(&mut tx, user).await?;
     tx.rollback().await?;
-    let organizations = memberships.into_iter().map(|row| Membership {
-        id: row.organization_id.uuid(),
-        permissions: row
-            .role
-            .parse::<Role>()
-            .map(|role| role.permissions().iter().map(|(resource, action)| format!("{resource}:{action}")).collect())
-            .unwrap_or_default(),
-        name: row.name,
-        slug: row.slug,
-        role: row.role,
-        subscription_status: row.subscription_status,
-        subscription_plan: row.subscription_plan,
+    let organizations = memberships.into_iter().map(|row| {
+        let rights = grants::model::rights(&row.role, &row.grants, app.clock.now())?;
+        let at_connection = |(connection, permissions): (ConnectionId, _)| RightsAtConnection {
+            connection_id: connection.uuid(),
+            permissions: spelled(permissions),
+        };
+        Ok(Membership {
+            id: row.organization_id.uuid(),
+            permissions: spelled(rights.everywhere()),
+            at_connections: rights.exceptions().map(at_connection).collect(),
+            name: row.name,
+            slug: row.slug,
+            role: row.role,
+            subscription_status: row.subscription_status,
+            subscription_plan: row.subscription_plan,
+        })
     });
     Ok(Body(Me {
         user: Profile {
@@ -204,7 +218,7 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
             email_verified: profile.is_verified,
             name: profile.name,
         },
-        organizations: organizations.collect(),
+        organizations: organizations.collect::<Result<_, Problem>>()?,
         csrf_token: model::csrf_token(&app.keyring.derive("csrf"), session),
     }))
 }

@@ -1,8 +1,10 @@
 use db::{DbError, SystemTx};
 use kernel::{MemberId, OrganizationId, Role, SessionId, Time, UserId};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::model::Session;
+use crate::grants::model::StoredGrant;
 
 pub(super) async fn insert_user(
     tx: &mut SystemTx,
@@ -171,21 +173,23 @@ pub(crate) struct MembershipRow {
     pub(crate) role: String,
     pub(crate) subscription_status: String,
     pub(crate) subscription_plan: String,
+    pub(crate) grants: Json<Vec<StoredGrant>>,
 }
 
 /// Where a user has an active seat. One hundred is more than a person can have work in.
 pub(crate) async fn memberships(tx: &mut SystemTx, user: UserId) -> Result<Vec<MembershipRow>, DbError> {
     let memberships = sqlx::query_as!(
         MembershipRow,
-        "
+        r#"
         -- members_of_user
-        select m.organization_id, o.name, o.slug, m.role, o.subscription_status, o.subscription_plan
+        select m.organization_id, o.name, o.slug, m.role, o.subscription_status, o.subscription_plan,
+            app.grants_of(m.organization_id, m.id) as "grants!: Json<Vec<StoredGrant>>"
         from organization_members m
         join organizations o on o.id = m.organization_id
         where m.user_id = $1 and m.status = 'active' and o.deleted_at is null
         order by m.created_at
         limit 100
-        ",
+        "#,
         user.uuid()
     )
     .fetch_all(tx.conn())

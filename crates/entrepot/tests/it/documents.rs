@@ -1,6 +1,9 @@
 //! Documents are held to what there is: what they name exists, and what they list is complete.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use kernel::{Action, Resource, Role};
 
@@ -87,6 +90,64 @@ fn the_table_of_roles_is_the_programs() {
             };
             assert_eq!(*shown, expected, "{role} on {resource}");
         }
+    }
+}
+
+/// The product's own table, where its folder is at hand: the columns that the program has, of each role.
+#[test]
+fn the_table_of_roles_is_the_products() {
+    let folder = std::env::var("ENTREPOT_SHARED").map_or_else(|_| root().join("../shared"), PathBuf::from);
+    let Ok(text) = std::fs::read_to_string(folder.join("design/product.md")) else {
+        println!("skipped: there is no design/product.md in {}", folder.display());
+        return;
+    };
+    // By the first words of the column's head. A cell with other words in it is about what is not there yet.
+    let columns: [(&str, &[Resource]); 7] = [
+        ("live customers", &[Resource::Customers, Resource::Orders, Resource::Products]),
+        ("organization", &[Resource::Organization]),
+        ("members", &[Resource::Members]),
+        ("connections", &[Resource::Connections]),
+        ("API keys", &[Resource::ApiKeys]),
+        ("events", &[Resource::Events]),
+        ("audit", &[Resource::Audit]),
+    ];
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("| |"));
+    let head = cells(lines.next().expect("the table of roles"));
+    let rows: Vec<Vec<String>> = lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert_eq!(rows.iter().map(|row| row[0].parse().unwrap()).collect::<Vec<Role>>(), Role::ALL);
+    for row in &rows {
+        let role: Role = row[0].parse().unwrap();
+        for (column, resources) in columns {
+            let place = head.iter().position(|head| head.starts_with(column)).unwrap_or_else(|| panic!("{column}"));
+            let cell = row[place].split(" (").next().unwrap();
+            let is_live = resources.len() > 1;
+            let expected = resources.iter().flat_map(|resource| {
+                let actions: Vec<Action> = match cell {
+                    "–" => vec![],
+                    _ if is_live && (cell == "all" || cell.split(", ").any(|word| word == resource.as_str())) => {
+                        vec![Action::Read]
+                    }
+                    _ if is_live => vec![],
+                    "all" => Action::ALL.to_vec(),
+                    words => words.split(", ").map(|word| word.parse().unwrap()).collect(),
+                };
+                actions.into_iter().map(move |action| (*resource, action))
+            });
+            let expected: BTreeSet<_> = expected.collect();
+            let held: BTreeSet<_> =
+                role.permissions().iter().filter(|(resource, _)| resources.contains(resource)).collect();
+            assert_eq!(held, expected, "{role}, {column}: {cell}");
+        }
+        let reads_the_access_log = role.permissions().contains(Resource::AccessLog, Action::Read);
+        let sentence =
+            text.lines().find_map(|line| line.strip_prefix("Access log: ")).expect("who reads the access log");
+        let readers = sentence.split(" read.").next().unwrap();
+        assert_eq!(
+            reads_the_access_log,
+            readers.split([' ', ',']).any(|word| word == role.as_str()),
+            "{role}: {readers}"
+        );
     }
 }
 

@@ -128,7 +128,17 @@ fn every_field_of_an_answer_is_there() {
     let both: Vec<&str> = asked.intersection(&answered).map(String::as_str).collect();
     assert_eq!(
         both,
-        ["DataAccess", "KeyPermissions", "MemberRole", "MemberStatus"],
+        [
+            "CommissionType",
+            "DataAccess",
+            "GrantEffect",
+            "KeyPermissions",
+            "MemberRole",
+            "MemberStatus",
+            "PermissionAction",
+            "PermissionResource",
+            "TeamMemberType"
+        ],
         "look whether these can be left out of a request, then add them"
     );
 }

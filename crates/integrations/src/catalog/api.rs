@@ -3,7 +3,7 @@ use connector::{
     Provider,
     provider::{AuthType, Category, FieldKind},
 };
-use kit::{App, Authorized, Router, route};
+use kit::{AcrossConnections, App, Router, route};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -59,7 +59,7 @@ struct ProviderList {
 /// What can be connected, and with what
 #[utoipa::path(get, path = "/api/integrations/providers/", tag = "connections",
     responses((status = 200, description = "The providers of this installation", body = ProviderList)))]
-async fn providers(_: Authorized<ReadConnections>, State(app): State<App>) -> Body<ProviderList> {
+async fn providers(_: AcrossConnections<ReadConnections>, State(app): State<App>) -> Body<ProviderList> {
     let view = |provider: &'static dyn Provider| {
         let manifest = provider.manifest();
         ProviderView {

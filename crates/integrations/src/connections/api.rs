@@ -13,7 +13,7 @@ use connector::{
 };
 use kernel::TenantScope;
 use kit::{
-    App, AtConnection, Authorized, Code, Problem, Router,
+    AcrossConnections, App, AtConnection, Authorized, Code, Problem, Router,
     idempotency::{Created, IdempotencyKey, Once},
     input::{self, Json, Patch, Query},
     page::{Page, PageQuery},
@@ -146,15 +146,13 @@ fn if_match(headers: &HeaderMap) -> Seen {
 #[utoipa::path(get, path = "/api/integrations/connections/", tag = "connections", params(PageQuery),
     responses((status = 200, description = "A page of connections, newest first", body = Page<ConnectionView>)))]
 async fn list(
-    caller: Authorized<ReadConnections>,
+    caller: AcrossConnections<ReadConnections>,
     State(app): State<App>,
     Query(query): Query<PageQuery>,
 ) -> Result<Body<Page<ConnectionView>>, Problem> {
     let window = query.window(&app, &caller.scope, "connections", ())?;
-    let only: Option<Vec<Uuid>> =
-        caller.stores.as_ref().map(|stores| stores.iter().map(|store| store.uuid()).collect());
     let mut tx = app.db.tenant(&caller.scope).await?;
-    let rows = store::list(&mut tx, window, only.as_deref(), None).await?;
+    let rows = store::list(&mut tx, window, &caller.reach, None).await?;
     tx.commit().await?;
     Ok(Body(window.page(&app, rows, |row| row.id.uuid(), ConnectionView::from)))
 }

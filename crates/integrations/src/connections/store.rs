@@ -1,6 +1,6 @@
 use connector::provider::Established;
 use db::{DbError, TenantTx};
-use kernel::{ConnectionId, Time, UserId};
+use kernel::{ConnectionId, Reach, Time, UserId};
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -143,14 +143,16 @@ pub(crate) async fn find_by_account(
     Ok(id.map(ConnectionId::from))
 }
 
-/// Newest first, below an id. `switch` keeps those whose owner allows it.
+/// Newest first, below an id, as far as somebody reaches. `switch` keeps those whose owner allows it.
 pub(crate) async fn list(
     tx: &mut TenantTx,
     window: kit::page::Window,
-    only: Option<&[Uuid]>,
+    reach: &Reach,
     switch: Option<&str>,
 ) -> Result<Vec<ConnectionRow>, DbError> {
     let organization = tx.organization();
+    let uuids = |ids: &[ConnectionId]| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>();
+    let (only, except) = (reach.only.as_deref().map(uuids), uuids(&reach.except));
     let rows = sqlx::query_as!(
         ConnectionRow,
         r#"
@@ -166,14 +168,16 @@ pub(crate) async fn list(
         where c.organization_id = $1 and c.id < $2 and c.deleted_at is null
           and ($4::uuid[] is null or c.id = any($4))
           and ($5::text is null or (c.data_access_permissions ->> $5)::boolean)
+          and c.id <> all($6)
         order by c.id desc
         limit $3
         "#,
         organization.uuid(),
         window.before,
         window.fetch,
-        only,
-        switch
+        only.as_deref(),
+        switch,
+        &except
     )
     .fetch_all(tx.conn())
     .await?;

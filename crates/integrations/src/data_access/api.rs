@@ -2,7 +2,7 @@ use axum::{Json as Body, extract::State};
 use chrono::{DateTime, Utc};
 use kernel::{ConnectionId, TenantScope};
 use kit::{
-    App, AtConnection, Authorized, Problem, Router,
+    AcrossConnections, App, AtConnection, Authorized, Problem, Router,
     input::{self, Json, Query},
     page::{Page, PageQuery},
     route,
@@ -70,7 +70,7 @@ enum Access {
 #[utoipa::path(get, path = "/api/stores", tag = "stores", params(StoreQuery),
     responses((status = 200, description = "A page of stores, newest first", body = Page<StoreView>)))]
 async fn list(
-    caller: Authorized<ReadConnections>,
+    caller: AcrossConnections<ReadConnections>,
     State(app): State<App>,
     Query(query): Query<StoreQuery>,
 ) -> Result<Body<Page<StoreView>>, Problem> {
@@ -81,10 +81,8 @@ async fn list(
     });
     let page = PageQuery { limit: query.limit, cursor: query.cursor };
     let window = page.window(&app, &caller.scope, "stores", switch)?;
-    let only: Option<Vec<Uuid>> =
-        caller.stores.as_ref().map(|stores| stores.iter().map(|store| store.uuid()).collect());
     let mut tx = app.db.tenant(&caller.scope).await?;
-    let rows = connections::list(&mut tx, window, only.as_deref(), switch).await?;
+    let rows = connections::list(&mut tx, window, &caller.reach, switch).await?;
     tx.commit().await?;
     Ok(Body(window.page(&app, rows, |row| row.id.uuid(), StoreView::from)))
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use connector::{Coverage, Fields, Notes, Position, Query as Ask, Selection, provider::Paging, query::WithheldReason};
 use kernel::{AccessReceiptId, Actor, ConnectionId, Exit, OrganizationId, Permission};
 use kit::{
-    App, Authorized, Code, Problem, Router, answer,
+    AcrossConnections, App, Code, Problem, Router, answer,
     caller::Attempted,
     input::{Json, Path, Query},
     page,
@@ -275,7 +275,7 @@ pub(crate) async fn take(app: &App, organization: OrganizationId, actor: Actor) 
 
 async fn read_page<R: LiveResource, P: Permission>(
     app: &App,
-    caller: &Authorized<P>,
+    caller: &AcrossConnections<P>,
     params: &ListParams,
     access: &mut Access,
 ) -> Result<Response, Problem> {
@@ -283,8 +283,9 @@ async fn read_page<R: LiveResource, P: Permission>(
     let limit = page::limit(params.limit)?;
     let filters = params.filters()?;
     ask::refuse_unknown_status(R::NAME, filters.status.as_deref())?;
-    let id = reached(caller, params.store_id)?;
-    let (store, reader) = super::open_store::<R>(app, &caller.scope, id, access).await?;
+    let id = ConnectionId::from(params.store_id);
+    let scope = caller.at(id)?;
+    let (store, reader) = super::open_store::<R>(app, &scope, id, access).await?;
     ask::refuse_unsupported(&filters, reader.filters(), store.provider.manifest().label)?;
     let persons = store.data_access.allow_customer_access;
     let mut selection = ask::selection(&params.fields, R::FIELDS, Fields::Standard, persons)?;
@@ -338,7 +339,7 @@ async fn read_page<R: LiveResource, P: Permission>(
     let query = Ask { filters: filters.clone(), selection, limit, position };
     let shared = super::page::<R>(app, store.clone(), reader, key, query).await;
     let found = found(&shared, access)?;
-    let persons = super::still_allowed::<R>(app, &caller.scope, id, persons).await?;
+    let persons = super::still_allowed::<R>(app, &scope, id, persons).await?;
     let abridged = found.value.notes.coverage.contains(&Coverage::Abridged);
     let records: Vec<&R::Model> =
         found.value.items.iter().filter(|model| R::matches(model, &filters, abridged)).collect();
@@ -364,7 +365,7 @@ async fn read_page<R: LiveResource, P: Permission>(
 
 async fn read_one<R: LiveResource, P: Permission>(
     app: &App,
-    caller: &Authorized<P>,
+    caller: &AcrossConnections<P>,
     record: &str,
     params: &OneParams,
     access: &mut Access,
@@ -373,8 +374,9 @@ async fn read_one<R: LiveResource, P: Permission>(
         return Err(Problem::not_found());
     }
     let live = app.slice::<Live>().state();
-    let id = reached(caller, params.store_id)?;
-    let (store, reader) = super::open_store::<R>(app, &caller.scope, id, access).await?;
+    let id = ConnectionId::from(params.store_id);
+    let scope = caller.at(id)?;
+    let (store, reader) = super::open_store::<R>(app, &scope, id, access).await?;
     let persons = store.data_access.allow_customer_access;
     let selection = ask::selection(&params.fields, R::FIELDS, Fields::All, persons)?;
     let mut digest = ask::digest(&live.digest_key);
@@ -417,12 +419,6 @@ impl<R: LiveResource> Serialize for Shown<'_, R> {
         }
         value.serialize(serializer)
     }
-}
-
-/// A store that the caller's key does not reach is as unknown as a foreign one.
-fn reached<P: Permission>(caller: &Authorized<P>, store: Uuid) -> Result<ConnectionId, Problem> {
-    let id = ConnectionId::from(store);
-    if caller.reaches(id) { Ok(id) } else { Err(Problem::not_found()) }
 }
 
 fn found<'a, T>(shared: &'a Arc<Result<Found<T>, Failure>>, access: &mut Access) -> Result<&'a Found<T>, Problem> {

@@ -10,13 +10,13 @@ mod store;
 
 use connector::provider::{AuthorizationCode, Callback, Install};
 use db::{DbError, SystemTask, SystemTx};
-use kernel::{Actor, OrganizationId, SessionId, TenantScope, Time, UserId, random};
+use kernel::{Actor, Denied, OrganizationId, Permission, SessionId, TenantScope, Time, UserId, random};
 use kit::{App, Code, Problem, vault::TokenSealer};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    connections::{self, model, store::ConnectionRow},
+    connections::{self, api::UpdateConnections, model, store::ConnectionRow},
     data_access::model::DataAccess,
 };
 
@@ -151,7 +151,14 @@ pub async fn finish(
     let known = connections::store::find_by_account(&mut tx, provider_key, &established.external_account).await?;
     tx.commit().await?;
     match known {
-        Some(id) => connections::replace_credential(app, scope, id, established, given.data_access).await,
+        Some(id) => {
+            // Whoever may connect accounts may not therefore change this one.
+            let (resource, action) = (UpdateConnections::RESOURCE, UpdateConnections::ACTION);
+            if !scope.rights().at(id).contains(resource, action) {
+                return Err(Denied { resource, action }.into());
+            }
+            connections::replace_credential(app, scope, id, established, given.data_access).await
+        }
         None => {
             let new = model::NewConnection {
                 provider_key,

@@ -5,6 +5,7 @@ mod money;
 mod permission;
 mod personal;
 mod random;
+mod rights;
 mod role;
 mod scope;
 mod secret;

@@ -50,6 +50,10 @@ proptest! {
         prop_assert_eq!(both, set(&other).intersection(set(&one)));
         prop_assert_eq!(both.intersection(set(&one)), both);
         prop_assert_eq!(set(&one).intersection(PermissionSet::EMPTY), PermissionSet::EMPTY);
+        let either = set(&one).union(set(&other));
+        prop_assert_eq!(either.iter().collect::<Pairs>(), one.union(&other).copied().collect::<Pairs>());
+        let rest = set(&one).difference(set(&other));
+        prop_assert_eq!(rest.iter().collect::<Pairs>(), one.difference(&other).copied().collect::<Pairs>());
     }
 
     /// The text is what the policies search in: `,orders:read,` must be in it exactly when the set holds the pair.

@@ -1,8 +1,8 @@
 use kernel::{
-    Action, Actor, Clock, Denied, PermissionSet, Principal, Resource, TenantScope,
-    id::{ApiKeyId, OrganizationId, SessionId, UserId},
+    Action, Actor, Clock, Denied, Effect, Grant, PermissionSet, Principal, Resource, Rights, Role, TenantScope,
+    id::{ApiKeyId, ConnectionId, OrganizationId, SessionId, UserId},
     permissions,
-    scope::InternalTask,
+    scope::{InternalTask, Refused},
 };
 
 use crate::start;
@@ -71,4 +71,40 @@ fn an_actor_is_named_in_logs_by_what_it_is() {
     assert_eq!(person.label(), format!("user:{user}"));
     assert_eq!(program.label(), format!("key:{key}"));
     assert_eq!((person.user(), program.user()), (Some(user), Some(user)));
+}
+
+permissions! {
+    UpdateConnections = (Connections, Update);
+}
+
+#[test]
+fn at_a_connection_the_scope_says_what_may_be_done_there() {
+    let Ids { organization, user, session, .. } = ids();
+    let connection = || ConnectionId::new(&Clock::manual(start()));
+    let (allowed, hidden, other) = (connection(), connection(), connection());
+    let grant = |effect, resource, action, at| Grant { effect, resource, action, connection: Some(at), ends_at: None };
+    let grants = [
+        grant(Effect::Allow, Resource::Connections, Action::Update, allowed),
+        grant(Effect::Allow, Resource::Orders, Action::Read, allowed),
+        grant(Effect::Deny, Resource::Connections, Action::Read, hidden),
+    ];
+    let actor = Actor::Person { user, session };
+    let principal = Principal::authenticated(actor, organization, Rights::of(Role::Employee, &grants, start()));
+
+    let scope = principal.allow_at::<ReadOrders>(allowed).unwrap();
+    let here = format!(",orders:read,products:read,connections:read,connections:update,!{hidden},");
+    assert_eq!(scope.permissions_text(), here);
+    let denied = Denied { resource: Resource::Orders, action: Action::Read };
+    // The same for one that is hidden and one that nobody has: the permission is missing at both.
+    for elsewhere in [hidden, other] {
+        assert_eq!(principal.allow_at::<ReadOrders>(elsewhere).unwrap_err(), Refused::Denied(denied));
+    }
+    let (scope, reach) = principal.allow_across::<UpdateConnections>().unwrap();
+    assert_eq!(scope.permissions_text(), format!(",products:read,connections:read,!{hidden},"));
+    assert_eq!(reach.only, Some(vec![allowed]));
+    assert!(principal.allow::<ReadOrders>().is_err() && principal.allow_across::<UpdateMembers>().is_err());
+
+    let seeing = Principal::authenticated(actor, organization, Rights::of(Role::Manager, &grants, start()));
+    assert_eq!(seeing.allow_at::<ReadOrders>(hidden).unwrap_err(), Refused::Unknown);
+    assert!(seeing.allow_at::<ReadOrders>(other).is_ok());
 }

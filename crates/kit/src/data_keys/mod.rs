@@ -36,6 +36,20 @@ pub async fn create(
     Err(problem)
 }
 
+/// The key of what belongs to the organization and to none of its connections, for sealing with it as [`open_to_seal`] does; it
+/// is made when there is none.
+///
+/// # Errors
+/// As [`create`] and [`open`].
+pub async fn of_organization(tx: &mut TenantTx, keyring: &Keyring, clock: &Clock) -> Result<Arc<DataKey>, Problem> {
+    // Two that find none would both make one.
+    store::lock_organization_key(tx).await?;
+    match store::newest_of_organization(tx).await? {
+        Some(id) => open_to_seal(tx, keyring, id).await?.ok_or_else(Problem::not_found),
+        None => create(tx, keyring, clock, Scope::Organization).await,
+    }
+}
+
 /// Opens a data key; None when it was destroyed.
 ///
 /// # Errors

@@ -33,6 +33,37 @@ pub(super) async fn insert(tx: &mut TenantTx, row: &WrappedKey, now: Time) -> Re
     Ok(done.rows_affected() == 1)
 }
 
+pub(super) async fn lock_organization_key(tx: &mut TenantTx) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- lock_organization_key
+        select pg_advisory_xact_lock(hashtextextended($1, 22))
+        ",
+        organization.to_string()
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn newest_of_organization(tx: &mut TenantTx) -> Result<Option<DataKeyId>, DbError> {
+    let organization = tx.organization();
+    let id = sqlx::query_scalar!(
+        "
+        -- organization_key
+        select id from data_keys
+        where organization_id = $1 and scope = 'organization' and scope_id = $1 and destroyed_at is null
+        order by key_version desc
+        limit 1
+        ",
+        organization.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(id.map(DataKeyId::from))
+}
+
 /// Keeps a data key from being destroyed until the transaction ends; false when it was.
 pub(super) async fn hold(tx: &mut TenantTx, id: DataKeyId) -> Result<bool, DbError> {
     let organization = tx.organization();

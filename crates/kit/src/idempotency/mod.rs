@@ -9,7 +9,7 @@
 mod store;
 
 use axum::{
-    extract::{FromRequest, MatchedPath, Request},
+    extract::{FromRequest, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -67,8 +67,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Once<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let text = chosen(request.headers())?;
-        let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-        let operation = format!("{} {route}", request.method());
+        // With the ids that are in it: the same body for another member is another request.
+        let operation = format!("{} {}", request.method(), request.uri().path());
         let body = input::body(request, app).await?;
         let form = input::json(&body)?;
         let key = text.map(|text| Key { text, request: digest(app, "request", &[operation.as_bytes(), &body]) });

@@ -204,13 +204,22 @@ async fn every_post_that_creates_takes_a_key_and_says_so() {
         for status in ["409", "422"] {
             assert!(!item["post"]["responses"][status].is_null(), "POST {path}: {status}");
         }
+        let place = path.replace("{id}", &uuid::Uuid::nil().to_string());
         for wrong in ["", "  ", &"x".repeat(256)] {
-            let answer = with_key(&kata, wrong).send(Method::POST, path, Some(json!({}))).await;
+            let answer = with_key(&kata, wrong).send(Method::POST, &place, Some(json!({}))).await;
             let answer = answer.expect_problem(400, "invalid_request");
             assert_eq!(answer.at("/errors/0/pointer"), "Idempotency-Key", "POST {path}: {}", answer.short());
         }
         checked.push(path.as_str());
     }
-    assert_eq!(checked, [CREATE, "/api-key-management/rotate", "/api/integrations/connections/", "/api/invitations"]);
+    let expected = [
+        CREATE,
+        "/api-key-management/rotate",
+        "/api/integrations/connections/",
+        "/api/invitations",
+        "/api/members/{id}/grants",
+        "/api/team-members",
+    ];
+    assert_eq!(checked, expected);
     app.finish().await;
 }

@@ -227,8 +227,16 @@ async fn writes_to_sensitive_tables_need_the_permission_in_the_database_too() {
     let scene = Scene::set().await;
     let mut superuser = scene.database.superuser().await;
     let mut app = scene.database.login(Login::App).await;
-    let sensitive =
-        ["connections", "credentials", "organization_members", "user_api_keys", "data_keys", "store_permission_audit"];
+    let sensitive = [
+        "connections",
+        "credentials",
+        "organization_members",
+        "permission_grants",
+        "team_members",
+        "user_api_keys",
+        "data_keys",
+        "store_permission_audit",
+    ];
     for table in sensitive.map(|name| format!("public.{name}")) {
         let mut tried = 0;
         for (command, sql) in commands(&scene, &mut superuser, "entrepot_app", &table, scene.ours).await {
@@ -245,6 +253,46 @@ async fn writes_to_sensitive_tables_need_the_permission_in_the_database_too() {
             }
         }
         assert!(tried > 0, "{table}");
+    }
+}
+
+/// What is written of a connection is as hidden as the connection, for whoever it was taken from, and for nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_taken_from_somebody_is_not_there_for_them() {
+    let scene = Scene::set().await;
+    let mut superuser = scene.database.superuser().await;
+    let mut app = scene.database.login(Login::App).await;
+    let organization = scene.ours.organization;
+    let connection: Uuid = sqlx::query_scalar("select id from connections where organization_id = $1")
+        .bind(organization)
+        .fetch_one(&mut superuser)
+        .await
+        .expect("a connection");
+    for (table, column) in
+        [("events", "connection_id"), ("api_access_log", "connection_id"), ("audit_log", "resource_id")]
+    {
+        let sql = format!("update {table} set {column} = '{connection}' where organization_id = '{organization}'");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut superuser).await.expect("a line about it");
+    }
+    let named: Vec<String> = sqlx::query_scalar(
+        "select c.relname::text from pg_attribute a join pg_class c on c.oid = a.attrelid
+         where a.attname = 'connection_id' and c.relkind in ('r', 'p') and not c.relispartition",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .expect("tables");
+    // What decides about a person is told by the program, which leaves out what they do not know.
+    let tables: Vec<String> = named.into_iter().chain(["connections".into(), "audit_log".into()]).collect();
+    assert!(tables.len() >= 6, "{tables:?}");
+    let other = kernel::JobId::new(&scene.clock).uuid();
+    for table in tables {
+        let sql = format!("select 1 from {table} where organization_id = '{organization}'");
+        for (hidden, seen) in [(String::new(), 1), (format!("!{other},"), 1), (format!("!{other},!{connection},"), 0)] {
+            let reached = attempt(&mut app, &within(scene.ours, &format!("{EVERYTHING}{hidden}")), &sql).await;
+            assert_eq!(reached, Ok(seen), "{table} with {hidden:?}");
+        }
+        let nulls = attempt(&mut app, &within(scene.ours, EVERYTHING), &sql).await;
+        assert_eq!(nulls, Ok(1), "{table}");
     }
 }
 

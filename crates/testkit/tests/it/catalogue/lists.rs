@@ -52,6 +52,7 @@ pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
     ("entrepot_system", "public.organization_members", "select"),
     ("entrepot_system", "public.organizations", "insert"),
     ("entrepot_system", "public.organizations", "select"),
+    ("entrepot_system", "public.permission_grants", "select"),
     ("entrepot_system", "public.rate_windows", "delete"),
     ("entrepot_system", "public.rate_windows", "select"),
     ("entrepot_system", "public.role_permissions", "select"),
@@ -84,7 +85,7 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.connections", "update", &["connections:update"]),
     ("public.credentials", "insert", &["connections:create", "connections:update"]),
     ("public.credentials", "update", &["connections:update"]),
-    ("public.data_keys", "insert", &["connections:create", "connections:update"]),
+    ("public.data_keys", "insert", &["connections:create", "connections:update", "members:create"]),
     ("public.data_keys", "update", &["connections:update", "connections:delete", "organization:delete"]),
     ("public.event_seals", "insert", &["audit:create"]),
     ("public.invitations", "insert", &["members:create"]),
@@ -94,7 +95,13 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.organization_members", "insert", &["members:create"]),
     ("public.organization_members", "update", &["members:update"]),
     ("public.organizations", "update", &["organization:update", "organization:delete"]),
+    ("public.permission_grants", "delete", &["members:delete"]),
+    ("public.permission_grants", "insert", &["members:update"]),
+    ("public.permission_grants", "update", &["members:update"]),
     ("public.store_permission_audit", "insert", &["connections:create", "connections:update"]),
+    ("public.team_members", "delete", &["members:delete"]),
+    ("public.team_members", "insert", &["members:create"]),
+    ("public.team_members", "update", &["members:update", "members:delete"]),
     ("public.user_api_keys", "insert", &["api_keys:create"]),
     ("public.user_api_keys", "update", &["api_keys:update", "api_keys:delete"]),
 ];
@@ -102,9 +109,32 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
 /// Who is an owner is an owner's business.
 const OWNERS: &str = " AND ((role <> 'owner'::text) OR ( SELECT app.can('organization'::text, 'delete'::text) AS can))";
 
+/// A connection that was taken from whoever asks is not there for them, nor is what is written of it.
+const HIDDEN_CONNECTION: &str =
+    " AND (connection_id <> ALL (( SELECT app.hidden_connections() AS hidden_connections)::uuid[]))";
+const HIDDEN_IF_ANY: &str = " AND ((connection_id IS NULL) OR (connection_id <> ALL (( SELECT app.hidden_connections() AS hidden_connections)::uuid[])))";
+
 /// What a policy asks beside the permission of its command, as PostgreSQL prints it: table, command, whether it is asked of
 /// the row that is there and of the row that is to be, and what.
 pub(super) const NARROWED: &[(&str, &str, bool, bool, &str)] = &[
+    ("public.api_access_log", "select", true, false, HIDDEN_IF_ANY),
+    (
+        "public.audit_log",
+        "select",
+        true,
+        false,
+        " AND ((resource_id IS NULL) OR (resource_id <> ALL (( SELECT app.hidden_connections() AS hidden_connections)::uuid[])))",
+    ),
+    (
+        "public.connections",
+        "select",
+        true,
+        false,
+        " AND (id <> ALL (( SELECT app.hidden_connections() AS hidden_connections)::uuid[]))",
+    ),
+    ("public.credentials", "select", true, false, HIDDEN_CONNECTION),
+    ("public.events", "select", true, false, HIDDEN_IF_ANY),
+    ("public.store_permission_audit", "select", true, false, HIDDEN_CONNECTION),
     ("public.invitations", "insert", false, true, OWNERS),
     ("public.invitations", "update", true, true, OWNERS),
     ("public.organization_members", "delete", true, false, OWNERS),
@@ -159,6 +189,22 @@ pub(super) const CHANGED: &[(&str, &[&str])] = &[
         &["expires_at", "invited_by", "revoked_at", "sealed_email", "sends", "sent_at", "token_hash"],
     ),
     ("public.mail_outbox", &["cause", "sealed", "settled_at", "state"]),
+    ("public.permission_grants", &["deleted_at", "deleted_by"]),
+    (
+        "public.team_members",
+        &[
+            "commission_rate",
+            "commission_type",
+            "deleted_at",
+            "deleted_by",
+            "external_id",
+            "member_type",
+            "sealed_email",
+            "sealed_name",
+            "updated_at",
+            "user_id",
+        ],
+    ),
 ];
 
 /// Functions that run with their owner's rights, and who may call them.

@@ -74,6 +74,14 @@ const ROWS: &[(&str, &str)] = &[
         "insert into api_access_log (organization_id, id, actor, resource, operation, result, duration_ms, created_at) values ('{org}', '{n}', 'system:test', 'orders', 'list', 'ok', 1, '{at}')",
     ),
     (
+        "public.permission_grants",
+        "insert into permission_grants (organization_id, id, member_id, effect, resource, action, resource_id, created_at) select '{org}', '{n}', m.id, 'allow', 'orders', 'x' || translate('{n}', '0123456789-', 'ghijklmnop_'), c.id, '{at}' from organization_members m, connections c where m.organization_id = '{org}' and c.organization_id = '{org}' limit 1",
+    ),
+    (
+        "public.team_members",
+        "insert into team_members (organization_id, id, external_id, data_key_id, sealed_name, member_type, created_at, updated_at) select '{org}', '{n}', '{n}', k.id, '\\x00', 'sales', '{at}', '{at}' from data_keys k where k.organization_id = '{org}' limit 1",
+    ),
+    (
         "public.oauth_states",
         "insert into oauth_states (state_hash, organization_id, user_id, session_id, provider_key, step, data_access_permissions, created_at, expires_at) values (decode(md5('{n}'), 'hex'), '{org}', '{user}', '{session}', 'shopify', 'pairing', '{}', '{at}', '{at}')",
     ),

@@ -23,6 +23,7 @@ const OTHER_ANSWERS: &[(&str, Slot, u16, &str)] = &[
     ("GET /api/integrations/events/", Slot::Store, 200, "a filter: nothing is found by it"),
     ("GET /api/integrations/events/export.csv", Slot::Store, 200, "a filter: nothing is found by it"),
     ("GET /api/integrations/events/stream", Slot::Store, 200, "a filter: nothing is found by it"),
+    ("POST /api/members/{id}/grants", Slot::Store, 400, "a field that names no connection of the organization"),
     ("POST /api-key-management/create", Slot::Store, 400, "a field that names no store of the organization"),
 ];
 

@@ -56,6 +56,9 @@ pub(super) struct Ids {
     pub(super) key: Uuid,
     pub(super) member: Uuid,
     pub(super) invitation: Uuid,
+    /// A grant of the member.
+    pub(super) grant: Uuid,
+    pub(super) team_member: Uuid,
     /// By resource, the shop's own id of a record.
     pub(super) records: BTreeMap<String, String>,
 }
@@ -67,10 +70,13 @@ pub(super) enum Slot {
     Key,
     Member,
     Invitation,
+    Grant,
+    TeamMember,
 }
 
 impl Slot {
-    pub(super) const ALL: [Self; 5] = [Self::Organization, Self::Store, Self::Key, Self::Member, Self::Invitation];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Organization, Self::Store, Self::Key, Self::Member, Self::Invitation, Self::Grant, Self::TeamMember];
 }
 
 impl Ids {
@@ -82,6 +88,8 @@ impl Ids {
             Slot::Key => ids.key = id,
             Slot::Member => ids.member = id,
             Slot::Invitation => ids.invitation = id,
+            Slot::Grant => ids.grant = id,
+            Slot::TeamMember => ids.team_member = id,
         }
         ids
     }
@@ -93,6 +101,8 @@ impl Ids {
             Slot::Key => self.key,
             Slot::Member => self.member,
             Slot::Invitation => self.invitation,
+            Slot::Grant => self.grant,
+            Slot::TeamMember => self.team_member,
         }
     }
 }
@@ -172,6 +182,20 @@ pub(super) const RECIPES: &[Recipe] = &[
     // Without a platform's signature there is nothing to finish.
     Recipe { operation: "GET /api/oauth/{provider}/callback", body: None, answers: 400 },
     get("GET /api/members"),
+    get("GET /api/roles"),
+    get("GET /api/members/{id}/grants"),
+    Recipe { operation: "DELETE /api/members/{id}/grants/{grant_id}", body: None, answers: 204 },
+    with_body(
+        "POST /api/members/{id}/grants",
+        201,
+        |ids| json!({ "effect": "allow", "resource": "products", "action": "read", "resource_id": ids.store }),
+    ),
+    get("GET /api/team-members"),
+    with_body("POST /api/team-members", 201, |_| json!({ "full_name": "Made By The Sweep", "member_type": "sales" })),
+    get("GET /api/team-members/{id}"),
+    with_body("PATCH /api/team-members/{id}", 200, |_| json!({ "member_type": "support" })),
+    Recipe { operation: "DELETE /api/team-members/{id}", body: None, answers: 204 },
+    get("POST /api/team-members/{id}/restore"),
     with_body("PATCH /api/members/{id}", 200, |_| json!({ "role": "viewer", "status": "active" })),
     Recipe { operation: "DELETE /api/members/{id}", body: None, answers: 204 },
     with_body(
@@ -256,6 +280,7 @@ pub(super) fn request(operation: &Operation, recipe: &Recipe, ids: &Ids) -> (Str
     let id = match &operation.path {
         path if path.starts_with("/api/organizations/") => ids.organization.to_string(),
         path if path.starts_with("/api/members/") => ids.member.to_string(),
+        path if path.starts_with("/api/team-members/") => ids.team_member.to_string(),
         path if path.starts_with("/api/invitations/") => ids.invitation.to_string(),
         path if path.starts_with("/api/sessions/") => Uuid::nil().to_string(),
         path if path.starts_with("/api/stores/") || path.starts_with("/api/integrations/connections/") => {
@@ -263,7 +288,7 @@ pub(super) fn request(operation: &Operation, recipe: &Recipe, ids: &Ids) -> (Str
         }
         _ => resource.and_then(|resource| ids.records.get(resource)).cloned().unwrap_or_default(),
     };
-    let mut path = operation.path.replace("{provider}", "shopify");
+    let mut path = operation.path.replace("{provider}", "shopify").replace("{grant_id}", &ids.grant.to_string());
     if path.contains("{id}") {
         assert!(!id.is_empty(), "{}: whose id is meant?", operation.name());
         path = path.replace("{id}", &id);

@@ -39,9 +39,10 @@ impl Tenant {
         let named = json!({ "display_name": format!("store {marker}") });
         owner.patch(&format!("/api/integrations/connections/{store}/"), named).await.expect(http::StatusCode::OK);
         let key = owner.create_key(&format!("key {marker}")).await;
-        let (member, invitation) = seats(&owner).await;
+        let Seats { member, invitation, grant, team_member } = seats(&owner, &marker).await;
         let organization = owner.organization;
-        let mut ids = Ids { organization, store, key: key.id, member, invitation, records: Default::default() };
+        let records = Default::default();
+        let mut ids = Ids { organization, store, key: key.id, member, invitation, grant, team_member, records };
         for resource in ["customers", "orders", "products"] {
             let page = key
                 .get(&format!("/webshop-data-api/{resource}?store_id={store}&limit=1"))
@@ -72,7 +73,8 @@ impl Tenant {
         }
         if role.permissions().contains(kernel::Resource::Members, kernel::Action::Delete) {
             // To be removed and to be revoked.
-            (ids.member, ids.invitation) = seats(&self.owner).await;
+            let Seats { member, invitation, grant, team_member } = seats(&self.owner, &self.markers[0]).await;
+            (ids.member, ids.invitation, ids.grant, ids.team_member) = (member, invitation, grant, team_member);
         }
         (member, ids)
     }
@@ -89,16 +91,31 @@ impl Tenant {
     }
 }
 
-/// A viewer's seat and one that is offered.
-async fn seats(owner: &Member) -> (Uuid, Uuid) {
-    let id = |value: serde_json::Value| value.as_str().and_then(|id| id.parse().ok()).expect("an id");
+/// What there is of people to be changed and taken away.
+struct Seats {
+    /// A viewer's.
+    member: Uuid,
+    /// One that is offered.
+    invitation: Uuid,
+    /// Of the viewer.
+    grant: Uuid,
+    team_member: Uuid,
+}
+
+async fn seats(owner: &Member, marker: &str) -> Seats {
+    let id = |value: serde_json::Value| value.as_str().and_then(|id| id.parse::<Uuid>().ok()).expect("an id");
     let viewer = owner.member(Role::Viewer).await;
     let members = owner.get("/api/members?limit=100").await.expect(http::StatusCode::OK).at("/data");
     let members = members.as_array().expect("members");
     let seat = members.iter().find(|member| member["user_id"] == viewer.user.to_string()).expect("the viewer's seat");
     let form = json!({ "email": format!("{}@people.example", kernel::random::token()), "role": "viewer" });
     let invited = owner.post("/api/invitations", form).await.expect(http::StatusCode::CREATED);
-    (id(seat["id"].clone()), id(invited.at("/id")))
+    let member = id(seat["id"].clone());
+    let form = json!({ "effect": "allow", "resource": "audit", "action": "read", "reason": marker });
+    let granted = owner.post(&format!("/api/members/{member}/grants"), form).await.expect(http::StatusCode::CREATED);
+    let form = json!({ "full_name": format!("Person {marker}"), "email": format!("{}@people.example", marker.to_lowercase()), "member_type": "sales" });
+    let person = owner.post("/api/team-members", form).await.expect(http::StatusCode::CREATED);
+    Seats { member, invitation: id(invited.at("/id")), grant: id(granted.at("/id")), team_member: id(person.at("/id")) }
 }
 
 /// An answer without what differs from request to request, to compare two.

@@ -91,3 +91,32 @@ async fn the_last_owner_stays_also_when_two_leave_at_once() {
     assert_eq!(answers, [204, 409]);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stations_are_tags_of_a_seat() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let employee = kata.member(Role::Employee).await;
+    let path = seat_path(&kata, &employee.email).await;
+    assert_eq!(seat(&kata, &employee.email).await["stations"], json!([]));
+    let given = json!({ "stations": [" Packing ", "Painting", "Packing"] });
+    let changed = kata.patch(&path, given).await.expect(StatusCode::OK);
+    assert_eq!(changed.at("/stations"), json!(["Packing", "Painting"]));
+    // What is left out stays.
+    kata.patch(&path, json!({ "role": "manager" })).await.expect(StatusCode::OK);
+    let seat = seat(&kata, &employee.email).await;
+    assert_eq!((&seat["stations"], &seat["role"]), (&json!(["Packing", "Painting"]), &json!("manager")));
+    let audit = kata.get("/api/audit?limit=2").await.expect(StatusCode::OK);
+    assert_eq!(audit.at("/data/1/before/stations"), json!([]));
+    let many: Vec<String> = (0..21).map(|number| format!("Station {number}")).collect();
+    let long = "é".repeat(41);
+    for (stations, pointer) in
+        [(json!(many), "/stations"), (json!(["a", ""]), "/stations/1"), (json!([long]), "/stations/0")]
+    {
+        let answer = kata.patch(&path, json!({ "stations": stations })).await.expect_problem(400, "invalid_request");
+        assert_eq!(answer.at("/errors/0/pointer"), pointer);
+    }
+    kata.patch(&path, json!({ "stations": [] })).await.expect(StatusCode::OK);
+    employee.patch(&path, json!({ "stations": ["Office"] })).await.expect_problem(403, "forbidden");
+    app.finish().await;
+}

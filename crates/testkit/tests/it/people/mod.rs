@@ -1,9 +1,11 @@
 //! People: how they come into an organization and out of it, back into their account, and what is left of them.
 
+mod grants;
 mod invitations;
 mod members;
 mod recovery;
 mod sessions;
+mod team_members;
 mod throttle;
 mod traces;
 
