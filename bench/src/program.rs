@@ -15,7 +15,6 @@ use entrepot::{
 };
 use integrations::{
     connections::{self, model},
-    data_access::model::DataAccess,
 };
 use kernel::{Action, Clock, OrganizationId, Resource, Secret, TenantScope, random, scope::InternalTask};
 use kit::{Config, Problem, vault::MasterKey};
@@ -173,7 +172,7 @@ impl Product {
                 scopes: vec![],
             },
             enabled_capabilities: model::default_capabilities(woocommerce),
-            data_access: DataAccess::default(),
+            data_access: None,
         };
         let scope = TenantScope::internal::<Seed>(organization);
         let row = connections::insert(&self.served.program.app, &scope, new).await.map_err(told)?;

@@ -19,6 +19,32 @@ pub struct Consent {
     pub cookies: String,
 }
 
+/// A person at a WooCommerce shop's consent page.
+pub struct Grant {
+    pub consent: Url,
+    pub state: String,
+    pub cookies: String,
+}
+
+impl Grant {
+    /// The page, and the addresses of its two links.
+    pub async fn page(&self) -> (Answer, Url, Url) {
+        let page = browse(Method::GET, &self.consent, None).await.expect(StatusCode::OK);
+        let text = page.text().replace("&amp;", "&");
+        let link = |class: &str| {
+            let (_, rest) = text.split_once(&format!("class=\"{class}\" href=\"")).expect("a link");
+            self.consent.join(rest.split('"').next().unwrap_or_default()).expect("an address")
+        };
+        let (approve, deny) = (link("wc-auth-approve"), link("wc-auth-deny"));
+        (page, approve, deny)
+    }
+
+    /// Presses Approve: the shop's answer, once it has handed its keys over, or could not.
+    pub async fn approve(&self) -> Answer {
+        browse(Method::GET, &self.page().await.1, None).await
+    }
+}
+
 impl Member {
     /// Pastes the keys of a simulated WooCommerce shop; the store's id.
     pub async fn connect_woocommerce(&self, host: &str) -> Uuid {
@@ -36,6 +62,40 @@ impl Member {
             "config": { "shop_url": shop.spec().home() },
             "credential": { "consumer_key": key.consumer_key, "consumer_secret": key.consumer_secret },
         })
+    }
+
+    /// Begins at a WooCommerce shop, with the form of `start`.
+    pub async fn ask_for_keys(&self, form: Value) -> Grant {
+        let started = self.post("/api/oauth/woocommerce/start", form).await.expect(StatusCode::OK);
+        self.grant_of(&started)
+    }
+
+    /// What a start leads to.
+    pub fn grant_of(&self, started: &Answer) -> Grant {
+        let consent = Url::parse(started.at("/url").as_str().expect("an address")).expect("an address");
+        let state = consent.query_pairs().find(|(name, _)| name == "user_id").map(|(_, state)| state.into_owned());
+        let cookies = format!("__Host-entrepot_session={}", self.bearer.as_deref().unwrap_or_default());
+        Grant { consent, state: state.expect("a state"), cookies }
+    }
+
+    /// The address of a simulated shop, as its owner types it.
+    pub fn shop_address(&self, host: &str) -> Value {
+        let shop = self.installation().sandbox.woocommerce().shop(host).expect("a simulated shop");
+        json!({ "config": { "shop_url": shop.spec().home() } })
+    }
+
+    /// Has a WooCommerce shop make keys, by consent in a browser; the answer of our return page.
+    pub async fn grant(&self, form: Value) -> Answer {
+        let grant = self.ask_for_keys(form).await;
+        let back = grant.approve().await.expect(StatusCode::FOUND);
+        self.follow(&back, &grant.cookies).await
+    }
+
+    /// The store that a return page tells of.
+    pub fn connected(&self, answer: Answer) -> Uuid {
+        let answer = answer.expect(StatusCode::SEE_OTHER);
+        let (_, id) = answer.header("location").split_once("connected=").expect("connected");
+        id.parse().expect("a store's id")
     }
 
     /// Walks through Shopify's install and consent pages, as a browser does; the store's id.
@@ -83,7 +143,7 @@ impl Member {
     }
 
     /// Follows a redirect to ourselves, with the cookies of the browser.
-    async fn follow(&self, answer: &Answer, cookies: &str) -> Answer {
+    pub async fn follow(&self, answer: &Answer, cookies: &str) -> Answer {
         let location = answer.header("location");
         let path = location.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("{location} is not ours"));
         let mut browser = self.nobody().with_header("cookie", cookies);
@@ -99,7 +159,7 @@ impl Member {
 }
 
 /// A page of a simulator, as a browser on this machine gets it.
-async fn browse(method: Method, url: &Url, form: Option<String>) -> Answer {
+pub async fn browse(method: Method, url: &Url, form: Option<String>) -> Answer {
     let mut address = url.clone();
     address.set_host(Some("127.0.0.1")).expect("a host");
     let host = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(80));
