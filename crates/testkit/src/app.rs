@@ -150,8 +150,13 @@ impl TestApp {
 
     /// What simulated shops hand over comes to this node.
     fn carry_keys(&self) {
+        self.sandbox().woocommerce().carried_by(self.carrier());
+    }
+
+    /// Carries what simulated shops hand over to this node.
+    pub fn carrier(&self) -> woocommerce::Carrier {
         let endpoint = self.endpoint.clone();
-        self.sandbox().woocommerce().carried_by(Arc::new(move |delivery: woocommerce::Delivery| {
+        Arc::new(move |delivery: woocommerce::Delivery| {
             let endpoint = endpoint.clone();
             Box::pin(async move {
                 let path = delivery.url.strip_prefix(PUBLIC_URL)?;
@@ -162,7 +167,7 @@ impl TestApp {
                     Err(never) => match never {},
                 }
             })
-        }));
+        })
     }
 
     pub fn app(&self) -> &App {

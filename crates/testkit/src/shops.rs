@@ -10,7 +10,7 @@ use crate::{Answer, Member, app::PUBLIC_URL};
 
 /// A consent that was given.
 pub struct Consent {
-    /// Of our callback.
+    /// Of our callback, or of the platform where the browser did not come back.
     pub answer: Answer,
     /// The sealed pairing, the state and the code: each good for one use.
     pub secrets: Vec<String>,
@@ -74,8 +74,7 @@ impl Member {
     pub fn grant_of(&self, started: &Answer) -> Grant {
         let consent = Url::parse(started.at("/url").as_str().expect("an address")).expect("an address");
         let state = consent.query_pairs().find(|(name, _)| name == "user_id").map(|(_, state)| state.into_owned());
-        let cookies = format!("__Host-entrepot_session={}", self.bearer.as_deref().unwrap_or_default());
-        Grant { consent, state: state.expect("a state"), cookies }
+        Grant { consent, state: state.expect("a state"), cookies: self.session_cookie() }
     }
 
     /// The address of a simulated shop, as its owner types it.
@@ -108,6 +107,13 @@ impl Member {
 
     /// The whole way to the consent and back.
     pub async fn consent_to(&self, handle: &str, form: Value) -> Consent {
+        let mut given = self.consent_without_coming_back(handle, form).await;
+        given.answer = self.follow(&given.answer, &given.cookies).await;
+        given
+    }
+
+    /// The way to the consent; the answer is the platform's, which leads back to us.
+    pub async fn consent_without_coming_back(&self, handle: &str, form: Value) -> Consent {
         let started = self.post("/api/oauth/shopify/start", form).await.expect(StatusCode::OK);
         let pairing = started.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
         let cookies = format!("{pairing}; __Host-entrepot_session={}", self.bearer.as_deref().unwrap_or_default());
@@ -121,25 +127,51 @@ impl Member {
         let to_us = browse(Method::GET, &chosen, None).await.expect(StatusCode::FOUND);
         let to_consent = self.follow(&to_us, &cookies).await.expect(StatusCode::SEE_OTHER);
         let consent = Url::parse(to_consent.header("location")).expect("an address");
+        let mut given = self.consent(consent, cookies).await;
+        given.secrets.insert(0, pairing.split('=').nth(1).unwrap_or_default().to_owned());
+        given
+    }
+
+    /// Consents where a start leads to at once, since the account is known.
+    pub async fn consent_at(&self, started: &Answer) -> Consent {
+        let consent = Url::parse(started.at("/url").as_str().expect("an address")).expect("an address");
+        self.consent_and_follow(consent).await
+    }
+
+    async fn consent_and_follow(&self, consent: Url) -> Consent {
+        let mut given = self.consent(consent, self.session_cookie()).await;
+        given.answer = self.follow(&given.answer, &given.cookies).await;
+        given
+    }
+
+    /// The same at another shop than the one that is asked.
+    pub async fn consent_at_shop(&self, started: &Answer, handle: &str) -> Consent {
+        let mut consent = Url::parse(started.at("/url").as_str().expect("an address")).expect("an address");
+        let host = consent.host_str().unwrap_or_default().to_owned();
+        let (_, rest) = host.split_once('.').expect("a shop's host");
+        consent.set_host(Some(&format!("{handle}.{rest}"))).expect("a host");
+        self.consent_and_follow(consent).await
+    }
+
+    fn session_cookie(&self) -> String {
+        format!("__Host-entrepot_session={}", self.bearer.as_deref().unwrap_or_default())
+    }
+
+    /// Presses Install on a consent page; the answer leads back to us.
+    async fn consent(&self, consent: Url, cookies: String) -> Consent {
         let form = format!("{}&decision=approve", consent.query().unwrap_or_default());
         let asked = browse(Method::GET, &consent, None).await.expect(StatusCode::OK);
         assert!(asked.text().contains("Install app"), "{}", asked.text());
         let mut decide = consent.clone();
         decide.set_query(None);
         let back = browse(Method::POST, &decide, Some(form)).await.expect(StatusCode::FOUND);
-        let answer = self.follow(&back, &cookies).await;
-        let pairing = pairing.split('=').nth(1).unwrap_or_default().to_owned();
         let location = Url::parse(back.header("location")).expect("an address");
         let parameter = |wanted: &str| {
             let found = location.query_pairs().find(|(name, _)| name == wanted);
             found.map(|(_, value)| value.into_owned()).unwrap_or_default()
         };
-        Consent {
-            answer,
-            secrets: vec![pairing, parameter("state"), parameter("code")],
-            back: back.header("location").into(),
-            cookies,
-        }
+        let (secrets, to) = (vec![parameter("state"), parameter("code")], back.header("location").to_owned());
+        Consent { answer: back, secrets, back: to, cookies }
     }
 
     /// Follows a redirect to ourselves, with the cookies of the browser.
