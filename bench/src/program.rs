@@ -13,9 +13,7 @@ use entrepot::{
     assembly::PROVIDERS,
     startup::{Program, Served, Settings},
 };
-use integrations::{
-    connections::{self, model},
-};
+use integrations::connections::{self, model};
 use kernel::{Action, Clock, OrganizationId, Resource, Secret, TenantScope, random, scope::InternalTask};
 use kit::{Config, Problem, vault::MasterKey};
 use serde_json::{Value, json};

@@ -29,7 +29,8 @@ pub(super) async fn tell(
 pub(super) fn needs_reauth(store: &str, cause: &str) -> impl Fn(&App, &str) -> Letter {
     let (subject, what) =
         (format!("{store} must be connected again"), format!("{store} can no longer be read by Entrepot. {cause}"));
-    move |app, _| Letter {
+    move |app, _| {
+        Letter {
         kind: "connection_needs_reauth",
         subject: subject.clone(),
         paragraphs: vec![
@@ -40,6 +41,7 @@ pub(super) fn needs_reauth(store: &str, cause: &str) -> impl Fn(&App, &str) -> L
         ],
         link: home(app),
         closing: "You get this mail as an owner of the organization, or because you connected the store.".to_owned(),
+    }
     }
 }
 
@@ -52,7 +54,8 @@ pub(super) fn transferred(store: &str) -> impl Fn(&App, &str) -> Letter + use<> 
              our access to it was destroyed."
         ),
     );
-    move |app, _| Letter {
+    move |app, _| {
+        Letter {
         kind: "connection_transferred",
         subject: subject.clone(),
         paragraphs: vec![
@@ -62,6 +65,7 @@ pub(super) fn transferred(store: &str) -> impl Fn(&App, &str) -> Letter + use<> 
         ],
         link: home(app),
         closing: "You get this mail as an owner of the organization, or because you connected the store.".to_owned(),
+    }
     }
 }
 

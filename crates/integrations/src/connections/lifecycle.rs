@@ -192,9 +192,10 @@ async fn end_and_tell<L: Fn(&App, &str) -> Letter>(
     let name = &before.display_name;
     let event = match ended {
         Ended::Transferred => Event::warning("connection.transferred", format!("{name} was disconnected. {cause}")),
-        Ended::LeftBehind(_) => {
-            Event::warning("connection.disconnected", format!("{name} was disconnected. At the shop our access is left: {cause}"))
-        }
+        Ended::LeftBehind(_) => Event::warning(
+            "connection.disconnected",
+            format!("{name} was disconnected. At the shop our access is left: {cause}"),
+        ),
         Ended::Revoked => Event::info("connection.disconnected", format!("{name} was disconnected. {cause}")),
     };
     let meta = json!({ "is_revoked_at_provider": ended == Ended::Revoked, "data_keys_destroyed": keys.len() });

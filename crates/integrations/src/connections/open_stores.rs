@@ -151,9 +151,10 @@ impl Stores {
             ProviderError::Unauthorized { .. } => {
                 (Action::Refused, "The shop no longer accepts our access. Connect it again.")
             }
-            ProviderError::Suspended { .. } => {
-                (Action::SwitchedOff, "The shop's platform has switched the shop off. Its owner must settle that there.")
-            }
+            ProviderError::Suspended { .. } => (
+                Action::SwitchedOff,
+                "The shop's platform has switched the shop off. Its owner must settle that there.",
+            ),
             error => {
                 let has_settled = store.health_since.is_none_or(|since| app.clock.now() - since >= RECOVERED);
                 return match passing(error) {

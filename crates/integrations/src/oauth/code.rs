@@ -44,7 +44,8 @@ pub(super) async fn start_again(
     traveller: Traveller,
 ) -> Result<Begun, Problem> {
     let (flow, identity) = flow(app, provider)?;
-    let account = traveller.external_account.clone().ok_or_else(|| Problem::internal(&"a connection has no account"))?;
+    let account =
+        traveller.external_account.clone().ok_or_else(|| Problem::internal(&"a connection has no account"))?;
     let state = random::token();
     let mut tx = app.db.tenant(scope).await?;
     store::insert(tx.conn(), &hash(state.as_bytes()), Step::Authorize, &traveller, app.clock.now()).await?;
@@ -111,8 +112,7 @@ pub(super) async fn take_return(
     let (provider_key, now) = (provider.manifest().key, app.clock.now());
     let callback = flow.verify_callback(identity, raw_query, now).map_err(|error| refused(&error))?;
     let mut tx = app.db.system(SystemTask::OauthState).await?;
-    let traveller =
-        store::take(&mut tx, &hash(callback.state.as_bytes()), Step::Authorize, provider_key, now).await?;
+    let traveller = store::take(&mut tx, &hash(callback.state.as_bytes()), Step::Authorize, provider_key, now).await?;
     // Used up also when what follows refuses it: a state is tried once.
     tx.commit().await?;
     let traveller = traveller.ok_or_else(used_up)?;

@@ -160,10 +160,7 @@ async fn prove(
 
 fn granted(provider: &'static dyn Provider) -> Result<&'static dyn GrantedKeys, Problem> {
     provider.granted_keys().ok_or_else(|| {
-        Problem::new(
-            Code::NotSupportedByPlatform,
-            format!("{} does not hand over keys.", provider.manifest().label),
-        )
+        Problem::new(Code::NotSupportedByPlatform, format!("{} does not hand over keys.", provider.manifest().label))
     })
 }
 
@@ -172,14 +169,15 @@ fn sealer(app: &App) -> TokenSealer {
 }
 
 fn seal(app: &App, hash: &[u8], traveller: &Traveller, secrets: &PastedSecrets) -> Result<Vec<u8>, Problem> {
-    let plain: Vec<(&str, &str)> =
-        secrets.0.iter().map(|(name, secret)| (name.as_str(), secret.expose())).collect();
+    let plain: Vec<(&str, &str)> = secrets.0.iter().map(|(name, secret)| (name.as_str(), secret.expose())).collect();
     let plain = Zeroizing::new(serde_json::to_vec(&plain).map_err(|error| Problem::internal(&error))?);
     Ok(sealer(app).seal_stored(&plain, &bound_to(hash, &traveller.session.uuid()), app.clock.now()))
 }
 
 fn open(app: &App, hash: &[u8], traveller: &Traveller, sealed: &[u8]) -> Result<PastedSecrets, Problem> {
-    let opened = sealer(app).open_stored(sealed, &bound_to(hash, &traveller.session.uuid()), app.clock.now()).map_err(|_| used_up())?;
+    let opened = sealer(app)
+        .open_stored(sealed, &bound_to(hash, &traveller.session.uuid()), app.clock.now())
+        .map_err(|_| used_up())?;
     let plain: Vec<(String, Secret)> =
         serde_json::from_slice(&opened).map_err(|_| Problem::internal(&"sealed keys have an unknown form"))?;
     Ok(PastedSecrets(plain))

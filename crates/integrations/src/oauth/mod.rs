@@ -87,7 +87,10 @@ pub(crate) async fn start(
     traveller.data_access = wishes.data_access;
     traveller.is_transfer = wishes.is_transfer;
     if wishes.is_transfer && !manifest.is_exclusive {
-        return Err(Problem::invalid("/transfer", "accounts of this provider can be connected to several organizations"));
+        return Err(Problem::invalid(
+            "/transfer",
+            "accounts of this provider can be connected to several organizations",
+        ));
     }
     if provider.granted_keys().is_some() {
         let config = model::public_fields(provider, wishes.config.unwrap_or_default())?;
@@ -222,10 +225,7 @@ fn denied() -> Problem {
 }
 
 fn used_up() -> Problem {
-    Problem::new(
-        Code::OauthStateInvalid,
-        "This attempt was used already or has expired. Start again from Entrepot.",
-    )
+    Problem::new(Code::OauthStateInvalid, "This attempt was used already or has expired. Start again from Entrepot.")
 }
 
 fn hash(state: &[u8]) -> Vec<u8> {

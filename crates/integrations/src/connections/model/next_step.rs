@@ -16,8 +16,7 @@ pub enum NextStep {
 }
 
 impl NextStep {
-    pub const ALL: [Self; 5] =
-        [Self::Reauthorize, Self::Enable, Self::Resume, Self::SettleWithPlatform, Self::Wait];
+    pub const ALL: [Self; 5] = [Self::Reauthorize, Self::Enable, Self::Resume, Self::SettleWithPlatform, Self::Wait];
 
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -26,15 +26,8 @@ pub enum Action {
 
 impl Action {
     /// Those of people, which have an address each.
-    pub const OF_PEOPLE: [Self; 7] = [
-        Self::Enable,
-        Self::Disable,
-        Self::Pause,
-        Self::Resume,
-        Self::Revoke,
-        Self::Reauthorize,
-        Self::Disconnect,
-    ];
+    pub const OF_PEOPLE: [Self; 7] =
+        [Self::Enable, Self::Disable, Self::Pause, Self::Resume, Self::Revoke, Self::Reauthorize, Self::Disconnect];
 
     pub const fn as_str(self) -> &'static str {
         match self {

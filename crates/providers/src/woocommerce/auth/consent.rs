@@ -7,7 +7,9 @@
 use async_trait::async_trait;
 use connector::{
     http::Http,
-    provider::{ConnectError, GrantPage, GrantRequest, GrantReturn, GrantedKeys, HandedOver, PastedSecrets, Unverified},
+    provider::{
+        ConnectError, GrantPage, GrantRequest, GrantReturn, GrantedKeys, HandedOver, PastedSecrets, Unverified,
+    },
 };
 use kernel::{Clock, Secret};
 use serde::Deserialize;

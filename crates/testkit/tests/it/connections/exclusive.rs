@@ -85,7 +85,8 @@ async fn a_transfer_that_is_not_consented_to_moves_nothing() {
     let (kata, bela) = (app.sign_up("Kata").await, app.sign_up("Bela").await);
     let store = kata.connect_shopify(SHOP).await;
     // The code is not taken: nobody proved anything.
-    let fault = sandbox::faults::Fault::answer(StatusCode::BAD_REQUEST, "application/json", r#"{"error":"invalid_request"}"#);
+    let fault =
+        sandbox::faults::Fault::answer(StatusCode::BAD_REQUEST, "application/json", r#"{"error":"invalid_request"}"#);
     let faults = app.sandbox().shopify().shop(SHOP).expect("a shop").faults();
     faults.inject(sandbox::faults::Rule::from(fault).on("/admin/oauth/access_token"));
     bela.consent_to(SHOP, json!({ "transfer": true })).await.answer.expect_problem(502, "store_rejected");

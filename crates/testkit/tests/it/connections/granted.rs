@@ -43,7 +43,10 @@ async fn a_shop_is_connected_by_consent_with_a_key_that_reads_and_no_more() {
 }
 
 async fn sealed(app: &TestApp) -> i64 {
-    sqlx::query_scalar("select count(*) from oauth_states").fetch_one(&mut app.superuser().await).await.expect("a count")
+    sqlx::query_scalar("select count(*) from oauth_states")
+        .fetch_one(&mut app.superuser().await)
+        .await
+        .expect("a count")
 }
 
 #[tokio::test(flavor = "multi_thread")]

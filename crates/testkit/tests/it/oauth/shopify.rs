@@ -246,7 +246,13 @@ async fn every_way_back_that_does_not_add_up_is_refused_and_writes_nothing() {
         let (before, counts) = (written(&app).await, shop.counts());
         let answer = people.get(&app, back.who, &back.path()).await;
         shop.faults().clear();
-        compare(&mut failures, name, "the answer", (answer.status.as_u16(), answer.problem().as_str()), (*status, *problem));
+        compare(
+            &mut failures,
+            name,
+            "the answer",
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (*status, *problem),
+        );
         compare(&mut failures, name, "what is written", written(&app).await, before);
         let left = if is_open(&app, &state).await { Stays } else { IsUsed };
         compare(&mut failures, name, "the attempt", left, *right);

@@ -137,9 +137,21 @@ async fn every_handing_over_that_does_not_add_up_is_refused_and_writes_nothing()
         let bytes = sent.raw.unwrap_or_else(|| serde_json::to_vec(&sent.body).expect("JSON"));
         let answer = app.nobody().send_bytes(Method::POST, sent.path, Some(bytes)).await;
         shop.faults().clear();
-        compare(&mut failures, name, "the answer", (answer.status.as_u16(), answer.problem().as_str()), (*status, *problem));
+        compare(
+            &mut failures,
+            name,
+            "the answer",
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (*status, *problem),
+        );
         compare(&mut failures, name, "what is written", written(&app).await, before);
-        compare(&mut failures, name, "the attempt", if is_open(&app, &grant.state).await { Stays } else { IsUsed }, *right);
+        compare(
+            &mut failures,
+            name,
+            "the attempt",
+            if is_open(&app, &grant.state).await { Stays } else { IsUsed },
+            *right,
+        );
         compare(&mut failures, name, "whether the shop is asked", shop.calls().count() > calls, *may_ask);
         app.nobody().get(&format!("/api/oauth/woocommerce/return?success=1&user_id={}", grant.state)).await;
     }
@@ -227,10 +239,22 @@ async fn every_return_that_does_not_add_up_is_refused_and_connects_nothing() {
         if back.is_key_revoked {
             shop.add_key(good.clone());
         }
-        compare(&mut failures, name, "the answer", (answer.status.as_u16(), answer.problem().as_str()), (*status, *problem));
+        compare(
+            &mut failures,
+            name,
+            "the answer",
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (*status, *problem),
+        );
         let after = written(&app).await;
         compare(&mut failures, name, "what is written", (after.0, after.1, after.2), (before.0, before.1, before.2));
-        compare(&mut failures, name, "the attempt", if is_open(&app, &grant.state).await { Stays } else { IsUsed }, *right);
+        compare(
+            &mut failures,
+            name,
+            "the attempt",
+            if is_open(&app, &grant.state).await { Stays } else { IsUsed },
+            *right,
+        );
         compare(&mut failures, name, "whether the shop is asked", shop.calls().count() > calls, *may_ask);
         if back.meanwhile != Meanwhile::Nothing {
             people = People::meet(&app).await;
