@@ -66,7 +66,7 @@ const CASES: &[Case] = &[
     ("an unknown state", |s| s.put("user_id", "x"), 400, STATE, Stays, false),
     ("a number for a state", |s| s.put("user_id", 1), 400, STATE, Stays, false),
     ("the state of another provider", |s| { let state = s.other_state.clone(); s.put("user_id", state) }, 400, STATE, Stays, false),
-    ("a state with more behind", |s| { let state = format!("{}x", s.body["user_id"].as_str().unwrap()); s.put("user_id", state) }, 400, STATE, Stays, false),
+    ("a state with more behind", |s| { let state = format!("{}x", s.body["user_id"].as_str().unwrap_or_default()); s.put("user_id", state) }, 400, STATE, Stays, false),
     ("a state that was used", |s| s.is_second = true, 400, STATE, IsUsed, false),
     ("a state that is over", |s| s.later = TimeDelta::minutes(16), 400, STATE, IsUsed, false),
     ("nothing", |s| s.raw = Some(vec![]), 400, INVALID, Stays, false),
