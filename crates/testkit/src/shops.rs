@@ -87,7 +87,7 @@ impl Member {
     pub async fn grant(&self, form: Value) -> Answer {
         let grant = self.ask_for_keys(form).await;
         let back = grant.approve().await.expect(StatusCode::FOUND);
-        self.follow(&back, &grant.cookies).await
+        self.redirected(&back, &grant.cookies).await
     }
 
     /// The store that a return page tells of.
@@ -108,7 +108,7 @@ impl Member {
     /// The whole way to the consent and back.
     pub async fn consent_to(&self, handle: &str, form: Value) -> Consent {
         let mut given = self.consent_without_coming_back(handle, form).await;
-        given.answer = self.follow(&given.answer, &given.cookies).await;
+        given.answer = self.redirected(&given.answer, &given.cookies).await;
         given
     }
 
@@ -125,7 +125,7 @@ impl Member {
         let at = page.find(&link).expect("the shop is on the page");
         let chosen = start.join(page[at..].split('"').next().unwrap_or_default()).expect("an address");
         let to_us = browse(Method::GET, &chosen, None).await.expect(StatusCode::FOUND);
-        let to_consent = self.follow(&to_us, &cookies).await.expect(StatusCode::SEE_OTHER);
+        let to_consent = self.redirected(&to_us, &cookies).await.expect(StatusCode::SEE_OTHER);
         let consent = Url::parse(to_consent.header("location")).expect("an address");
         let mut given = self.consent(consent, cookies).await;
         given.secrets.insert(0, pairing.split('=').nth(1).unwrap_or_default().to_owned());
@@ -140,7 +140,7 @@ impl Member {
 
     async fn consent_and_follow(&self, consent: Url) -> Consent {
         let mut given = self.consent(consent, self.session_cookie()).await;
-        given.answer = self.follow(&given.answer, &given.cookies).await;
+        given.answer = self.redirected(&given.answer, &given.cookies).await;
         given
     }
 
@@ -175,7 +175,7 @@ impl Member {
     }
 
     /// Follows a redirect to ourselves, with the cookies of the browser.
-    pub async fn follow(&self, answer: &Answer, cookies: &str) -> Answer {
+    pub async fn redirected(&self, answer: &Answer, cookies: &str) -> Answer {
         let location = answer.header("location");
         let path = location.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("{location} is not ours"));
         let mut browser = self.nobody().with_header("cookie", cookies);

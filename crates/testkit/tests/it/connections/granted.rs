@@ -29,7 +29,7 @@ async fn a_shop_is_connected_by_consent_with_a_key_that_reads_and_no_more() {
         .await
         .expect("a count");
     assert_eq!(connections, 0, "what a shop hands over connects nothing by itself");
-    let store = kata.connected(kata.follow(&back, &grant.cookies).await);
+    let store = kata.connected(kata.redirected(&back, &grant.cookies).await);
     let seen = view(&kata, store).await;
     assert_eq!((seen.at("/status"), seen.at("/external_account")), (json!("connected"), json!(SHOP)));
     assert_eq!((seen.at("/credential/kind"), seen.at("/data_access_permissions")), (json!("keys"), switches));
@@ -122,7 +122,7 @@ async fn a_browser_that_is_faster_than_the_shop_waits_and_a_shop_that_sends_twic
     let (_, approve, _) = grant.page().await;
     let back = browse(axum::http::Method::GET, &approve, None).await.expect(StatusCode::FOUND);
     browse(axum::http::Method::GET, &approve, None).await.expect(StatusCode::UNAUTHORIZED);
-    let store = kata.connected(kata.follow(&back, &grant.cookies).await);
+    let store = kata.connected(kata.redirected(&back, &grant.cookies).await);
     kata.get(&products(store)).await.expect(StatusCode::OK);
     app.finish().await;
 }
@@ -136,7 +136,7 @@ async fn a_connection_is_proved_anew_at_its_own_shop() {
     let started = kata.post(&format!("{}reauthorize/", connection(store)), json!({})).await.expect(StatusCode::OK);
     let grant = kata.grant_of(&started);
     let back = grant.approve().await.expect(StatusCode::FOUND);
-    assert_eq!(kata.connected(kata.follow(&back, &grant.cookies).await), store);
+    assert_eq!(kata.connected(kata.redirected(&back, &grant.cookies).await), store);
     assert_eq!(view(&kata, store).await.at("/status"), "connected");
     app.finish().await;
 }
