@@ -13,10 +13,7 @@ use entrepot::{
     assembly::PROVIDERS,
     startup::{Program, Served, Settings},
 };
-use integrations::{
-    connections::{self, model},
-    data_access::model::DataAccess,
-};
+use integrations::connections::{self, model};
 use kernel::{Action, Clock, OrganizationId, Resource, Secret, TenantScope, random, scope::InternalTask};
 use kit::{Config, Problem, vault::MasterKey};
 use serde_json::{Value, json};
@@ -173,7 +170,7 @@ impl Product {
                 scopes: vec![],
             },
             enabled_capabilities: model::default_capabilities(woocommerce),
-            data_access: DataAccess::default(),
+            data_access: None,
         };
         let scope = TenantScope::internal::<Seed>(organization);
         let row = connections::insert(&self.served.program.app, &scope, new).await.map_err(told)?;

@@ -23,8 +23,18 @@ pub trait Provider: Send + Sync + 'static {
         None
     }
 
+    /// For providers whose shops make keys themselves, once their owner consents.
+    fn granted_keys(&self) -> Option<&dyn GrantedKeys> {
+        None
+    }
+
     /// For providers with OAuth's authorization-code flow.
     fn authorization_code(&self) -> Option<&dyn AuthorizationCode> {
+        None
+    }
+
+    /// For providers at which our access can be ended by a call.
+    fn revoke_access(&self) -> Option<&dyn RevokeAccess> {
         None
     }
 
@@ -118,6 +128,76 @@ impl PastedSecrets {
     }
 }
 
+/// Connecting with keys that the shop itself makes and hands over, from server to server, once its owner has consented in a
+/// browser. What it hands over names no shop and carries no signature: the caller knows by the state which shop is meant, and
+/// proves the keys there with [`PastedKeys::establish`].
+#[async_trait]
+pub trait GrantedKeys: PastedKeys {
+    /// Looks at the shop that a person named in the public fields of the form, and says where its owner consents.
+    ///
+    /// # Errors
+    /// [`ConnectError::Invalid`] when it is no shop that hands keys over.
+    async fn ask(
+        &self,
+        http: &Http,
+        clock: &Clock,
+        config: &Value,
+        request: &GrantRequest<'_>,
+    ) -> Result<GrantPage, ConnectError>;
+
+    /// Reads what the shop hands over. Nothing of it is proved.
+    ///
+    /// # Errors
+    /// [`Unverified::Parameter`] when it is not of the documented form.
+    fn read_keys(&self, body: &[u8]) -> Result<HandedOver, Unverified>;
+
+    /// Reads with what the browser came back.
+    ///
+    /// # Errors
+    /// [`Unverified::Parameter`] when it is not of the documented form.
+    fn read_return(&self, raw_query: &str) -> Result<GrantReturn, Unverified>;
+}
+
+/// What a shop's consent page is told.
+pub struct GrantRequest<'a> {
+    /// Comes back with the keys and with the browser.
+    pub state: &'a str,
+    /// Takes the keys, from the shop's server.
+    pub callback: &'a Url,
+    /// Takes the browser, afterwards.
+    pub return_to: &'a Url,
+}
+
+/// Where a shop's owner consents.
+pub struct GrantPage {
+    pub account: String,
+    pub url: Url,
+}
+
+/// What a shop handed over.
+pub struct HandedOver {
+    pub state: String,
+    /// As if the owner had pasted them.
+    pub secrets: PastedSecrets,
+    /// What was asked for and not given; empty when all was.
+    pub missing_scopes: Vec<String>,
+}
+
+/// With what a browser came back from a shop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantReturn {
+    pub state: String,
+    pub is_granted: bool,
+}
+
+/// Ending our access at the provider, so that nothing of it works any more, with us or with anybody.
+#[async_trait]
+pub trait RevokeAccess: Send + Sync {
+    /// # Errors
+    /// [`ProviderError::Unauthorized`] when it had ended before.
+    async fn revoke(&self, call: &Call<'_>) -> Result<(), ProviderError>;
+}
+
 /// Why an account could not be connected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -196,6 +276,9 @@ pub enum Unverified {
     Account,
     #[error("a required parameter is missing or repeated")]
     Parameter,
+    /// It was made by the provider, and says that the account's owner does not want us.
+    #[error("the account's owner did not consent")]
+    Denied,
 }
 
 /// What a provider says of itself; the dashboard draws the connect form and the switches from it.
@@ -211,6 +294,10 @@ pub struct Manifest {
     pub config: &'static [Field],
     /// Scopes asked for at connect.
     pub scopes: &'static [&'static str],
+    /// Whether an account is connected to one organization at a time: what such a provider sends us names the account alone.
+    pub is_exclusive: bool,
+    /// What the owner does at the provider where our access cannot be ended by a call, in words for people.
+    pub revoke_by_hand: &'static str,
     /// What the provider cannot do, in words for people.
     pub notes: &'static [&'static str],
 }
@@ -228,6 +315,32 @@ pub enum AuthType {
     Oauth,
     ApiKey,
     None,
+}
+
+/// A way to connect an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectBy {
+    /// [`AuthorizationCode`].
+    Consent,
+    /// [`GrantedKeys`].
+    GrantedKeys,
+    /// [`PastedKeys`].
+    PastedKeys,
+}
+
+impl ConnectBy {
+    pub const ALL: [Self; 3] = [Self::Consent, Self::GrantedKeys, Self::PastedKeys];
+
+    /// The ways that a provider has.
+    pub fn of(provider: &dyn Provider) -> Vec<Self> {
+        let has = |way: &Self| match way {
+            Self::Consent => provider.authorization_code().is_some(),
+            Self::GrantedKeys => provider.granted_keys().is_some(),
+            Self::PastedKeys => provider.pasted_keys().is_some(),
+        };
+        Self::ALL.into_iter().filter(has).collect()
+    }
 }
 
 /// One thing a provider can do, switched per connection.

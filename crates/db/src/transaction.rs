@@ -90,6 +90,8 @@ pub enum SystemTask {
     Invitation,
     /// Consumes a single-use state of an OAuth flow.
     OauthState,
+    /// Finds who holds an account that one organization holds at a time.
+    ExclusiveAccount,
     /// Claims jobs of all organizations, and counts them.
     ClaimJobs,
     /// Enqueues the jobs of the house for all organizations.

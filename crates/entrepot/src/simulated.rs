@@ -46,16 +46,18 @@ impl Simulated {
     pub fn of(sandbox: &Sandbox) -> Self {
         let routes = sandbox.routes().into_iter();
         let port = sandbox.http_addr().port();
-        let links = [("*.myshopify.com", "*"), ("admin.shopify.com", "admin")].map(|(pattern, label)| SimulatedLink {
-            pattern: pattern.to_owned(),
-            origin: format!("http://{label}.shopify.localhost:{port}"),
-        });
+        let shopify = [("*.myshopify.com", "*"), ("admin.shopify.com", "admin")];
+        let shopify = shopify.map(|(pattern, label)| (pattern.to_owned(), format!("{label}.shopify.localhost")));
+        let woocommerce = sandbox.woocommerce().shops().iter();
+        let woocommerce = woocommerce.map(|shop| (shop.spec().host.clone(), shop.browser_host()));
+        let links = shopify.into_iter().chain(woocommerce);
+        let links = links.map(|(pattern, host)| SimulatedLink { pattern, origin: format!("http://{host}:{port}") });
         Self {
             certificate: sandbox.ca_certificate_pem(),
             routes: routes
                 .map(|route| SimulatedRoute { pattern: route.pattern, https: route.https, http: route.http })
                 .collect(),
-            links: links.into(),
+            links: links.collect(),
         }
     }
 

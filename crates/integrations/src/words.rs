@@ -6,7 +6,7 @@ use connector::{
 };
 use kit::{Code, trail::Level};
 
-use crate::connections::model::{Health, Status};
+use crate::connections::model::{Health, NextStep, Status};
 
 /// The kinds of data that shops are asked for.
 pub(crate) const RESOURCES: [&str; 3] = ["customers", "orders", "products"];
@@ -34,13 +34,18 @@ kit::vocabulary! {
     pub(crate) ConnectionStatus = Status::ALL.map(Status::as_str);
     /// Whether the shop answers. `degraded` passes by itself; with `failing`, somebody must do something.
     pub(crate) ConnectionHealth = Health::ALL.map(Health::as_str);
-    /// `keys` were pasted, a `token` was given by consent.
+    /// What somebody is to do about a connection. `wait`: it passes by itself.
+    pub(crate) ConnectionNextStep = NextStep::ALL.map(NextStep::as_str);
+    /// `keys` were pasted or handed over by the shop, a `token` was given by consent.
     pub(crate) CredentialKind = ["keys", "token"];
 
     /// `api` is talked to, `vendor` works by hand.
     pub(crate) ProviderCategory = ["api", "vendor"];
     /// How it is connected: by its consent page, with keys that its owner pastes, or without either.
     pub(crate) ProviderAuthType = ["oauth", "api_key", "none"];
+    /// `consent`: POST /api/oauth/{provider}/start alone. `granted_keys`: the same, with the fields of the form that are not
+    /// secret. `pasted_keys`: POST /api/integrations/connections/.
+    pub(crate) ProviderConnectBy = ["consent", "granted_keys", "pasted_keys"];
     /// What a field of the connect form takes.
     pub(crate) ConfigFieldKind = ["text", "url", "secret"];
 
@@ -59,7 +64,7 @@ kit::vocabulary! {
 
 #[cfg(test)]
 mod tests {
-    use connector::provider::{AuthType, Category, FieldKind};
+    use connector::provider::{AuthType, Category, ConnectBy, FieldKind};
     use serde_json::json;
     use utoipa::PartialSchema;
 
@@ -73,6 +78,7 @@ mod tests {
     fn words_are_those_of_the_manifests() {
         assert_eq!(words::<ProviderCategory>(), json!([Category::Api, Category::Vendor]));
         assert_eq!(words::<ProviderAuthType>(), json!([AuthType::Oauth, AuthType::ApiKey, AuthType::None]));
+        assert_eq!(words::<ProviderConnectBy>(), json!(ConnectBy::ALL));
         assert_eq!(words::<ConfigFieldKind>(), json!([FieldKind::Text, FieldKind::Url, FieldKind::Secret]));
     }
 

@@ -60,7 +60,18 @@ codes! {
     LastOwner = "last_owner", CONFLICT, "An organization keeps an owner";
     LinkInvalid = "link_invalid", GONE, "The link no longer works";
     ApiKeyLimit = "api_key_limit", CONFLICT, "No more API keys";
+    ConnectionStatusConflict = "connection_status_conflict", CONFLICT, "The connection's status does not allow this";
+
+    // Connecting by consent
     OauthRefused = "oauth_refused", BAD_REQUEST, "The connection could not be finished";
+    OauthSignatureInvalid = "oauth_signature_invalid", BAD_REQUEST, "The platform did not make this request";
+    OauthRequestStale = "oauth_request_stale", BAD_REQUEST, "The request is not of this moment";
+    OauthRequestInvalid = "oauth_request_invalid", BAD_REQUEST, "The request is not as the platform makes it";
+    OauthStateInvalid = "oauth_state_invalid", BAD_REQUEST, "This attempt was used before or has expired";
+    OauthSessionMismatch = "oauth_session_mismatch", BAD_REQUEST, "Finish where you began";
+    OauthAccountMismatch = "oauth_account_mismatch", BAD_REQUEST, "The consent is for another account";
+    OauthDenied = "oauth_denied", BAD_REQUEST, "The account's owner did not consent";
+    AccountConnectedElsewhere = "account_connected_elsewhere", CONFLICT, "The account is connected elsewhere";
 
     // Who asked
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "Sign in or send an API key";

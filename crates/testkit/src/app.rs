@@ -142,9 +142,32 @@ impl TestApp {
     async fn node(installation: Arc<Installation>, metrics: Option<PrometheusHandle>) -> Self {
         let program = Program::start(settings(&installation)).await.expect("the program starts");
         let node = Self { endpoint: server::service(&program.app, metrics), installation, program: Some(program) };
+        node.carry_keys();
         // Caches are believed once the node hears its own heartbeat.
         node.eventually("hears changes", || async { node.app().freshness.holds() }).await;
         node
+    }
+
+    /// What simulated shops hand over comes to this node.
+    fn carry_keys(&self) {
+        self.sandbox().woocommerce().carried_by(self.carrier());
+    }
+
+    /// Carries what simulated shops hand over to this node.
+    pub fn carrier(&self) -> woocommerce::Carrier {
+        let endpoint = self.endpoint.clone();
+        Arc::new(move |delivery: woocommerce::Delivery| {
+            let endpoint = endpoint.clone();
+            Box::pin(async move {
+                let path = delivery.url.strip_prefix(PUBLIC_URL)?;
+                let request = Request::post(path).header("content-type", "application/json;charset=UTF-8");
+                let request = request.body(Body::from(delivery.body)).ok()?;
+                match endpoint.oneshot(request).await {
+                    Ok(response) => Some(response.status()),
+                    Err(never) => match never {},
+                }
+            })
+        })
     }
 
     pub fn app(&self) -> &App {

@@ -213,12 +213,13 @@ fn a_caller_becomes_a_principal_in_two_places() {
 }
 
 #[test]
-fn a_scope_without_a_person_comes_from_five_places() {
+fn a_scope_without_a_person_comes_from_six_places() {
     let sources = product();
     let callers = count_in(&sources, "TenantScope::internal");
     let known = [
         ("crates/entrepot/src/verify.rs", 1),
         ("crates/integrations/src/connections/credential/refresh.rs", 1),
+        ("crates/integrations/src/connections/exclusive/mod.rs", 1),
         ("crates/integrations/src/connections/open_stores.rs", 1),
         ("crates/jobs/src/job.rs", 1),
         ("crates/kit/src/rate_limit/mod.rs", 1),
@@ -228,6 +229,7 @@ fn a_scope_without_a_person_comes_from_five_places() {
     let known = [
         ("crates/entrepot/src/verify.rs", 1),
         ("crates/integrations/src/connections/credential/mod.rs", 1),
+        ("crates/integrations/src/connections/exclusive/mod.rs", 1),
         ("crates/jobs/src/job.rs", 1),
         ("crates/kit/src/rate_limit/mod.rs", 1),
     ];
@@ -251,7 +253,9 @@ fn transactions_outside_an_organization_are_opened_in_known_places() {
         ("crates/entrepot/src/server.rs", 1),
         ("crates/entrepot/src/startup.rs", 1),
         ("crates/entrepot/src/verify.rs", 1),
-        ("crates/integrations/src/oauth/mod.rs", 2),
+        ("crates/integrations/src/connections/exclusive/mod.rs", 1),
+        ("crates/integrations/src/oauth/code.rs", 2),
+        ("crates/integrations/src/oauth/granted.rs", 3),
         ("crates/jobs/src/leases.rs", 1),
         ("crates/jobs/src/queue.rs", 1),
         ("crates/jobs/src/runner.rs", 3),
@@ -287,11 +291,13 @@ fn secrets_are_exposed_in_known_files() {
         "crates/entrepot/src/demo/mod.rs",
         "crates/entrepot/src/demo/seed.rs",
         "crates/integrations/src/connections/credential/mod.rs",
-        "crates/integrations/src/connections/model.rs",
+        "crates/integrations/src/connections/model/mod.rs",
+        "crates/integrations/src/oauth/granted.rs",
         "crates/kit/src/mail/letter.rs",
         "crates/kit/src/mail/smtp.rs",
         "crates/kit/src/vault/sealed.rs",
         "crates/providers/src/shopify/auth.rs",
+        "crates/providers/src/woocommerce/auth/consent.rs",
         "crates/providers/src/woocommerce/auth/mod.rs",
     ];
     let sources = product();

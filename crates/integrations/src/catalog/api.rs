@@ -1,14 +1,14 @@
 use axum::{Json as Body, extract::State};
 use connector::{
     Provider,
-    provider::{AuthType, Category, FieldKind},
+    provider::{AuthType, Category, ConnectBy, FieldKind},
 };
 use kit::{AcrossConnections, App, Router, route};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::connections::api::ReadConnections;
-use crate::words::{ConfigFieldKind, ProviderAuthType, ProviderCategory};
+use crate::words::{ConfigFieldKind, ProviderAuthType, ProviderCategory, ProviderConnectBy};
 
 pub fn routes() -> Router {
     Router::new().routes(route!(providers))
@@ -23,6 +23,11 @@ struct ProviderView {
     category: Category,
     #[schema(value_type = ProviderAuthType)]
     auth_type: AuthType,
+    /// The ways to connect an account, the best one first.
+    #[schema(value_type = Vec<ProviderConnectBy>)]
+    connect_by: Vec<ConnectBy>,
+    /// Whether an account is connected to one organization at a time.
+    is_exclusive: bool,
     capabilities: Vec<CapabilityView>,
     /// The fields of the connect form.
     config: Vec<FieldView>,
@@ -67,6 +72,8 @@ async fn providers(_: AcrossConnections<ReadConnections>, State(app): State<App>
             label: manifest.label,
             category: manifest.category,
             auth_type: manifest.auth_type,
+            connect_by: ConnectBy::of(provider),
+            is_exclusive: manifest.is_exclusive,
             capabilities: manifest
                 .capabilities
                 .iter()

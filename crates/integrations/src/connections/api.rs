@@ -7,10 +7,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use connector::{
-    Provider,
-    provider::{FieldKind, PastedSecrets},
-};
+use connector::{Provider, provider::PastedSecrets};
 use kernel::TenantScope;
 use kit::{
     AcrossConnections, App, AtConnection, Authorized, Code, Problem, Router,
@@ -26,11 +23,11 @@ use uuid::Uuid;
 
 use super::{
     Edit, Seen,
-    model::{self, Fields, NewConnection},
+    model::{self, Fields, Health, NewConnection, NextStep, Status},
     store::{self, ConnectionRow},
 };
 use crate::data_access::model::DataAccess;
-use crate::words::{ConnectionHealth, ConnectionStatus, CredentialKind};
+use crate::words::{ConnectionHealth, ConnectionNextStep, ConnectionStatus, CredentialKind};
 
 kernel::permissions! {
     CreateConnections = (Connections, Create);
@@ -48,6 +45,9 @@ pub fn routes() -> Router {
         .routes(route!(revoke_credential))
         .routes(route!(enable))
         .routes(route!(disable))
+        .routes(route!(pause))
+        .routes(route!(resume))
+        .routes(route!(disconnect))
 }
 
 /// A connection, without its secrets.
@@ -64,6 +64,8 @@ pub(crate) struct ConnectionView {
     /// What is wrong and what to do about it.
     health_cause: Option<String>,
     health_since: Option<DateTime<Utc>>,
+    /// What somebody is to do about it; null when nothing is.
+    next_step: Option<NextStepView>,
     config: Value,
     scopes: Vec<String>,
     enabled_capabilities: Vec<String>,
@@ -73,6 +75,15 @@ pub(crate) struct ConnectionView {
     last_synced_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+}
+
+/// What somebody is to do about a connection.
+#[derive(Serialize, ToSchema)]
+struct NextStepView {
+    #[schema(value_type = ConnectionNextStep)]
+    action: &'static str,
+    /// The same for people.
+    text: &'static str,
 }
 
 /// What may be told of a credential.
@@ -92,6 +103,13 @@ struct CredentialView {
 
 impl From<ConnectionRow> for ConnectionView {
     fn from(row: ConnectionRow) -> Self {
+        let stands = (Status::parse(&row.status), Health::parse(&row.health));
+        let next_step = if let (Some(status), Some(health)) = stands {
+            NextStep::of(status, health, row.credential_kind.is_some())
+                .map(|step| NextStepView { action: step.as_str(), text: step.text(status) })
+        } else {
+            None
+        };
         Self {
             id: row.id.uuid(),
             provider_key: row.provider_key,
@@ -101,6 +119,7 @@ impl From<ConnectionRow> for ConnectionView {
             health: row.health,
             health_cause: row.health_cause,
             health_since: row.health_since,
+            next_step,
             config: row.config,
             scopes: row.scopes,
             enabled_capabilities: row.enabled_capabilities,
@@ -218,7 +237,7 @@ async fn create_once(app: App, scope: TenantScope, form: CreateConnection) -> Re
         display_name,
         established,
         enabled_capabilities: model::default_capabilities(provider),
-        data_access: form.data_access_permissions.unwrap_or_default(),
+        data_access: form.data_access_permissions,
     };
     Ok(super::insert(&app, &scope, new).await?.into())
 }
@@ -306,13 +325,7 @@ async fn set_credential(
     tx.commit().await?;
     let provider = app.providers.get(&row.provider_key).ok_or_else(|| Problem::internal(&"a provider is missing"))?;
     // The public fields of the form are in the connection's configuration already.
-    let config = provider
-        .manifest()
-        .config
-        .iter()
-        .filter(|field| field.kind != FieldKind::Secret)
-        .filter_map(|field| Some((field.name.to_owned(), row.config.get(field.name)?.as_str()?.to_owned())))
-        .collect();
+    let config = model::fields_of(provider, &row.config);
     let (config, secrets) = model::split(provider, config, form.credential)?;
     let established = establish(&app, provider, &config, &secrets).await?;
     Ok(Body(super::replace_credential(&app, &caller.scope, caller.id, established, None).await?.into()))
@@ -347,6 +360,37 @@ async fn enable(caller: AtConnection<UpdateConnections>, State(app): State<App>)
 ))]
 async fn disable(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
     Ok(tagged(super::disable(&app, &caller.scope, caller.id).await?))
+}
+
+/// Pause a connection: no work in the background, live reads go on
+#[utoipa::path(post, path = "/api/integrations/connections/{id}/pause/", tag = "connections",
+    params(("id" = Uuid, Path)), responses(
+    (status = 200, description = "The connection, which is read live and no more", body = ConnectionView),
+    (status = 409, description = "It is not connected"),
+))]
+async fn pause(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+    Ok(tagged(super::pause(&app, &caller.scope, caller.id).await?))
+}
+
+/// Go on with a connection that was paused
+#[utoipa::path(post, path = "/api/integrations/connections/{id}/resume/", tag = "connections",
+    params(("id" = Uuid, Path)), responses(
+    (status = 200, description = "The connection, with its work in the background", body = ConnectionView),
+    (status = 409, description = "It is not paused"),
+))]
+async fn resume(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+    Ok(tagged(super::resume(&app, &caller.scope, caller.id).await?))
+}
+
+/// End a connection: its credential is destroyed, here and at the platform where a call can do that. It keeps its id, its
+/// settings and its logs, and gets them back when its account is connected again
+#[utoipa::path(post, path = "/api/integrations/connections/{id}/disconnect/", tag = "connections",
+    params(("id" = Uuid, Path)), responses(
+    (status = 200, description = "The connection; `health_cause` says what is left to do at the shop", body = ConnectionView),
+    (status = 409, description = "It was connected anew meanwhile"),
+))]
+async fn disconnect(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+    Ok(tagged(Box::pin(super::disconnect(&app, &caller.scope, caller.id)).await?))
 }
 
 fn name(text: &str) -> Result<String, Problem> {

@@ -5,13 +5,16 @@
 
 pub mod api;
 pub mod credential;
+pub(crate) mod exclusive;
+mod letters;
+mod lifecycle;
 pub mod model;
 mod open_stores;
 pub(crate) mod store;
 
 use connector::provider::Established;
 use db::TenantTx;
-use kernel::{ConnectionId, TenantScope};
+use kernel::{ConnectionId, Denied, PermissionSet, Resource, TenantScope};
 use kit::{
     App, Code, Problem,
     trail::{self, Change, Event},
@@ -20,22 +23,28 @@ use serde_json::json;
 
 use crate::data_access::{self, model::DataAccess};
 
+pub use lifecycle::{disable, disconnect, enable, pause, resume};
 pub(crate) use open_stores::passing;
 pub use open_stores::{Store, Stores};
 
-use model::{NewConnection, Status};
+use model::{Action, NewConnection, Status};
 use store::ConnectionRow;
 
 /// Writes a connection with its credential sealed under a data key of its own. The account was proven before, with no
-/// transaction open.
+/// transaction open. One that was disconnected comes back, with its id.
 ///
 /// # Errors
-/// [`Code::Conflict`] when the account is connected already; [`Code::NotFound`] when the organization was deleted while the
-/// account was proven.
+/// [`Code::Conflict`] when the account is connected already, [`Code::AccountConnectedElsewhere`] when another organization holds
+/// it; [`Code::NotFound`] when the organization was deleted while the account was proven.
 pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Result<ConnectionRow, Problem> {
     let id = ConnectionId::new(&app.clock);
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
+    let known = store::find_by_account(&mut tx, new.provider_key, &new.established.external_account).await?;
+    if let Some(known) = known.filter(|known| known.is_disconnected) {
+        tx.rollback().await?;
+        return replace_credential(app, scope, known.id, new.established, new.data_access).await;
+    }
     let name = new.display_name.clone().unwrap_or_else(|| model::own_name(&new.established));
     store::insert(&mut tx, id, &new, &name, scope.actor().user(), now).await.map_err(|error| match error {
         db::DbError::Constraint { constraint } if constraint == "connections_by_account" => {
@@ -43,6 +52,7 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
         }
         other => other.into(),
     })?;
+    exclusive::claim(app, &mut tx, new.provider_key, &new.established.external_account, id).await?;
     credential::insert(app, &mut tx, id, &new.established).await?;
     let row = written(&mut tx, id).await?;
     let change = Change {
@@ -54,7 +64,7 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
             "provider_key": new.provider_key,
             "external_account": row.external_account,
             "scopes": row.scopes,
-            "data_access_permissions": new.data_access,
+            "data_access_permissions": row.data_access_permissions.0,
         })),
     };
     trail::audit(&mut tx, &app.clock, change).await?;
@@ -68,7 +78,8 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
 /// stays as it is, unless the person chose it anew.
 ///
 /// # Errors
-/// [`Code::ConnectRefused`] when the credential is for another account, [`Code::NotFound`] for an unknown connection.
+/// [`Code::ConnectRefused`] when the credential is for another account, [`Code::AccountConnectedElsewhere`] when another
+/// organization has taken the account meanwhile, [`Code::NotFound`] for an unknown connection.
 pub async fn replace_credential(
     app: &App,
     scope: &TenantScope,
@@ -76,6 +87,9 @@ pub async fn replace_credential(
     established: Established,
     data_access: Option<DataAccess>,
 ) -> Result<ConnectionRow, Problem> {
+    if !scope.covers(PermissionSet::of(&[(Resource::Connections, kernel::Action::Update)])) {
+        return Err(Denied { resource: Resource::Connections, action: kernel::Action::Update }.into());
+    }
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
@@ -85,8 +99,10 @@ pub async fn replace_credential(
             "These credentials are for another account. Connect that one as a connection of its own.",
         ));
     }
+    let status = status_of(&before)?.allow(Action::Reauthorize)?;
+    exclusive::claim(app, &mut tx, &before.provider_key, &established.external_account, id).await?;
     let replaced = credential::replace(app, &mut tx, id, &established).await?;
-    store::reconnect(&mut tx, id, &established, now).await?;
+    store::reconnect(&mut tx, id, status, &established, now).await?;
     let mut row = written(&mut tx, id).await?;
     let change = Change {
         action: "credential.set",
@@ -121,10 +137,7 @@ pub async fn revoke_credential(app: &App, scope: &TenantScope, id: ConnectionId)
         return Ok(before);
     }
     let cause = "The credential was revoked. Set a new one to go on.";
-    let status = match status_of(&before)? {
-        Status::Disabled => Status::Disabled,
-        _ => Status::NeedsReauth,
-    };
+    let status = status_of(&before)?.allow(Action::Revoke)?;
     store::set_status(&mut tx, id, status, Some(cause), now).await?;
     let row = written(&mut tx, id).await?;
     let change = Change {
@@ -138,50 +151,9 @@ pub async fn revoke_credential(app: &App, scope: &TenantScope, id: ConnectionId)
     let event =
         Event::warning("credential.revoked", format!("The credential of {} was revoked.", row.display_name)).of(id);
     trail::event(&mut tx, &app.clock, event).await?;
-    tx.commit().await?;
-    app.slice::<Stores>().forget(scope.organization(), id);
-    Ok(row)
-}
-
-/// Switches a connection on again.
-///
-/// # Errors
-/// [`Code::Conflict`] when it is not off or has no credential; [`Code::NotFound`] for an unknown connection.
-pub async fn enable(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<ConnectionRow, Problem> {
-    switch(app, scope, id, Status::Connected).await
-}
-
-/// Switches a connection off: its shop is not asked until it is on again. It keeps its credential.
-///
-/// # Errors
-/// [`Code::Conflict`] when it is not connected; [`Code::NotFound`] for an unknown connection.
-pub async fn disable(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<ConnectionRow, Problem> {
-    switch(app, scope, id, Status::Disabled).await
-}
-
-async fn switch(app: &App, scope: &TenantScope, id: ConnectionId, to: Status) -> Result<ConnectionRow, Problem> {
-    let mut tx = app.db.tenant(scope).await?;
-    let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    let status = status_of(&before)?;
-    let (action, event) = if to == Status::Disabled {
-        model::refuse_to_disable(status)?;
-        let message = format!("{} was disabled. Its shop is not asked until it is enabled.", before.display_name);
-        ("connection.disable", Event::warning("connection.disabled", message))
-    } else {
-        model::refuse_to_enable(status, before.credential_kind.is_some())?;
-        ("connection.enable", Event::info("connection.enabled", format!("{} was enabled.", before.display_name)))
-    };
-    store::set_status(&mut tx, id, to, None, app.clock.now()).await?;
-    let row = written(&mut tx, id).await?;
-    let change = Change {
-        action,
-        resource: "connection",
-        resource_id: Some(id.uuid()),
-        before: Some(json!({ "status": before.status })),
-        after: Some(json!({ "status": row.status })),
-    };
-    trail::audit(&mut tx, &app.clock, change).await?;
-    trail::event(&mut tx, &app.clock, event.of(id)).await?;
+    if status == Status::NeedsReauth && before.status != row.status {
+        letters::tell(app, &mut tx, id, letters::needs_reauth(&row.display_name, cause)).await?;
+    }
     tx.commit().await?;
     app.slice::<Stores>().forget(scope.organization(), id);
     Ok(row)

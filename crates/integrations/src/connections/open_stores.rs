@@ -17,7 +17,8 @@ use serde_json::json;
 
 use super::{
     credential::{self, KeepCredentials, Opened, Refreshes},
-    model::{Health, Status},
+    letters,
+    model::{Action, Health, Status},
     store,
 };
 use crate::data_access::model::DataAccess;
@@ -146,13 +147,14 @@ impl Stores {
     /// # Errors
     /// When the database is gone.
     pub(crate) async fn report(&self, app: &App, store: &Store, error: &ProviderError) -> Result<(), Problem> {
-        let (status, cause) = match error {
+        let (action, cause) = match error {
             ProviderError::Unauthorized { .. } => {
-                (Status::NeedsReauth, "The shop no longer accepts our access. Connect it again.")
+                (Action::Refused, "The shop no longer accepts our access. Connect it again.")
             }
-            ProviderError::Suspended { .. } => {
-                (Status::Suspended, "The shop's platform has switched the shop off. Its owner must settle that there.")
-            }
+            ProviderError::Suspended { .. } => (
+                Action::SwitchedOff,
+                "The shop's platform has switched the shop off. Its owner must settle that there.",
+            ),
             error => {
                 let has_settled = store.health_since.is_none_or(|since| app.clock.now() - since >= RECOVERED);
                 return match passing(error) {
@@ -163,10 +165,12 @@ impl Stores {
                 };
             }
         };
-        if store.status == status {
-            return Ok(());
+        match store.status.after(action) {
+            None => Ok(()),
+            Some(status) if status != store.status => self.change_status(app, store, status, Some(cause)).await,
+            Some(_) if store.health == Health::Failing => Ok(()),
+            Some(_) => self.set_health(app, store, Health::Failing, Some(cause)).await,
         }
-        self.change_status(app, store, status, Some(cause)).await
     }
 
     /// A store that answers is well: a suspended one is connected again, a degraded one no longer so.
@@ -174,8 +178,8 @@ impl Stores {
     /// # Errors
     /// When the database is gone.
     pub(crate) async fn report_success(&self, app: &App, store: &Store) -> Result<(), Problem> {
-        if store.status == Status::Suspended {
-            self.change_status(app, store, Status::Connected, None).await
+        if let Some(status) = store.status.after(Action::Answered) {
+            self.change_status(app, store, status, None).await
         } else if store.health != Health::Ok {
             self.set_health(app, store, Health::Ok, None).await
         } else {
@@ -241,6 +245,9 @@ impl Stores {
             };
             let meta = json!({ "before": before.as_str(), "after": status.as_str() });
             trail::event(&mut tx, &app.clock, event.of(store.id).with(meta)).await?;
+            if let (Status::NeedsReauth, Some(cause)) = (status, cause) {
+                letters::tell(app, &mut tx, store.id, letters::needs_reauth(&store.display_name, cause)).await?;
+            }
         }
         tx.commit().await?;
         self.forget(store.organization, store.id);

@@ -66,7 +66,7 @@ pub(super) async fn insert(
         established.config,
         &established.scopes,
         &new.enabled_capabilities,
-        Json(new.data_access) as _,
+        Json(new.data_access.unwrap_or_default()) as _,
         created_by.map(UserId::uuid),
         now
     )
@@ -120,27 +120,68 @@ pub(crate) async fn find_for_update(tx: &mut TenantTx, id: ConnectionId) -> Resu
     if lock(tx, id).await? { find(tx, id).await } else { Ok(None) }
 }
 
-/// The connection of an account, for connecting it again.
+/// The connection of an account, for connecting it again: also one that was disconnected.
 pub(crate) async fn find_by_account(
     tx: &mut TenantTx,
     provider_key: &str,
     external_account: &str,
-) -> Result<Option<ConnectionId>, DbError> {
+) -> Result<Option<AccountRow>, DbError> {
     let organization = tx.organization();
-    let id = sqlx::query_scalar!(
-        "
+    let row = sqlx::query_as!(
+        AccountRow,
+        r#"
         -- connection_of_account
-        select id from connections
+        select id, status = 'disconnected' as "is_disconnected!" from connections
         where organization_id = $1 and provider_key = $2 and external_account = $3 and deleted_at is null
-          and status <> 'disconnected'
-        ",
+        "#,
         organization.uuid(),
         provider_key,
         external_account
     )
     .fetch_optional(tx.conn())
     .await?;
-    Ok(id.map(ConnectionId::from))
+    Ok(row)
+}
+
+pub(crate) struct AccountRow {
+    pub(crate) id: ConnectionId,
+    pub(crate) is_disconnected: bool,
+}
+
+/// Somebody who is told of what becomes of a connection.
+pub(super) struct Keeper {
+    pub(super) name: String,
+    pub(super) email: String,
+}
+
+/// The owners of the organization and whoever made the connection, as far as they are still there and have confirmed their
+/// address; not the one who is acting.
+pub(super) async fn keepers(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    acting: Option<UserId>,
+) -> Result<Vec<Keeper>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        Keeper,
+        "
+        -- keepers_of_connection
+        select u.name, u.email
+        from organization_members m
+        join users u on u.id = m.user_id
+        join connections c on c.organization_id = m.organization_id and c.id = $2
+        where m.organization_id = $1 and m.status = 'active' and u.email_verified_at is not null
+          and (m.role = 'owner' or m.user_id = c.created_by) and m.user_id is distinct from $3
+        order by m.id
+        limit 50
+        ",
+        organization.uuid(),
+        id.uuid(),
+        acting.map(UserId::uuid)
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
 }
 
 /// Newest first, below an id, as far as somebody reaches. `switch` keeps those whose owner allows it.
@@ -204,10 +245,11 @@ pub(super) async fn edit(tx: &mut TenantTx, id: ConnectionId, edit: &Edit, now: 
     Ok(())
 }
 
-/// A connection whose account was proven anew. One that its owner has disabled stays so.
+/// A connection whose account was proven anew.
 pub(super) async fn reconnect(
     tx: &mut TenantTx,
     id: ConnectionId,
+    status: Status,
     established: &Established,
     now: Time,
 ) -> Result<(), DbError> {
@@ -216,15 +258,15 @@ pub(super) async fn reconnect(
         "
         -- reconnect_connection
         update connections
-        set status = case status when 'disabled' then status else 'connected' end, health = 'ok', health_cause = null,
-            health_since = $5, config = $3, scopes = $4, updated_at = $5
+        set status = $6, health = 'ok', health_cause = null, health_since = $5, config = $3, scopes = $4, updated_at = $5
         where organization_id = $1 and id = $2
         ",
         organization.uuid(),
         id.uuid(),
         established.config,
         &established.scopes,
-        now
+        now,
+        status.as_str()
     )
     .execute(tx.conn())
     .await?;
@@ -269,6 +311,55 @@ pub(super) async fn set_status(
         id.uuid(),
         status.as_str(),
         cause,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A connection that is over. `left` is what its owner still has to know.
+pub(super) async fn end(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    status: Status,
+    left: Option<&str>,
+    now: Time,
+) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- end_connection
+        update connections set status = $3, health = 'ok', health_cause = $4, health_since = $5, updated_at = $5
+        where organization_id = $1 and id = $2
+        ",
+        organization.uuid(),
+        id.uuid(),
+        status.as_str(),
+        left,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What a person decided, where how the shop is stays as it was.
+pub(super) async fn set_status_alone(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    status: Status,
+    now: Time,
+) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- set_connection_status_alone
+        update connections set status = $3, updated_at = $4 where organization_id = $1 and id = $2
+        ",
+        organization.uuid(),
+        id.uuid(),
+        status.as_str(),
         now
     )
     .execute(tx.conn())

@@ -1,33 +1,46 @@
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use axum::{
     Json as Body,
-    body::HttpBody,
+    body::{HttpBody, to_bytes},
     extract::{FromRequest, RawQuery, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use kernel::Actor;
+use kernel::{Actor, SessionId, TenantScope};
 use kit::{
-    App, Authorized, Code, Problem, Public, Router, SignedIn,
+    App, AtConnection, Authorized, Code, Problem, Public, Router, SignedIn,
     input::{Json, Path},
     route,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use url::Url;
 use utoipa::ToSchema;
 
-use super::LIFETIME;
-use crate::{connections::api::CreateConnections, data_access::model::DataAccess};
+use super::{Begun, LIFETIME, Traveller, Wishes, code, granted};
+use crate::{
+    connections::{
+        api::{CreateConnections, UpdateConnections},
+        store::ConnectionRow,
+    },
+    data_access::model::DataAccess,
+};
 
 /// Sent only to the paths of this slice, so that nothing else sees a pairing.
 const COOKIE_PATH: &str = "/api/oauth";
+/// Bytes of what a shop hands over, several times as many as it needs.
+const HANDED_OVER_MAX: usize = 8 * 1024;
 
 pub fn routes() -> Router {
-    Router::new().routes(route!(start)).routes(route!(install)).routes(route!(callback))
+    Router::new()
+        .routes(route!(start))
+        .routes(route!(reauthorize))
+        .routes(route!(install))
+        .routes(route!(callback))
+        .routes(route!(hand_over))
+        .routes(route!(come_back))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -35,6 +48,13 @@ pub fn routes() -> Router {
 struct Start {
     /// What may be read of the shop. When absent: everything of a new one, and as it was of one that is connected again.
     data_access_permissions: Option<DataAccess>,
+    /// Takes an account over that another organization holds: the consent at the account proves that its owner wants that.
+    /// It is disconnected there, and its owners there are told.
+    #[serde(default)]
+    transfer: bool,
+    /// The fields of the provider's form that are not secret, for providers that are connected by `granted_keys`.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    config: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -44,9 +64,12 @@ struct Started {
     expires_at: DateTime<Utc>,
 }
 
-/// Begin to connect an account through its platform's consent page
+/// Begin to connect an account through its platform's consent page, or the shop's own
 #[utoipa::path(post, path = "/api/oauth/{provider}/start", tag = "connections", params(("provider" = String, Path)),
-    request_body(content = Option<Start>, description = "Nothing need be chosen"), responses((status = 200, description = "Where to go", body = Started)))]
+    request_body(content = Option<Start>, description = "Nothing need be chosen"), responses(
+    (status = 200, description = "Where to go", body = Started),
+    (status = 422, description = "The address is no shop's; the detail says why and what to do"),
+))]
 async fn start(
     caller: Authorized<CreateConnections>,
     State(app): State<App>,
@@ -58,18 +81,34 @@ async fn start(
     } else {
         Json::<Start>::from_request(request, &app).await?.0
     };
-    let (pairing, url) = super::start(&app, &caller.scope, &provider, form.data_access_permissions).await?;
-    let secure = if app.config.is_https() { "; Secure" } else { "" };
-    let cookie = format!(
-        "{}={pairing}; Path={COOKIE_PATH}; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
-        cookie_name(&app),
-        LIFETIME.num_seconds()
-    );
+    let wishes = Wishes { data_access: form.data_access_permissions, is_transfer: form.transfer, config: form.config };
+    started(&app, super::start(&app, &caller.scope, &provider, wishes).await?)
+}
+
+/// Begin to prove a connection's account anew, by consent for this very account
+#[utoipa::path(post, path = "/api/integrations/connections/{id}/reauthorize/", tag = "connections",
+    params(("id" = Uuid, Path)), responses(
+    (status = 200, description = "Where to go. The connection stays as it is until the consent is given", body = Started),
+    (status = 422, description = "The shop is not there any more; the detail says why and what to do"),
+))]
+async fn reauthorize(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Response, Problem> {
+    started(&app, super::start_again(&app, &caller.scope, caller.id).await?)
+}
+
+fn started(app: &App, begun: Begun) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
-    let mut cookie = HeaderValue::from_str(&cookie).map_err(|error| Problem::internal(&error))?;
-    cookie.set_sensitive(true);
-    headers.insert(header::SET_COOKIE, cookie);
-    let started = Started { url: url.into(), expires_at: app.clock.now() + LIFETIME };
+    if let Some(pairing) = begun.pairing {
+        let secure = if app.config.is_https() { "; Secure" } else { "" };
+        let cookie = format!(
+            "{}={pairing}; Path={COOKIE_PATH}; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
+            cookie_name(app),
+            LIFETIME.num_seconds()
+        );
+        let mut cookie = HeaderValue::from_str(&cookie).map_err(|error| Problem::internal(&error))?;
+        cookie.set_sensitive(true);
+        headers.insert(header::SET_COOKIE, cookie);
+    }
+    let started = Started { url: begun.url.into(), expires_at: begun.expires_at };
     Ok((StatusCode::OK, headers, Body(started)).into_response())
 }
 
@@ -84,7 +123,7 @@ async fn install(
     headers: HeaderMap,
 ) -> Response {
     let pairing = pairing(&app, &headers);
-    match super::install(&app, &provider, query.as_deref().unwrap_or_default(), pairing.as_deref()).await {
+    match code::install(&app, &provider, query.as_deref().unwrap_or_default(), pairing.as_deref()).await {
         Ok(url) => Redirect::to(url.as_str()).into_response(),
         Err(problem) => page(&headers, problem),
     }
@@ -100,31 +139,98 @@ async fn callback(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let outcome = match caller {
-        Ok(caller) => finish(&app, &caller, &provider, query.as_deref().unwrap_or_default()).await,
-        Err(problem) if problem.code() == Code::Unauthenticated => Err(Problem::new(
+    let query = query.unwrap_or_default();
+    let outcome = async {
+        let caller = still_signed_in(caller)?;
+        let given = code::take_return(&app, &provider, &query, session(&caller)).await?;
+        let scope = rights(&app, &caller, &given.traveller).await?;
+        code::finish(&app, &scope, &provider, given).await
+    };
+    connected(&app, &headers, outcome.await)
+}
+
+/// The callback URL: where a shop's server hands over the keys that it made. Answered with anything but 200, it takes them back
+#[utoipa::path(post, path = "/api/oauth/{provider}/callback", tag = "connections", params(("provider" = String, Path)),
+    request_body(content = Value, description = "As the provider documents it"), responses(
+    (status = 200, description = "The keys work at the shop that was meant, and wait for the browser", body = HandedOverView),
+    (status = 413, description = "It is longer than keys are"),
+    (status = 422, description = "The keys do not work at the shop that was meant"),
+))]
+async fn hand_over(
+    _: Public,
+    State(app): State<App>,
+    Path(provider): Path<String>,
+    request: Request,
+) -> Result<Body<HandedOverView>, Problem> {
+    let body = to_bytes(request.into_body(), HANDED_OVER_MAX)
+        .await
+        .map_err(|_| Problem::new(Code::PayloadTooLarge, "Keys are shorter than that."))?;
+    granted::hand_over(&app, &provider, &body).await?;
+    Ok(Body(HandedOverView { accepted: true }))
+}
+
+#[derive(Serialize, ToSchema)]
+struct HandedOverView {
+    accepted: bool,
+}
+
+/// The return URL: where a shop sends people after they consented, or did not
+#[utoipa::path(get, path = "/api/oauth/{provider}/return", tag = "connections", params(("provider" = String, Path)),
+    responses((status = 303, description = "Connected; back to the dashboard")))]
+async fn come_back(
+    caller: Result<SignedIn, Problem>,
+    State(app): State<App>,
+    Path(provider): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let outcome = async {
+        let caller = still_signed_in(caller)?;
+        let given = granted::take_return(&app, &provider, &query, session(&caller)).await?;
+        let scope = rights(&app, &caller, &given.traveller).await?;
+        granted::finish(&app, &scope, &provider, given).await
+    };
+    connected(&app, &headers, outcome.await)
+}
+
+fn still_signed_in(caller: Result<SignedIn, Problem>) -> Result<SignedIn, Problem> {
+    caller.map_err(|problem| {
+        if problem.code() != Code::Unauthenticated {
+            return problem;
+        }
+        Problem::new(
             Code::Unauthenticated,
             "Your session has ended on the way, so nothing was connected. Sign in to Entrepot and start again.",
-        )),
-        Err(problem) => Err(problem),
-    };
-    match outcome {
-        Ok(url) => Redirect::to(url.as_str()).into_response(),
-        Err(problem) => page(&headers, problem),
+        )
+    })
+}
+
+fn session(caller: &SignedIn) -> Option<SessionId> {
+    match caller.identity.actor {
+        Actor::Person { session, .. } => Some(session),
+        Actor::Key { .. } | Actor::System { .. } => None,
     }
 }
 
-async fn finish(app: &App, caller: &SignedIn, provider: &str, query: &str) -> Result<Url, Problem> {
-    let session = match caller.identity.actor {
-        Actor::Person { session, .. } => Some(session),
-        Actor::Key { .. } | Actor::System { .. } => None,
-    };
-    let given = super::take_return(app, provider, query, session).await?;
-    // The rights that they have now, which may be fewer than when they began.
-    let principal = app.authenticate.principal(app, &caller.identity, Some(given.organization)).await?;
-    let scope = principal.allow::<CreateConnections>()?;
-    let connection = super::finish(app, &scope, provider, given).await?;
-    app.config.public_url.join(&format!("/?connected={}", connection.id)).map_err(|error| Problem::internal(&error))
+/// The rights that they have now, which may be fewer than when they began.
+async fn rights(app: &App, caller: &SignedIn, traveller: &Traveller) -> Result<TenantScope, Problem> {
+    let principal = app.authenticate.principal(app, &caller.identity, Some(traveller.organization)).await?;
+    Ok(match traveller.connection {
+        Some(_) => principal.allow::<UpdateConnections>()?,
+        None => principal.allow::<CreateConnections>()?,
+    })
+}
+
+fn connected(app: &App, headers: &HeaderMap, outcome: Result<ConnectionRow, Problem>) -> Response {
+    let url = outcome.and_then(|connection| {
+        let path = format!("/?connected={}", connection.id);
+        app.config.public_url.join(&path).map_err(|error| Problem::internal(&error))
+    });
+    match url {
+        Ok(url) => Redirect::to(url.as_str()).into_response(),
+        Err(problem) => page(headers, problem),
+    }
 }
 
 const fn cookie_prefix(is_https: bool) -> &'static str {
@@ -173,7 +279,7 @@ fn page(headers: &HeaderMap, problem: Problem) -> Response {
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <meta name=color-scheme content='light dark'><title>{title}</title><style>{STYLE}</style>\
          <h1>{title}</h1><p>{detail}<p><a href='/'>Back to Entrepot</a>",
-        title = Code::OauthRefused.title()
+        title = code.title()
     );
     let mut response = (code.status(), Html(body)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

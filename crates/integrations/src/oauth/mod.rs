@@ -1,17 +1,28 @@
-//! Connecting through a provider's consent page (OAuth 2, authorization-code grant).
+//! Connecting through a provider's consent page, in two forms.
 //!
-//! Nobody types a shop's address (Shopify's review forbids it). A person starts here and is given a *pairing*: a sealed cookie
-//! and a single-use row. The provider's install page then sends them to our app URL, naming the account; the pairing
-//! becomes an *authorization* for that account, whose state travels to the consent page and back. The way back must
-//! come from the same session, for the same account, once.
+//! [`code`]: OAuth 2 with the authorization-code grant. Nobody types a shop's address (Shopify's review forbids it). A person
+//! starts here and is given a *pairing*: a sealed cookie and a single-use row. The provider's install page then sends them to
+//! our app URL, naming the account; the pairing becomes an *authorization* for that account, whose state travels to the
+//! consent page and back.
+//!
+//! [`granted`]: a shop makes keys itself and hands them over from server to server, with our state beside them. The keys wait,
+//! sealed, for whoever began.
+//!
+//! In both, the way back must come from the session that began, for the same account, once. What is left of their rights by
+//! then is asked anew.
 
 pub mod api;
+pub(crate) mod code;
+pub(crate) mod granted;
 mod store;
 
-use connector::provider::{AuthorizationCode, Callback, Install};
-use db::{DbError, SystemTask, SystemTx};
-use kernel::{Actor, Denied, OrganizationId, Permission, SessionId, TenantScope, Time, UserId, random};
-use kit::{App, Code, Problem, vault::TokenSealer};
+use std::collections::BTreeMap;
+
+use connector::{Established, Provider, provider::Unverified};
+use db::{DbError, SystemTx};
+use kernel::{Actor, ConnectionId, Denied, OrganizationId, Permission, SessionId, TenantScope, Time, UserId};
+use kit::{App, Code, Problem};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -24,132 +35,153 @@ use crate::{
 pub const LIFETIME: chrono::Duration = chrono::Duration::minutes(15);
 
 /// Somebody on the way to a consent page.
-struct Traveller {
-    organization: OrganizationId,
+pub(crate) struct Traveller {
+    pub(crate) organization: OrganizationId,
     user: UserId,
     session: SessionId,
     provider_key: String,
     external_account: Option<String>,
     /// None: nothing was chosen.
     data_access: Option<DataAccess>,
+    /// The connection that is to be proved anew. None: one is to be made.
+    pub(crate) connection: Option<ConnectionId>,
+    /// Whether the account may be taken from another organization.
+    is_transfer: bool,
+    /// The public fields of the form, where the way begins with them.
+    config: Option<Value>,
+    /// What the shop has handed over.
+    sealed_keys: Option<Vec<u8>>,
+    expires_at: Time,
 }
 
-/// Begins: the sealed pairing for the cookie, and where to go.
+/// What a person chooses before they go.
+#[derive(Default)]
+pub(crate) struct Wishes {
+    pub(crate) data_access: Option<DataAccess>,
+    pub(crate) is_transfer: bool,
+    pub(crate) config: Option<BTreeMap<String, String>>,
+}
+
+/// Somebody is on the way.
+pub(crate) struct Begun {
+    pub(crate) url: Url,
+    /// For the cookie of this browser, where the way begins with a pairing.
+    pub(crate) pairing: Option<String>,
+    pub(crate) expires_at: Time,
+}
+
+/// Begins to connect an account.
 ///
 /// # Errors
-/// [`Code::NotSupportedByPlatform`] for a provider without a consent page, or not configured here.
-pub async fn start(
+/// [`Code::NotSupportedByPlatform`] for a provider without a consent page, or not configured here; [`Code::ConnectRefused`]
+/// for an address that is no shop's.
+pub(crate) async fn start(
     app: &App,
     scope: &TenantScope,
     provider_key: &str,
-    data_access: Option<DataAccess>,
-) -> Result<(String, Url), Problem> {
-    let (flow, identity, provider_key) = flow(app, provider_key)?;
+    wishes: Wishes,
+) -> Result<Begun, Problem> {
+    let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
+    let manifest = provider.manifest();
+    let mut traveller = traveller(app, scope, provider)?;
+    traveller.data_access = wishes.data_access;
+    traveller.is_transfer = wishes.is_transfer;
+    if wishes.is_transfer && !manifest.is_exclusive {
+        return Err(Problem::invalid(
+            "/transfer",
+            "accounts of this provider can be connected to several organizations",
+        ));
+    }
+    if provider.granted_keys().is_some() {
+        let config = model::public_fields(provider, wishes.config.unwrap_or_default())?;
+        return granted::start(app, scope, provider, traveller, config).await;
+    }
+    if wishes.config.is_some() {
+        return Err(Problem::invalid("/config", "the account is chosen at this provider, not here"));
+    }
+    code::start(app, scope, provider, traveller).await
+}
+
+/// Begins to prove the account of a connection anew: at the consent page of that account at once.
+///
+/// # Errors
+/// As [`start`]; [`Code::NotFound`] for an unknown connection.
+pub(crate) async fn start_again(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<Begun, Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    let row = connections::store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    tx.commit().await?;
+    let provider = app.providers.get(&row.provider_key).ok_or_else(|| Problem::internal(&"a provider is missing"))?;
+    let mut traveller = traveller(app, scope, provider)?;
+    traveller.connection = Some(id);
+    traveller.external_account = row.external_account;
+    if provider.granted_keys().is_some() {
+        let config = model::public_fields(provider, model::fields_of(provider, &row.config))?;
+        return granted::start(app, scope, provider, traveller, config).await;
+    }
+    code::start_again(app, scope, provider, traveller).await
+}
+
+fn traveller(app: &App, scope: &TenantScope, provider: &dyn Provider) -> Result<Traveller, Problem> {
     let Actor::Person { user, session } = scope.actor() else {
         return Err(Problem::new(Code::Forbidden, "Only a person can give consent. Sign in."));
     };
-    let state = random::token();
-    let traveller = Traveller {
+    Ok(Traveller {
         organization: scope.organization(),
         user,
         session,
-        provider_key: provider_key.to_owned(),
+        provider_key: provider.manifest().key.to_owned(),
         external_account: None,
-        data_access,
-    };
-    let now = app.clock.now();
-    let mut tx = app.db.tenant(scope).await?;
-    store::insert_pairing(&mut tx, &hash(&state), &traveller, now, now + LIFETIME).await?;
-    tx.commit().await?;
-    let sealed = pairings(app).seal(&[("provider", provider_key.as_bytes())], state.as_bytes(), now);
-    let sealed = sealed.map_err(|error| Problem::internal(&error))?;
-    Ok((sealed, app.http.hosts().public(&flow.install_url(identity))))
+        data_access: None,
+        connection: None,
+        is_transfer: false,
+        config: None,
+        sealed_keys: None,
+        expires_at: app.clock.now() + LIFETIME,
+    })
 }
 
-/// The provider names the account: the pairing is used up and becomes an authorization. Where to go for consent.
-///
-/// # Errors
-/// [`Code::OauthRefused`] when the request is not the provider's, or there is no pairing.
-pub async fn install(app: &App, provider_key: &str, raw_query: &str, pairing: Option<&str>) -> Result<Url, Problem> {
-    let (flow, identity, provider_key) = flow(app, provider_key)?;
-    let now = app.clock.now();
-    let Install { account } = flow.verify_install(identity, raw_query, now).map_err(|error| refused(&error))?;
-    let pairing = pairing
-        .and_then(|sealed| pairings(app).open(sealed, &[("provider", provider_key.as_bytes())], now).ok())
-        .ok_or_else(|| {
-            Problem::new(
-                Code::OauthRefused,
-                "Sign in to Entrepot first and start the connection there, in this browser.",
-            )
-        })?;
-    let next = random::token();
-    let mut tx = app.db.system(SystemTask::OauthState).await?;
-    let traveller = store::take(&mut tx, &hash_bytes(&pairing), "pairing", provider_key, now).await?;
-    let mut traveller = traveller.ok_or_else(used_up)?;
-    traveller.external_account = Some(account.clone());
-    store::insert_authorization(&mut tx, &hash(&next), &traveller, now, now + LIFETIME).await?;
-    tx.commit().await?;
-    let url = flow.authorize_url(identity, &Install { account }, &next, &redirect_uri(app, provider_key)?);
-    Ok(app.http.hosts().public(&url))
-}
+impl Traveller {
+    /// Whoever comes back is whoever began.
+    fn expect_session(&self, session: Option<SessionId>) -> Result<(), Problem> {
+        if session == Some(self.session) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::OauthSessionMismatch, "Finish in the browser and the session that you began with."))
+    }
 
-/// A verified way back: whose it is, and the code to exchange.
-pub struct Return {
-    pub organization: OrganizationId,
-    callback: Callback,
-    data_access: Option<DataAccess>,
-}
-
-/// Checks the way back: the provider's signature before anything else, then the state, once, for the session that began.
-///
-/// # Errors
-/// [`Code::OauthRefused`], without saying which check failed but for the person's own mistakes.
-pub async fn take_return(
-    app: &App,
-    provider_key: &str,
-    raw_query: &str,
-    session: Option<SessionId>,
-) -> Result<Return, Problem> {
-    let (flow, identity, provider_key) = flow(app, provider_key)?;
-    let now = app.clock.now();
-    let callback = flow.verify_callback(identity, raw_query, now).map_err(|error| refused(&error))?;
-    let mut tx = app.db.system(SystemTask::OauthState).await?;
-    let traveller = store::take(&mut tx, &hash(&callback.state), "authorize", provider_key, now).await?;
-    // Used up also when what follows refuses it: a state is tried once.
-    tx.commit().await?;
-    let traveller = traveller.ok_or_else(used_up)?;
-    if traveller.external_account.as_deref() != Some(callback.account.as_str()) {
-        return Err(Problem::new(
-            Code::OauthRefused,
+    /// The account is the one that the way was begun with.
+    fn expect_account(&self, account: &str) -> Result<(), Problem> {
+        if self.external_account.as_deref() == Some(account) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Code::OauthAccountMismatch,
             "The consent is for another shop than the one that was begun with.",
-        ));
+        ))
     }
-    if session != Some(traveller.session) {
-        return Err(Problem::new(Code::OauthRefused, "Finish in the browser and the session that you began with."));
-    }
-    Ok(Return { organization: traveller.organization, callback, data_access: traveller.data_access })
 }
 
-/// Exchanges the code and keeps the account: a new connection, or a new credential for the one that there is, with what
-/// may be read of it as it was unless something was chosen.
-///
-/// # Errors
-/// Those of the provider, and [`Code::OauthRefused`] for an account that is another's.
-pub async fn finish(
+/// Keeps an account that was proved: a new connection, or a new credential for the one that there is, with what may be read of
+/// it as it was unless something was chosen.
+async fn keep(
     app: &App,
     scope: &TenantScope,
-    provider_key: &str,
-    given: Return,
+    provider: &'static dyn Provider,
+    traveller: &Traveller,
+    established: Established,
 ) -> Result<ConnectionRow, Problem> {
-    let (flow, identity, provider_key) = flow(app, provider_key)?;
-    let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
-    let established = flow
-        .exchange(&app.http, &app.clock, identity, &given.callback)
-        .await
-        .map_err(|error| crate::problem::of_provider(&error))?;
-    let mut tx = app.db.tenant(scope).await?;
-    let known = connections::store::find_by_account(&mut tx, provider_key, &established.external_account).await?;
-    tx.commit().await?;
+    traveller.expect_account(&established.external_account)?;
+    let provider_key = provider.manifest().key;
+    let known = match traveller.connection {
+        Some(id) => Some(id),
+        None => {
+            let mut tx = app.db.tenant(scope).await?;
+            let known =
+                connections::store::find_by_account(&mut tx, provider_key, &established.external_account).await?;
+            tx.commit().await?;
+            known.map(|known| known.id)
+        }
+    };
     match known {
         Some(id) => {
             // Whoever may connect accounts may not therefore change this one.
@@ -157,7 +189,7 @@ pub async fn finish(
             if !scope.rights().at(id).contains(resource, action) {
                 return Err(Denied { resource, action }.into());
             }
-            connections::replace_credential(app, scope, id, established, given.data_access).await
+            connections::replace_credential(app, scope, id, established, traveller.data_access).await
         }
         None => {
             let new = model::NewConnection {
@@ -165,7 +197,7 @@ pub async fn finish(
                 display_name: None,
                 established,
                 enabled_capabilities: model::default_capabilities(provider),
-                data_access: given.data_access.unwrap_or_default(),
+                data_access: traveller.data_access,
             };
             connections::insert(app, scope, new).await
         }
@@ -180,49 +212,29 @@ pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
     store::purge(tx, now).await
 }
 
-type Flow<'a> = (&'static dyn AuthorizationCode, &'a connector::AppCredentials, &'static str);
-
-fn flow<'a>(app: &'a App, provider_key: &str) -> Result<Flow<'a>, Problem> {
-    let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
-    let manifest = provider.manifest();
-    let flow = provider.authorization_code().ok_or_else(|| {
-        Problem::new(
-            Code::NotSupportedByPlatform,
-            format!("{} is connected with keys, not by consent.", manifest.label),
-        )
-    })?;
-    let identity = app.config.app_credentials(manifest.key).ok_or_else(|| {
-        Problem::new(
-            Code::NotSupportedByPlatform,
-            format!("This installation has no app at {}. Its operator can configure one.", manifest.label),
-        )
-    })?;
-    Ok((flow, identity, manifest.key))
+fn address(app: &App, provider_key: &str, step: &str) -> Result<Url, Problem> {
+    let path = format!("/api/oauth/{provider_key}/{step}");
+    app.config.public_url.join(&path).map_err(|error| Problem::internal(&error))
 }
 
-fn redirect_uri(app: &App, provider_key: &str) -> Result<Url, Problem> {
-    app.config
-        .public_url
-        .join(&format!("/api/oauth/{provider_key}/callback"))
-        .map_err(|error| Problem::internal(&error))
+fn refused(error: &Unverified) -> Problem {
+    let code = match error {
+        Unverified::Signature => Code::OauthSignatureInvalid,
+        Unverified::Stale => Code::OauthRequestStale,
+        Unverified::Account | Unverified::Parameter => Code::OauthRequestInvalid,
+        Unverified::Denied => return denied(),
+    };
+    Problem::new(code, format!("This request was not made by the platform just now: {error}."))
 }
 
-fn pairings(app: &App) -> TokenSealer {
-    TokenSealer::new(&app.keyring, "oauth pairing", LIFETIME)
-}
-
-fn refused(error: &connector::provider::Unverified) -> Problem {
-    Problem::new(Code::OauthRefused, format!("This request was not made by the platform just now: {error}."))
+fn denied() -> Problem {
+    Problem::new(Code::OauthDenied, "The owner of the shop did not consent, so nothing was connected.")
 }
 
 fn used_up() -> Problem {
-    Problem::new(Code::OauthRefused, "This attempt was used already or has expired. Start again from Entrepot.")
+    Problem::new(Code::OauthStateInvalid, "This attempt was used already or has expired. Start again from Entrepot.")
 }
 
-fn hash(state: &str) -> Vec<u8> {
-    hash_bytes(state.as_bytes())
-}
-
-fn hash_bytes(state: &[u8]) -> Vec<u8> {
+fn hash(state: &[u8]) -> Vec<u8> {
     Sha256::digest(state).to_vec()
 }

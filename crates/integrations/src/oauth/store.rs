@@ -1,66 +1,67 @@
-use db::{DbError, SystemTx, TenantTx};
-use kernel::Time;
+use db::{DbError, PgConnection, SystemTx};
+use kernel::{ConnectionId, SessionId, Time};
 use sqlx::types::Json;
 
 use super::Traveller;
 use crate::data_access::model::DataAccess;
 
-pub(super) async fn insert_pairing(
-    tx: &mut TenantTx,
-    state_hash: &[u8],
-    traveller: &Traveller,
-    now: Time,
-    expires_at: Time,
-) -> Result<(), DbError> {
-    sqlx::query!(
-        "
-        -- insert_pairing
-        insert into oauth_states (
-            state_hash, organization_id, user_id, session_id, provider_key, step, data_access_permissions, created_at, expires_at
-        )
-        values ($1, $2, $3, $4, $5, 'pairing', $6, $7, $8)
-        ",
-        state_hash,
-        traveller.organization.uuid(),
-        traveller.user.uuid(),
-        traveller.session.uuid(),
-        traveller.provider_key,
-        traveller.data_access.map(Json) as _,
-        now,
-        expires_at
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+/// How far somebody has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Until the provider names the account.
+    Pairing,
+    /// Until the code comes.
+    Authorize,
+    /// Until the shop hands over its keys.
+    Grant,
+    /// Until the browser comes back for them.
+    Granted,
 }
 
-pub(super) async fn insert_authorization(
-    tx: &mut SystemTx,
+impl Step {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pairing => "pairing",
+            Self::Authorize => "authorize",
+            Self::Grant => "grant",
+            Self::Granted => "granted",
+        }
+    }
+}
+
+/// Of whichever transaction: a person begins in their organization, what a provider sends belongs to none yet.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
     state_hash: &[u8],
+    step: Step,
     traveller: &Traveller,
     now: Time,
-    expires_at: Time,
 ) -> Result<(), DbError> {
     sqlx::query!(
         "
-        -- insert_authorization
+        -- insert_oauth_state
         insert into oauth_states (
             state_hash, organization_id, user_id, session_id, provider_key, step, external_account, data_access_permissions,
-            created_at, expires_at
+            connection_id, is_transfer, config, sealed_keys, created_at, expires_at
         )
-        values ($1, $2, $3, $4, $5, 'authorize', $6, $7, $8, $9)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         ",
         state_hash,
         traveller.organization.uuid(),
         traveller.user.uuid(),
         traveller.session.uuid(),
         traveller.provider_key,
+        step.as_str(),
         traveller.external_account,
         traveller.data_access.map(Json) as _,
+        traveller.connection.map(ConnectionId::uuid),
+        traveller.is_transfer,
+        traveller.config,
+        traveller.sealed_keys,
         now,
-        expires_at
+        traveller.expires_at
     )
-    .execute(tx.conn())
+    .execute(conn)
     .await?;
     Ok(())
 }
@@ -69,7 +70,7 @@ pub(super) async fn insert_authorization(
 pub(super) async fn take(
     tx: &mut SystemTx,
     state_hash: &[u8],
-    step: &str,
+    step: Step,
     provider_key: &str,
     now: Time,
 ) -> Result<Option<Traveller>, DbError> {
@@ -78,11 +79,11 @@ pub(super) async fn take(
         -- take_oauth_state
         delete from oauth_states
         where state_hash = $1 and step = $2 and provider_key = $3
-        returning organization_id, user_id, session_id, provider_key, external_account,
-            data_access_permissions as "data_access_permissions: Json<DataAccess>", expires_at
+        returning organization_id, user_id, session_id, provider_key, external_account, connection_id, is_transfer, config,
+            sealed_keys, data_access_permissions as "data_access_permissions: Json<DataAccess>", expires_at
         "#,
         state_hash,
-        step,
+        step.as_str(),
         provider_key
     )
     .fetch_optional(tx.conn())
@@ -94,7 +95,38 @@ pub(super) async fn take(
         provider_key: row.provider_key,
         external_account: row.external_account,
         data_access: row.data_access_permissions.map(|chosen| chosen.0),
+        connection: row.connection_id.map(ConnectionId::from),
+        is_transfer: row.is_transfer,
+        config: row.config,
+        sealed_keys: row.sealed_keys,
+        expires_at: row.expires_at,
     }))
+}
+
+/// Whether a shop is still to hand over keys to this session.
+pub(super) async fn is_awaited(
+    tx: &mut SystemTx,
+    state_hash: &[u8],
+    provider_key: &str,
+    session: SessionId,
+    now: Time,
+) -> Result<bool, DbError> {
+    let awaited = sqlx::query_scalar!(
+        r#"
+        -- is_grant_awaited
+        select exists (
+            select from oauth_states
+            where state_hash = $1 and step = 'grant' and provider_key = $2 and session_id = $3 and expires_at > $4
+        ) as "exists!"
+        "#,
+        state_hash,
+        provider_key,
+        session.uuid(),
+        now
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(awaited)
 }
 
 /// Removes the states that nobody came back with in time.

@@ -12,7 +12,7 @@ use crate::{
     vault::{DataKey, Keyring, OpenError, Scope, WrappedKey},
 };
 
-/// Makes the data key of a scope. Its shard is durable before the row can be, and gone again where the row cannot be.
+/// Makes a data key of a scope; the caller sees to it that there is one at a time. Its shard is durable before the row can be, and gone again where the row cannot be.
 ///
 /// # Errors
 /// [`Code::NotFound`](crate::Code::NotFound) when the organization was deleted; when the key store or the database refuses.
@@ -22,7 +22,8 @@ pub async fn create(
     clock: &Clock,
     scope: Scope,
 ) -> Result<Arc<DataKey>, Problem> {
-    let new = keyring.create(tx.organization(), scope, 1).await.map_err(|error| Problem::internal(&error))?;
+    let version = store::next_version(tx, scope).await?;
+    let new = keyring.create(tx.organization(), scope, version).await.map_err(|error| Problem::internal(&error))?;
     let problem = match store::insert(tx, &new.row, clock.now()).await {
         Ok(true) => return Ok(new.key),
         Ok(false) => Problem::not_found(),
@@ -89,6 +90,14 @@ async fn unwrap(keyring: &Keyring, row: &WrappedKey) -> Result<Option<Arc<DataKe
 /// When the database refuses.
 pub async fn mark_all_destroyed(tx: &mut TenantTx, clock: &Clock) -> Result<Vec<DataKeyId>, Problem> {
     Ok(store::mark_all_destroyed(tx, clock.now()).await?)
+}
+
+/// The same for the keys of one scope. The next key that is [`create`]d for it is a new one.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn mark_destroyed(tx: &mut TenantTx, clock: &Clock, scope: Scope) -> Result<Vec<DataKeyId>, DbError> {
+    store::mark_destroyed(tx, scope, clock.now()).await
 }
 
 /// The data keys of the organization that were destroyed, a page of them: those above an id, in their order. Whether their

@@ -64,6 +64,24 @@ pub(super) async fn newest_of_organization(tx: &mut TenantTx) -> Result<Option<D
     Ok(id.map(DataKeyId::from))
 }
 
+/// The version of the next key of a scope: one more than any before, destroyed ones among them.
+pub(super) async fn next_version(tx: &mut TenantTx, scope: Scope) -> Result<u32, DbError> {
+    let organization = tx.organization();
+    let last = sqlx::query_scalar!(
+        r#"
+        -- last_data_key_version
+        select coalesce(max(key_version), 0) as "last!" from data_keys
+        where organization_id = $1 and scope = $2 and scope_id = $3
+        "#,
+        organization.uuid(),
+        scope.name(),
+        scope.id(organization)
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(u32::try_from(last).unwrap_or(u32::MAX).saturating_add(1))
+}
+
 /// Keeps a data key from being destroyed until the transaction ends; false when it was.
 pub(super) async fn hold(tx: &mut TenantTx, id: DataKeyId) -> Result<bool, DbError> {
     let organization = tx.organization();
@@ -113,6 +131,25 @@ pub(super) async fn mark_all_destroyed(tx: &mut TenantTx, now: Time) -> Result<V
         returning id
         ",
         organization.uuid(),
+        now
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(ids.into_iter().map(DataKeyId::from).collect())
+}
+
+pub(super) async fn mark_destroyed(tx: &mut TenantTx, scope: Scope, now: Time) -> Result<Vec<DataKeyId>, DbError> {
+    let organization = tx.organization();
+    let ids: Vec<Uuid> = sqlx::query_scalar!(
+        "
+        -- mark_data_keys_destroyed
+        update data_keys set wrapped = null, destroyed_at = $4
+        where organization_id = $1 and scope = $2 and scope_id = $3 and destroyed_at is null
+        returning id
+        ",
+        organization.uuid(),
+        scope.name(),
+        scope.id(organization),
         now
     )
     .fetch_all(tx.conn())

@@ -8,11 +8,11 @@ use chrono::Duration;
 use connector::{
     Account, AppCredentials, AuthorizationCode, Call, Credential, Established, ProviderError, Token,
     http::{Http, Request, Response},
-    provider::{Callback, Install, Unverified},
+    provider::{Callback, Install, RevokeAccess, Unverified},
     signature::query::{self, Verified},
 };
 use kernel::{Clock, Secret, Time};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, json};
 use url::Url;
 
@@ -75,6 +75,9 @@ impl AuthorizationCode for Shopify {
 
     fn verify_callback(&self, app: &AppCredentials, raw_query: &str, now: Time) -> Result<Callback, Unverified> {
         let (query, account) = verify(app, raw_query, now)?;
+        if query.optional("error")?.is_some() {
+            return Err(Unverified::Denied);
+        }
         let code = Secret::new(filled(query.one("code")?)?);
         Ok(Callback { account, state: filled(query.one("state")?)?.to_owned(), code })
     }
@@ -134,6 +137,34 @@ impl AuthorizationCode for Shopify {
         }
         Ok(renewed)
     }
+}
+
+/// Takes the app out of the shop, which ends every token of it there.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/mutations/appUninstall>
+#[async_trait]
+impl RevokeAccess for Shopify {
+    async fn revoke(&self, call: &Call<'_>) -> Result<(), ProviderError> {
+        let answered = Session::open(call)?.ask::<Uninstalled>(&api::UNINSTALL, &Map::new()).await;
+        let answered = answered.map_err(api::Failure::into_provider_error)?;
+        let refused = answered.data.and_then(|data| data.uninstall).map(|uninstall| uninstall.user_errors.len());
+        match refused {
+            Some(0) => Ok(()),
+            Some(_) => Err(ProviderError::Rejected { detail: "Shopify does not take the app out".to_owned() }),
+            None => Err(ProviderError::Malformed { path: "data.appUninstall".to_owned() }),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Uninstalled {
+    #[serde(rename = "appUninstall")]
+    uninstall: Option<UninstallPayload>,
+}
+
+#[derive(Deserialize)]
+struct UninstallPayload {
+    #[serde(rename = "userErrors")]
+    user_errors: Vec<IgnoredAny>,
 }
 
 /// Signature first, so that nothing is said about a query that Shopify did not make.

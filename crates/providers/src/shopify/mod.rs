@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use connector::{
     Answer, AuthorizationCode, Call, Customer, Filter, Manifest, Order, Page, Product, Provider, ProviderError, Query,
     Read, Selection,
-    provider::{AuthType, Capability, Category, Paging},
+    provider::{AuthType, Capability, Category, Paging, RevokeAccess},
 };
 
 pub struct Shopify;
@@ -36,6 +36,8 @@ static MANIFEST: Manifest = Manifest {
     ],
     config: &[],
     scopes: &["read_customers", "read_orders", "read_products"],
+    is_exclusive: true,
+    revoke_by_hand: "Uninstall the app in the shop's admin: Settings → Apps and sales channels.",
     notes: &[
         "Orders older than 60 days need the scope read_all_orders, which Shopify grants to an app on request.",
         "Names, addresses, e-mail addresses and phone numbers need Shopify's approval for protected customer data; \
@@ -51,6 +53,10 @@ impl Provider for Shopify {
     }
 
     fn authorization_code(&self) -> Option<&dyn AuthorizationCode> {
+        Some(self)
+    }
+
+    fn revoke_access(&self) -> Option<&dyn RevokeAccess> {
         Some(self)
     }
 

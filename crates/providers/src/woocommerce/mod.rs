@@ -16,7 +16,7 @@ mod tests;
 use chrono::FixedOffset;
 use connector::{
     Customer, Manifest, Order, PastedKeys, Product, Provider, ProviderError, Read,
-    provider::{AuthType, Capability, Category, Field, FieldKind},
+    provider::{AuthType, Capability, Category, Field, FieldKind, GrantedKeys},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,6 +62,8 @@ static MANIFEST: Manifest = Manifest {
         },
     ],
     scopes: &[],
+    is_exclusive: false,
+    revoke_by_hand: "Delete the key in the shop's admin: WooCommerce → Settings → Advanced → REST API.",
     notes: &[
         "Customers are the registered ones. Guests are in their orders only.",
         "Lists show customers with the role Customer. Others who bought are found by e-mail address or id.",
@@ -79,6 +81,10 @@ impl Provider for Woocommerce {
     }
 
     fn pasted_keys(&self) -> Option<&dyn PastedKeys> {
+        Some(self)
+    }
+
+    fn granted_keys(&self) -> Option<&dyn GrantedKeys> {
         Some(self)
     }
 

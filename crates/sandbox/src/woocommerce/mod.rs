@@ -1,5 +1,5 @@
 //! WooCommerce shops (REST API `wc/v3`), as their documents describe them; what was seen on a real shop (section
-//! 20) wins over documentation. For reading only: no webhooks, no `wc-auth`, no writes.
+//! 20) wins over documentation. For reading only: no webhooks, no writes.
 //!
 //! | file | holds |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `shop` | a running shop, its data and indexes |
 //! | `serve` | routes, pages outside the REST API, headers |
 //! | `auth`, `oauth` | who is calling |
+//! | `wc_auth` | a merchant's consent, and keys that are handed over |
 //! | `query`, `params`, `dates` | what they ask |
 //! | `orders`, `customers`, `products`, `facts` | what they get |
 //! | `json`, `error` | how it is written |
@@ -25,9 +26,11 @@ mod query;
 mod serve;
 mod shop;
 mod spec;
+mod wc_auth;
 
 pub use shop::Shop;
 pub use spec::{ApiKey, Permissions, ShopSpec, Transport, Version};
+pub use wc_auth::{Carrier, Delivery};
 
 use crate::Options;
 
@@ -35,11 +38,19 @@ use crate::Options;
 #[derive(Debug)]
 pub struct Simulator {
     shops: Vec<Shop>,
+    post: wc_auth::Post,
 }
 
 impl Simulator {
     pub(crate) fn new(options: &Options) -> Simulator {
-        Simulator { shops: options.woocommerce.iter().map(|spec| Shop::new(spec.clone(), options)).collect() }
+        let post = wc_auth::Post::default();
+        let shop = |spec: &ShopSpec| Shop::new(spec.clone(), options, post.clone());
+        Simulator { shops: options.woocommerce.iter().map(shop).collect(), post }
+    }
+
+    /// Has the keys that shops hand over carried by a test; else they go over loopback.
+    pub fn carried_by(&self, carrier: Carrier) {
+        self.post.carried_by(carrier);
     }
 
     /// All shops.

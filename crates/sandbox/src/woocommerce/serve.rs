@@ -7,7 +7,7 @@ use super::params::Window;
 use super::query::{Query, decode};
 use super::shop::{Data, Shop};
 use super::spec::Transport;
-use super::{customers, facts, orders, products};
+use super::{customers, facts, orders, products, wc_auth};
 use crate::faults::ClockSkew;
 use crate::server::{Call, Origin, Scheme};
 use axum::Router;
@@ -93,13 +93,28 @@ impl Answer {
 async fn serve(State(shop): State<Shop>, request: Request) -> Response {
     let skew = request.extensions().get::<ClockSkew>().map_or(chrono::TimeDelta::zero(), |skew| skew.0);
     let now = shop.clock().now() + skew;
-    let mut response = dispatch(&shop, &request, now.timestamp());
+    let mut response = match consent(&shop, &request) {
+        Some((route, query, method)) => wc_auth::answer(&shop, &route, &query, &method).await,
+        None => dispatch(&shop, &request, now.timestamp()),
+    };
     let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     if let Ok(date) = HeaderValue::from_str(&date) {
         response.headers_mut().insert(header::DATE, date);
     }
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static("Apache"));
     response
+}
+
+/// A request for the pages of a merchant's consent, if it comes by the shop's own scheme, or from a browser on this machine.
+fn consent(shop: &Shop, request: &Request) -> Option<(String, Query, Method)> {
+    let (spec, uri) = (shop.spec(), request.uri());
+    let origin = request.extensions().get::<Origin>()?;
+    let is_at_home = spec.transport == Transport::HttpOnly
+        || origin.scheme == Scheme::Https
+        || origin.host == wc_auth::browser_host(&spec.host);
+    let query = Query::parse(uri.query().unwrap_or_default());
+    let route = wc_auth::route(shop, uri.path(), &query).filter(|_| is_at_home)?;
+    Some((route, query, request.method().clone()))
 }
 
 fn dispatch(shop: &Shop, request: &Request, now: i64) -> Response {
@@ -256,7 +271,7 @@ fn api_link(shop: &Shop) -> HeaderMap {
 }
 
 /// The path below the shop's folder; `None`: outside of it.
-fn shop_path<'p>(shop: &Shop, path: &'p str) -> Option<&'p str> {
+pub(super) fn shop_path<'p>(shop: &Shop, path: &'p str) -> Option<&'p str> {
     let below = path.strip_prefix(shop.spec().path.as_str())?;
     (below.is_empty() || below.starts_with('/')).then_some(below)
 }

@@ -2,6 +2,7 @@
 
 use super::serve;
 use super::spec::{ApiKey, Permissions, ShopSpec, Transport};
+use super::wc_auth::{self, Post};
 use crate::faults::Faults;
 use crate::server::{CallLog, Site};
 use crate::world::{Id, OrderStatus, Rng, Role, World};
@@ -24,12 +25,15 @@ struct Inner {
     keys: RwLock<Vec<ApiKey>>,
     /// By consumer key: nonces used, with their timestamps.
     nonces: Mutex<HashMap<String, Vec<(f64, String)>>>,
+    /// Of consent pages that were shown.
+    auth_nonces: Mutex<HashSet<String>>,
+    post: Post,
     faults: Faults,
     calls: CallLog,
 }
 
 impl Shop {
-    pub(super) fn new(spec: ShopSpec, options: &Options) -> Shop {
+    pub(super) fn new(spec: ShopSpec, options: &Options, post: Post) -> Shop {
         let seed = spec.host.bytes().fold(options.seed, |seed, byte| Rng::new(seed ^ u64::from(byte)).next_u64());
         let mut rng = Rng::new(seed);
         let keys = [
@@ -48,6 +52,8 @@ impl Shop {
             data: OnceLock::new(),
             keys: RwLock::new(keys),
             nonces: Mutex::default(),
+            auth_nonces: Mutex::default(),
+            post,
             faults: Faults::default(),
             calls: CallLog::default(),
         }))
@@ -98,6 +104,31 @@ impl Shop {
         self.0.keys.write().unwrap_or_else(PoisonError::into_inner).retain(|key| key.consumer_key != consumer_key);
     }
 
+    /// How many keys it has.
+    pub fn key_count(&self) -> usize {
+        self.0.keys.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Where a browser on this machine finds its pages, on the plain listener.
+    pub fn browser_host(&self) -> String {
+        wc_auth::browser_host(&self.spec().host)
+    }
+
+    pub(super) fn post(&self) -> &Post {
+        &self.0.post
+    }
+
+    /// What a consent page is shown with; WordPress takes it more than once.
+    pub(super) fn new_auth_nonce(&self) -> String {
+        let nonce = hex::encode(rand::random::<[u8; 5]>());
+        self.0.auth_nonces.lock().unwrap_or_else(PoisonError::into_inner).insert(nonce.clone());
+        nonce
+    }
+
+    pub(super) fn knows_auth_nonce(&self, nonce: &str) -> bool {
+        self.0.auth_nonces.lock().unwrap_or_else(PoisonError::into_inner).contains(nonce)
+    }
+
     pub(super) fn find_key(&self, consumer_key: &str) -> Option<ApiKey> {
         let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.iter().find(|key| key.consumer_key == consumer_key).cloned()
@@ -138,7 +169,7 @@ impl Shop {
 impl Site for Shop {
     fn hosts(&self) -> Vec<String> {
         let spec = self.spec();
-        std::iter::once(&spec.host).chain(&spec.aliases).cloned().collect()
+        std::iter::once(&spec.host).chain(&spec.aliases).cloned().chain([self.browser_host()]).collect()
     }
 
     fn router(&self) -> Router {

@@ -12,6 +12,7 @@
 //! - [`isolation`]: who may call what, from the OpenAPI document
 //! - [`live`]: reading shops, from key to answer, and every way that a shop can fail
 //! - [`people`]: invitations, seats, sessions, lost passwords and guessed ones
+//! - [`oauth`]: whatever comes back from a consent and should not have
 //! - [`mail`]: from the outbox to the mailbox, and what becomes of what cannot be sent
 
 mod api_keys;
@@ -27,4 +28,5 @@ mod isolation;
 mod key_abuse;
 mod live;
 mod mail;
+mod oauth;
 mod people;

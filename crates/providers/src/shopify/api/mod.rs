@@ -18,3 +18,7 @@ pub(super) use session::Session;
 /// The shop that a token belongs to.
 pub(super) const SHOP: Operation =
     Operation { name: "Shop", document: include_str!("../graphql/shop.graphql"), fields: &[] };
+
+/// Takes our app out of the shop.
+pub(super) const UNINSTALL: Operation =
+    Operation { name: "Uninstall", document: include_str!("../graphql/uninstall.graphql"), fields: &[] };

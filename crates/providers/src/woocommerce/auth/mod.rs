@@ -1,6 +1,7 @@
 //! Connecting with keys that the owner made in the shop's admin, and proving them on every call (W1 to W3).
 
 pub(super) mod address;
+mod consent;
 mod discovery;
 mod facts;
 

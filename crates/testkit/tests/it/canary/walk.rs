@@ -66,7 +66,7 @@ pub(super) async fn everything(app: &TestApp) -> Walked {
     }
     // The same way again, used up.
     let again = consent.back.strip_prefix(testkit::app::PUBLIC_URL).expect("ours").to_owned();
-    app.nobody().with_header("cookie", &consent.cookies).get(&again).await.expect_problem(400, "oauth_refused");
+    app.nobody().with_header("cookie", &consent.cookies).get(&again).await.expect_problem(400, "oauth_state_invalid");
     needles.extend(tokens(app, &kata, shopify).await);
 
     let key = kata.create_key("reader").await;

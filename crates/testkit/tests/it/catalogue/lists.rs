@@ -15,6 +15,7 @@ pub(super) const GLOBAL_TABLES: &[(&str, &str)] = &[
     ("public.user_links", "a link is a person's, before any organization is chosen"),
     ("public.login_attempts", "counted before it is known who tries"),
     ("public.oauth_states", "consumed on the way back from a provider, before any tenant is known"),
+    ("public.exclusive_accounts", "an account is one organization's at a time, of all organizations"),
 ];
 
 /// Tables on which row level security is not even switched on: no serving login has any right to them.
@@ -28,6 +29,7 @@ pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
     ("entrepot_system", "public.audit_log", "insert"),
     ("entrepot_system", "public.data_keys", "select"),
     ("entrepot_system", "public.events", "insert"),
+    ("entrepot_system", "public.exclusive_accounts", "select"),
     ("entrepot_system", "public.idempotency_keys", "delete"),
     ("entrepot_system", "public.idempotency_keys", "select"),
     ("entrepot_system", "public.installation", "insert"),
@@ -88,9 +90,11 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.data_keys", "insert", &["connections:create", "connections:update", "members:create"]),
     ("public.data_keys", "update", &["connections:update", "connections:delete", "organization:delete"]),
     ("public.event_seals", "insert", &["audit:create"]),
+    ("public.exclusive_accounts", "delete", &["connections:update", "organization:delete"]),
+    ("public.exclusive_accounts", "insert", &["connections:create", "connections:update"]),
     ("public.invitations", "insert", &["members:create"]),
     ("public.invitations", "update", &["members:create", "members:delete"]),
-    ("public.oauth_states", "insert", &["connections:create"]),
+    ("public.oauth_states", "insert", &["connections:create", "connections:update"]),
     ("public.organization_members", "delete", &["members:delete"]),
     ("public.organization_members", "insert", &["members:create"]),
     ("public.organization_members", "update", &["members:update"]),

@@ -62,6 +62,10 @@ const ROWS: &[(&str, &str)] = &[
         "insert into connections (organization_id, id, provider_key, external_account, display_name, status, created_at, updated_at) values ('{org}', '{n}', 'woocommerce', '{n}', 'test', 'connected', '{at}', '{at}')",
     ),
     (
+        "public.exclusive_accounts",
+        "insert into exclusive_accounts (provider_key, external_account, organization_id, connection_id, claimed_at) select 'shopify', '{n}', '{org}', c.id, '{at}' from connections c where c.organization_id = '{org}' and not exists (select from exclusive_accounts a where a.connection_id = c.id) limit 1",
+    ),
+    (
         "public.credentials",
         "insert into credentials (organization_id, id, connection_id, data_key_id, kind, sealed, key_version, revoked_at, created_at) select '{org}', '{n}', c.id, k.id, 'keys', '\\x00', 1, '{at}', '{at}' from connections c, data_keys k where c.organization_id = '{org}' and k.organization_id = '{org}' limit 1",
     ),

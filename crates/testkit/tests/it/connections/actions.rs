@@ -27,7 +27,7 @@ async fn a_disabled_connection_is_not_read_anywhere_until_it_is_enabled() {
     for caller in [&*kata, &there] {
         caller.get(&products(store)).await.expect(StatusCode::OK);
     }
-    act(&kata, store, "enable").await.expect_problem(409, "conflict");
+    act(&kata, store, "enable").await.expect_problem(409, "connection_status_conflict");
 
     let disabled = act(&kata, store, "disable").await.expect(StatusCode::OK);
     assert_eq!(disabled.at("/status"), "disabled");
@@ -44,7 +44,7 @@ async fn a_disabled_connection_is_not_read_anywhere_until_it_is_enabled() {
     let tested = act(&kata, store, "test").await.expect(StatusCode::OK);
     assert_eq!(results(&tested), ["store_not_connected"; 3].map(str::to_owned));
     assert_eq!(calls(&a), before, "the shop is not asked");
-    act(&kata, store, "disable").await.expect_problem(409, "conflict");
+    act(&kata, store, "disable").await.expect_problem(409, "connection_status_conflict");
 
     assert_eq!(act(&kata, store, "enable").await.expect(StatusCode::OK).at("/status"), "connected");
     kata.get(&products(store)).await.expect(StatusCode::OK);

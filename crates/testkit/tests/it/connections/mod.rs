@@ -4,7 +4,10 @@ mod actions;
 mod consent;
 mod credentials;
 mod editing;
+mod exclusive;
+mod granted;
 mod health;
+mod lifecycle;
 mod memory;
 mod texts;
 

@@ -46,6 +46,10 @@ pub(super) const PUBLIC: &[(&str, &str)] = &[
         "GET /api/oauth/{provider}/install",
         "a platform sends people here; signed by it, and of no use without the sealed pairing",
     ),
+    (
+        "POST /api/oauth/{provider}/callback",
+        "a shop's server hands over keys here; of no use without a state of ours, and until whoever began comes back",
+    ),
 ];
 
 /// The ids that a request carries.
@@ -170,9 +174,14 @@ pub(super) const RECIPES: &[Recipe] = &[
     // Connected already: whoever may connect is told so, after the keys were proven.
     with_body("POST /api/integrations/connections/", 409, |_| form()),
     get("POST /api/integrations/connections/{id}/test/"),
+    get("POST /api/integrations/connections/{id}/pause/"),
+    get("POST /api/integrations/connections/{id}/resume/"),
     get("POST /api/integrations/connections/{id}/disable/"),
     get("POST /api/integrations/connections/{id}/enable/"),
+    get("POST /api/integrations/connections/{id}/reauthorize/"),
     get("POST /api/integrations/connections/{id}/revoke/"),
+    // Setting a credential brings it back.
+    get("POST /api/integrations/connections/{id}/disconnect/"),
     with_body(
         "POST /api/integrations/connections/{id}/credential/",
         200,
@@ -181,6 +190,8 @@ pub(super) const RECIPES: &[Recipe] = &[
     with_body("POST /api/oauth/{provider}/start", 200, |_| json!({})),
     // Without a platform's signature there is nothing to finish.
     Recipe { operation: "GET /api/oauth/{provider}/callback", body: None, answers: 400 },
+    // Shopify hands over no keys.
+    Recipe { operation: "GET /api/oauth/{provider}/return", body: None, answers: 400 },
     get("GET /api/members"),
     get("GET /api/roles"),
     get("GET /api/members/{id}/grants"),

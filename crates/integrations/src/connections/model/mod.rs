@@ -1,5 +1,8 @@
 //! The states of a connection, and the form that makes one.
 
+mod next_step;
+mod transition;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use connector::provider::{Established, FieldKind, PastedSecrets, Provider};
@@ -9,13 +12,17 @@ use serde_json::{Map, Value};
 
 use crate::data_access::model::DataAccess;
 
+pub use next_step::NextStep;
+pub use transition::Action;
+
 pub struct NewConnection {
     pub provider_key: &'static str,
     /// What the person calls it; the account's own name otherwise.
     pub display_name: Option<String>,
     pub established: Established,
     pub enabled_capabilities: Vec<String>,
-    pub data_access: DataAccess,
+    /// None: nothing was chosen. Everything of a new one may be read, and of one that comes back what might be before.
+    pub data_access: Option<DataAccess>,
 }
 
 /// Where a connection stands (`docs/ARCHITECTURE.md`).
@@ -115,39 +122,11 @@ pub fn version(updated_at: Time) -> String {
     format!("{:x}", updated_at.timestamp_micros())
 }
 
-/// Switching a connection off: one that works, or would without anybody setting a credential.
-///
-/// # Errors
-/// [`Code::Conflict`] from any other state.
-pub(super) fn refuse_to_disable(status: Status) -> Result<(), Problem> {
-    match status {
-        Status::Connected | Status::Paused | Status::Suspended => Ok(()),
-        Status::Pending | Status::Disabled | Status::NeedsReauth | Status::Disconnected => {
-            let detail = format!("The connection is {}: there is nothing to switch off.", status.as_str());
-            Err(Problem::new(Code::Conflict, detail))
-        }
-    }
-}
-
-/// Switching it on again.
-///
-/// # Errors
-/// [`Code::Conflict`] when it is not off, or has nothing to connect with.
-pub(super) fn refuse_to_enable(status: Status, has_credential: bool) -> Result<(), Problem> {
-    match (status, has_credential) {
-        (Status::Disabled, true) => Ok(()),
-        (Status::Disabled, false) => {
-            Err(Problem::new(Code::Conflict, "The connection has no credential. Set one, then enable it."))
-        }
-        (other, _) => {
-            let detail = format!("The connection is {}: only one that is disabled can be enabled.", other.as_str());
-            Err(Problem::new(Code::Conflict, detail))
-        }
-    }
-}
-
 /// The fields of a provider's connect form: what its manifest names, secrets among them.
 pub type Fields = BTreeMap<String, Secret>;
+
+/// Characters of a field at most.
+const FIELD_MAX: usize = 2_048;
 
 /// Checks a form against the manifest: nothing missing, nothing unknown, nothing secret where it would be shown.
 ///
@@ -159,35 +138,51 @@ pub(super) fn split(
     credential: Fields,
 ) -> Result<(Value, PastedSecrets), Problem> {
     let fields = provider.manifest().config;
-    let is_secret =
-        |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.kind == FieldKind::Secret);
-    if let Some(name) = config.keys().find(|name| is_secret(name) != Some(false)) {
-        return Err(Problem::invalid(format!("/config/{name}"), "is not a public field of this provider"));
-    }
-    if let Some(name) = credential.keys().find(|name| is_secret(name) != Some(true)) {
+    let is_secret = |name: &str| fields.iter().any(|field| field.name == name && field.kind == FieldKind::Secret);
+    if let Some(name) = credential.keys().find(|name| !is_secret(name)) {
         return Err(Problem::invalid(format!("/credential/{name}"), "is not a secret field of this provider"));
     }
-    for field in fields.iter().filter(|field| field.required) {
-        let (place, given) = if field.kind == FieldKind::Secret {
-            ("credential", credential.get(field.name).is_some_and(|secret| !secret.expose().trim().is_empty()))
-        } else {
-            ("config", config.get(field.name).is_some_and(|text| !text.trim().is_empty()))
-        };
-        if !given {
-            return Err(Problem::invalid(format!("/{place}/{}", field.name), format!("is required: {}", field.help)));
+    let config = public_fields(provider, config)?;
+    for field in fields.iter().filter(|field| field.required && field.kind == FieldKind::Secret) {
+        if credential.get(field.name).is_none_or(|secret| secret.expose().trim().is_empty()) {
+            return Err(Problem::invalid(
+                format!("/credential/{}", field.name),
+                format!("is required: {}", field.help),
+            ));
         }
     }
-    if config
-        .values()
-        .map(String::len)
-        .chain(credential.values().map(|secret| secret.expose().len()))
-        .any(|length| length > 2_048)
-    {
-        return Err(Problem::invalid("/config", "a field is longer than 2048 characters"));
+    if credential.values().any(|secret| secret.expose().len() > FIELD_MAX) {
+        return Err(Problem::invalid("/credential", format!("a field is longer than {FIELD_MAX} characters")));
+    }
+    Ok((config, PastedSecrets(credential.into_iter().collect())))
+}
+
+/// The same for the fields that are not secret, by themselves.
+///
+/// # Errors
+/// As [`split`].
+pub(crate) fn public_fields(provider: &dyn Provider, config: BTreeMap<String, String>) -> Result<Value, Problem> {
+    let fields = || provider.manifest().config.iter().filter(|field| field.kind != FieldKind::Secret);
+    if let Some(name) = config.keys().find(|name| !fields().any(|field| field.name == name.as_str())) {
+        return Err(Problem::invalid(format!("/config/{name}"), "is not a public field of this provider"));
+    }
+    for field in fields().filter(|field| field.required) {
+        if config.get(field.name).is_none_or(|text| text.trim().is_empty()) {
+            return Err(Problem::invalid(format!("/config/{}", field.name), format!("is required: {}", field.help)));
+        }
+    }
+    if config.values().any(|text| text.len() > FIELD_MAX) {
+        return Err(Problem::invalid("/config", format!("a field is longer than {FIELD_MAX} characters")));
     }
     let config =
         config.into_iter().map(|(name, text)| (name, Value::String(text.trim().to_owned()))).collect::<Map<_, _>>();
-    Ok((Value::Object(config), PastedSecrets(credential.into_iter().collect())))
+    Ok(Value::Object(config))
+}
+
+/// The public fields of the form that a connection was made with, which its configuration keeps.
+pub(crate) fn fields_of(provider: &dyn Provider, config: &Value) -> BTreeMap<String, String> {
+    let fields = provider.manifest().config.iter().filter(|field| field.kind != FieldKind::Secret);
+    fields.filter_map(|field| Some((field.name.to_owned(), config.get(field.name)?.as_str()?.to_owned()))).collect()
 }
 
 /// The capabilities that a new connection starts with.
@@ -264,14 +259,5 @@ mod tests {
         assert_eq!(named(&format!("{} and more", "a".repeat(199)), "x"), "a".repeat(199), "no space at the end");
         assert_eq!(named(" \0", "kave.example"), "kave.example");
         assert_eq!(named("", ""), "Shop");
-    }
-
-    #[test]
-    fn what_is_on_can_be_switched_off_and_what_is_off_on() {
-        let on: Vec<_> = Status::ALL.into_iter().filter(|status| refuse_to_disable(*status).is_ok()).collect();
-        assert_eq!(on, [Status::Connected, Status::Paused, Status::Suspended]);
-        let off: Vec<_> = Status::ALL.into_iter().filter(|status| refuse_to_enable(*status, true).is_ok()).collect();
-        assert_eq!(off, [Status::Disabled]);
-        assert!(refuse_to_enable(Status::Disabled, false).is_err(), "without a credential");
     }
 }
