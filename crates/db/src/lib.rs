@@ -4,10 +4,13 @@
 //! - [`Db::system`] opens a [`SystemTx`] for one of the few named [`SystemTask`]s, under another login with few grants
 //! - [`Db::ingest`] opens an [`IngestTx`], which can write receipts and logs of many organizations and read none
 //! - [`cluster`] runs PostgreSQL itself when no server is configured
+//! - [`backup`] dumps all of it, as a login that never serves
 //!
 //! Nothing else can open a connection: the pools are private, and clippy refuses to make others.
 
+pub mod backup;
 pub mod cluster;
+pub mod inspect;
 pub mod listener;
 mod logins;
 mod migrations;
@@ -131,9 +134,9 @@ impl Db {
             listener: Arc::new(logins.system.clone().application_name("entrepot_listener")),
         };
         tokio::try_join!(
-            logins::refuse_unsafe(&db.app, Login::App),
-            logins::refuse_unsafe(&db.system, Login::System),
-            logins::refuse_unsafe(&db.ingest, Login::Ingest),
+            refuse_unsafe(&db.app, Login::App),
+            refuse_unsafe(&db.system, Login::System),
+            refuse_unsafe(&db.ingest, Login::Ingest),
         )?;
         Ok(db)
     }
@@ -144,6 +147,11 @@ impl Db {
     /// [`DbError::Migration`] when a migration fails or one that has landed was edited.
     pub async fn migrate(owner: &PgConnectOptions) -> Result<(), DbError> {
         migrations::run(owner).await
+    }
+
+    /// The number of the newest migration that this program knows.
+    pub fn newest_migration() -> i64 {
+        migrations::newest()
     }
 
     /// Makes the partitions around `now` and drops those past their retention.
@@ -200,6 +208,10 @@ impl Db {
     pub async fn close(&self) {
         tokio::join!(self.app.close(), self.system.close(), self.ingest.close());
     }
+}
+
+async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbError> {
+    logins::refuse_unsafe(&mut *pool.acquire().await?, login).await
 }
 
 /// A statement that waits for a lock, or for ever, gives its connection back; its caller has gone by then.

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod backup;
 mod documents;
 mod openapi;
+mod process;
 mod repository;
 mod start;
 mod tidy;
