@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod listener;
 mod logins;
 mod migrations;
+mod reach;
 mod transaction;
 
 use std::{sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ use sqlx::{
 pub use cluster::Login;
 pub use logins::UnsafeLogin;
 pub use sqlx::PgConnection;
+use reach::{Pools, Reach};
 pub use transaction::{IngestOnce, IngestTx, SystemTask, SystemTx, TenantTx};
 
 /// How to reach the four logins (`docs/TENANCY.md`).
@@ -69,9 +71,7 @@ impl Default for PoolSizes {
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
-    app: PgPool,
-    system: PgPool,
-    ingest: PgPool,
+    reach: Reach,
     /// Shared, since every request clones this.
     listener: Arc<PgConnectOptions>,
 }
@@ -127,18 +127,20 @@ impl Db {
     /// # Errors
     /// [`DbError::UnsafeLogin`] says which login can do what it must not.
     pub async fn connect(logins: &Logins, sizes: &PoolSizes) -> Result<Self, DbError> {
-        let db = Self {
+        let listener = Arc::new(logins.system.clone().application_name("entrepot_listener"));
+        let (logins, sizes) = (logins.clone(), sizes.clone());
+        let reach = Reach::new(move || Pools {
             app: pool(&logins.app, Login::App, sizes.app, sizes.acquire_timeout),
             system: pool(&logins.system, Login::System, sizes.system, sizes.acquire_timeout),
             ingest: pool(&logins.ingest, Login::Ingest, sizes.ingest, sizes.acquire_timeout),
-            listener: Arc::new(logins.system.clone().application_name("entrepot_listener")),
-        };
+        });
+        let pools = reach.pools();
         tokio::try_join!(
-            refuse_unsafe(&db.app, Login::App),
-            refuse_unsafe(&db.system, Login::System),
-            refuse_unsafe(&db.ingest, Login::Ingest),
+            refuse_unsafe(&pools.app, Login::App),
+            refuse_unsafe(&pools.system, Login::System),
+            refuse_unsafe(&pools.ingest, Login::Ingest),
         )?;
-        Ok(db)
+        Ok(Self { reach, listener })
     }
 
     /// Brings the schema up to date, as the owner. Safe to run from several nodes at once.
@@ -167,7 +169,7 @@ impl Db {
     /// A transaction that sees one organization's rows and nothing else.
     ///
     /// # Errors
-    /// [`DbError::Unavailable`] when no connection comes free in time.
+    /// [`DbError::Unavailable`] when no connection comes free in time, and at once while the database is known to be away.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<TenantTx, DbError> {
         // Both values are ours, a UUID and words of our own vocabulary, so that nothing from outside reaches this text.
         let begin = format!(
@@ -175,7 +177,8 @@ impl Db {
             scope.organization(),
             scope.permissions_text()
         );
-        let tx = self.app.begin_with(AssertSqlSafe(begin)).await?;
+        let pool = self.reach.pools().app;
+        let tx = self.reach.unless_away(async { Ok(pool.begin_with(AssertSqlSafe(begin)).await?) }).await?;
         Ok(TenantTx::new(tx, scope.clone()))
     }
 
@@ -184,7 +187,9 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn system(&self, task: SystemTask) -> Result<SystemTx, DbError> {
-        Ok(SystemTx::new(self.system.begin().await?, task))
+        let pool = self.reach.pools().system;
+        let tx = self.reach.unless_away(async { Ok(pool.begin().await?) }).await?;
+        Ok(SystemTx::new(tx, task))
     }
 
     /// A transaction that can write receipts and access-log lines of any organization.
@@ -192,7 +197,9 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest(&self) -> Result<IngestTx, DbError> {
-        Ok(IngestTx::new(self.ingest.begin().await?))
+        let pool = self.reach.pools().ingest;
+        let tx = self.reach.unless_away(async { Ok(pool.begin().await?) }).await?;
+        Ok(IngestTx::new(tx))
     }
 
     /// A connection for one statement that writes access-log lines of any organization. It is its own transaction, so that
@@ -201,12 +208,28 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest_once(&self) -> Result<IngestOnce, DbError> {
-        Ok(IngestOnce::new(self.ingest.acquire().await?))
+        let pool = self.reach.pools().ingest;
+        let connection = self.reach.unless_away(async { Ok(pool.acquire().await?) }).await?;
+        Ok(IngestOnce::new(connection))
+    }
+
+    /// Ends when the database stops answering: what waits for an answer then would wait for long. A database that refuses says so
+    /// to whoever asks, and does not end this.
+    pub async fn falls_silent(&self) {
+        self.reach.falls_silent().await;
+    }
+
+    /// Does something that waits for the database, outside a request: [`DbError::Unavailable`] when it goes away meanwhile.
+    ///
+    /// # Errors
+    /// Those of the work, or that.
+    pub async fn unless_away<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+        self.reach.unless_away(work).await
     }
 
     /// Closes the pools once their connections are returned.
     pub async fn close(&self) {
-        tokio::join!(self.app.close(), self.system.close(), self.ingest.close());
+        self.reach.pools().close().await;
     }
 }
 

@@ -5,6 +5,7 @@
 mod backup;
 mod documents;
 mod openapi;
+mod outage;
 mod process;
 mod repository;
 mod start;

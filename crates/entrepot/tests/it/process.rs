@@ -37,6 +37,8 @@ pub(crate) fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> Strin
 pub(crate) struct Serving {
     pub(crate) child: std::process::Child,
     pub(crate) address: String,
+    /// Its log.
+    log: tempfile::NamedTempFile,
 }
 
 impl Serving {
@@ -48,15 +50,16 @@ impl Serving {
     pub(crate) fn with(data_dir: &Path, key: &str, environment: &[(&str, &str)]) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
+        let log = tempfile::NamedTempFile::new().unwrap();
         let child = entrepot(
             &["serve", "--listen", &address, "--data-dir", data_dir.to_str().unwrap()],
             &[("ENTREPOT_MASTER_KEY", key)],
         )
         .envs(environment.iter().copied())
-        .stderr(Stdio::null())
+        .stderr(log.reopen().unwrap())
         .spawn()
         .unwrap();
-        let mut serving = Self { child, address };
+        let mut serving = Self { child, address, log };
         let until = Instant::now() + Duration::from_secs(90);
         while !serving.is_ready() {
             assert!(serving.child.try_wait().unwrap().is_none(), "it ended");
@@ -105,6 +108,11 @@ impl Serving {
 
     pub(crate) fn get(&self, path: &str, token: &str) -> Answer {
         self.call("GET", path, token, &serde_json::Value::Null)
+    }
+
+    /// What it has logged.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap()
     }
 
     /// Somebody new, with an organization; the session's token.
