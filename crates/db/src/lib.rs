@@ -106,8 +106,11 @@ impl From<sqlx::Error> for DbError {
                         Self::Constraint { constraint: name.to_owned() }
                     }
                     ("42501", _) => Self::Refused { code },
-                    // Admin shutdown, crash shutdown, cannot connect now, too many connections; statement or lock timeout.
-                    ("57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03", _) => Self::Unavailable,
+                    // Admin shutdown, crash shutdown, cannot connect now, too many connections; statement or lock timeout;
+                    // disk full, out of memory, and what else there is too little of; an input or output that failed, as
+                    // PostgreSQL reports a full disk in places.
+                    ("57P01" | "57P02" | "57P03" | "57014" | "55P03" | "58030", _) => Self::Unavailable,
+                    (code, _) if code.starts_with("53") => Self::Unavailable,
                     _ => Self::Other { code },
                 }
             }

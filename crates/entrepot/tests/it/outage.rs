@@ -30,6 +30,9 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 /// How long it takes to find out that nobody answers: a heartbeat's patience, and one more question.
 const NOTICED_WITHIN: Duration = Duration::from_secs(6);
 
+/// What PostgreSQL itself may need after a crash, on a busy machine.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
+
 /// Callers at once, more than there are connections to the database.
 const CALLERS: usize = 40;
 
@@ -174,6 +177,13 @@ fn an_embedded_database_that_stops_answering_is_not_waited_for() {
     serving.stop();
 }
 
+/// The process id of a server that takes connections.
+fn server(data_dir: &Path) -> Option<String> {
+    let file = fs::read_to_string(data_dir.join("postgres/pgdata/postmaster.pid")).ok()?;
+    let is_ready = file.lines().nth(7).is_some_and(|status| status.trim() == "ready");
+    is_ready.then(|| file.lines().next().unwrap_or_default().to_owned())
+}
+
 #[test]
 fn an_embedded_database_that_is_killed_is_back_soon() {
     let (folder, key) = (scratch(), new_key());
@@ -181,15 +191,21 @@ fn an_embedded_database_that_is_killed_is_back_soon() {
     let mut serving = Serving::start(&data_dir, &key);
     let token = serving.sign_up("kata");
     let crowd = Crowd::gather(&serving, &token);
+    let mut pid = server(&data_dir);
     for _ in 0..2 {
         signal(&processes(&data_dir)[..1], rustix::process::Signal::KILL);
         let killed = Instant::now();
-        while serving.get("/api/me", &token).status == 200 && killed.elapsed() < Duration::from_millis(500) {}
+        while pid.as_deref() == server(&data_dir).as_deref() || server(&data_dir).is_none() {
+            assert!(killed.elapsed() < RECOVERED_WITHIN, "PostgreSQL is not there again");
+            thread::sleep(Duration::from_millis(5));
+        }
+        pid = server(&data_dir);
+        let there = Instant::now();
         while serving.get("/api/me", &token).status != 200 {
-            assert!(killed.elapsed() < BACK_WITHIN, "not back");
+            assert!(there.elapsed() < BACK_WITHIN, "not back");
             thread::sleep(Duration::from_millis(20));
         }
-        println!("killed: used again after {:?}", killed.elapsed());
+        println!("killed: PostgreSQL was there after {:?}, used {:?} later", there - killed, there.elapsed());
     }
     crowd.leave();
     assert!(serving.child.try_wait().unwrap().is_none());
@@ -313,4 +329,93 @@ async fn a_database_elsewhere_that_refuses_or_falls_silent_is_not_waited_for_and
     superuser.close().await.unwrap();
     serving.stop();
     cluster.stop().await.unwrap();
+}
+
+/// A small file system of its own for as long as this lives.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None where this user may not mount.
+    fn mount(at: PathBuf) -> Option<Self> {
+        fs::create_dir(&at).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=192m,mode=711", "tmpfs"]).arg(&at);
+        let is_mounted = mount.output().is_ok_and(|done| done.status.success());
+        is_mounted.then_some(Self(at))
+    }
+
+    /// Leaves no room at all.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).unwrap();
+        let mut block = vec![1; 1024 * 1024];
+        while !block.is_empty() {
+            if io::Write::write_all(&mut file, &block).is_err() {
+                block.truncate(block.len() / 2);
+            }
+        }
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _gone = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_written_and_room_brings_it_back() {
+    let (folder, key) = (scratch(), new_key());
+    let Some(disk) = SmallDisk::mount(folder.path().join("disk")) else {
+        println!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let data_dir = disk.0.join("data");
+    let mut serving = Serving::start(&data_dir, &key);
+    let token = serving.sign_up("kata");
+    let write = |serving: &Serving, text: &str| {
+        let path = "/api/sign-up";
+        let form = json!({
+            "name": text, "email": format!("{text}@example.com"), "password": crate::process::PASSWORD,
+            "organization_name": "x".repeat(150),
+        });
+        serving.call("POST", path, "", &form)
+    };
+    for round in 0..2 {
+        disk.fill();
+        let (mut refused, mut read) = (0, 0);
+        let began = Instant::now();
+        let mut number = 0;
+        while refused < 5 || began.elapsed() < length() {
+            let answer = write(&serving, &format!("full-{round}-{number}"));
+            number += 1;
+            match answer.status {
+                // Until the last page that is there is used up.
+                201 => {}
+                503 => refused += 1,
+                other => panic!("a full disk is no {other}: {}", answer.body),
+            }
+            let me = serving.get("/api/me", &token);
+            assert!([200, 503].contains(&me.status), "{}", me.body);
+            read += usize::from(me.status == 200);
+            assert_eq!(serving.get("/healthz", "").status, 200);
+            assert!(began.elapsed() < Duration::from_secs(60), "{refused} refusals of {number}");
+        }
+        assert!(serving.child.try_wait().unwrap().is_none(), "it ended");
+        disk.make_room();
+        let room = Instant::now();
+        let mut again = 0;
+        while write(&serving, &format!("room-{round}-{again}")).status != 201 {
+            assert!(room.elapsed() < BACK_WITHIN, "not back");
+            again += 1;
+            thread::sleep(Duration::from_millis(50));
+        }
+        println!("full: {refused} of {number} writes were refused, {read} reads answered; back after {:?}", room.elapsed());
+    }
+    assert_eq!(serving.get("/api/me", &token).status, 200);
+    assert!(!serving.said().contains("panicked"));
+    serving.stop();
 }
