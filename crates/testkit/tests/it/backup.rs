@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use db::Login;
 use entrepot::{
     backup::{self, Made},
-    doctor::{self, Severity},
+    doctor::{self, Finding, Severity},
     restore::{self, Restored},
     verify,
 };
@@ -168,9 +168,8 @@ async fn shards_that_are_missing_are_named_and_only_left_behind_when_asked_to() 
     std::fs::remove_file(&file).expect("it is removed");
     let made = places.back_up(&app).await;
     assert_eq!(made.without_shard, 1);
-    let findings = look(&app, &places).await;
-    let of = |check: &str| findings.iter().find(|finding| finding.check == check).expect("it is looked at").severity;
-    assert_eq!((of("shards"), of("data_keys")), (Severity::Error, Severity::Ok));
+    let findings = look(&app, &places, master_key(&app)).await;
+    assert_eq!((of(&findings, "shards"), of(&findings, "data_keys")), (Severity::Error, Severity::Ok));
 
     let refused = match places.restore(&app, &made.database, false).await {
         Err(refused) => refused.to_string(),
@@ -180,11 +179,27 @@ async fn shards_that_are_missing_are_named_and_only_left_behind_when_asked_to() 
     let (restored, summary) = places.restore(&app, &made.database, true).await.expect("it is restored");
     assert_eq!(summary.lost, 1);
     drop(restored);
-    std::fs::write(&file, shard).expect("it is put back");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::write(&file, shard).and_then(|()| std::fs::set_permissions(&file, mode)).expect("it is put back");
+    let findings = look(&app, &places, master_key(&app)).await;
+    assert_eq!((of(&findings, "shards"), of(&findings, "data_keys")), (Severity::Ok, Severity::Ok));
+    let findings = look(&app, &places, MasterKey::generate()).await;
+    assert_eq!((of(&findings, "master_key"), of(&findings, "data_keys")), (Severity::Error, Severity::Error));
+    sqlx::query("update data_keys set wrapped = overlay(wrapped placing '\\x00' from 30)")
+        .execute(&mut app.superuser().await)
+        .await
+        .expect("a row is changed");
+    let findings = look(&app, &places, master_key(&app)).await;
+    assert_eq!((of(&findings, "master_key"), of(&findings, "data_keys")), (Severity::Ok, Severity::Error));
     app.finish().await;
 }
 
-async fn look(app: &TestApp, places: &Places) -> Vec<doctor::Finding> {
+fn of(findings: &[Finding], check: &str) -> Severity {
+    let found = findings.iter().filter(|finding| finding.check == check).map(|finding| finding.severity);
+    found.max().expect("it is looked at")
+}
+
+async fn look(app: &TestApp, places: &Places, master_key: MasterKey) -> Vec<Finding> {
     let database = &app.installation.database;
     let options = doctor::Options {
         data_dir: app.installation.data_dir.path().to_owned(),
@@ -192,7 +207,7 @@ async fn look(app: &TestApp, places: &Places) -> Vec<doctor::Finding> {
             logins: database.logins(),
             backup: Some(cluster().backup_target(database.name())),
         }),
-        master_key: Ok(master_key(app)),
+        master_key: Ok(master_key),
         public_url: Some("https://entrepot.example".parse().expect("a URL")),
         has_mail_server: true,
         backups: Some((places.path("dumps"), places.path("shards"))),
