@@ -27,8 +27,8 @@ use sqlx::{
 
 pub use cluster::Login;
 pub use logins::UnsafeLogin;
-pub use sqlx::PgConnection;
 use reach::{Pools, Reach};
+pub use sqlx::PgConnection;
 pub use transaction::{IngestOnce, IngestTx, SystemTask, SystemTx, TenantTx};
 
 /// How to reach the four logins (`docs/TENANCY.md`).
@@ -139,9 +139,9 @@ impl Db {
         });
         let pools = reach.pools();
         tokio::try_join!(
-            refuse_unsafe(&pools.app, Login::App),
-            refuse_unsafe(&pools.system, Login::System),
-            refuse_unsafe(&pools.ingest, Login::Ingest),
+            Box::pin(refuse_unsafe(&pools.app, Login::App)),
+            Box::pin(refuse_unsafe(&pools.system, Login::System)),
+            Box::pin(refuse_unsafe(&pools.ingest, Login::Ingest)),
         )?;
         Ok(Self { reach, listener })
     }
@@ -226,8 +226,11 @@ impl Db {
     ///
     /// # Errors
     /// Those of the work, or that.
-    pub async fn unless_away<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
-        self.reach.unless_away(work).await
+    pub fn unless_away<T>(
+        &self,
+        work: impl Future<Output = Result<T, DbError>>,
+    ) -> impl Future<Output = Result<T, DbError>> {
+        self.reach.unless_away(work)
     }
 
     /// Closes the pools once their connections are returned.

@@ -62,12 +62,19 @@ impl Reach {
     }
 
     /// Does something with the database, unless it is away or goes away meanwhile.
-    pub(crate) async fn unless_away<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+    pub(crate) fn unless_away<T>(
+        &self,
+        work: impl Future<Output = Result<T, DbError>>,
+    ) -> impl Future<Output = Result<T, DbError>> {
+        // Beginning a transaction is a large future, and part of that of every request.
+        let mut work = Box::pin(work);
         let mut state = self.0.state.subscribe();
-        tokio::select! {
-            biased;
-            () = becomes(&mut state, |state| state != State::There) => Err(DbError::Unavailable),
-            done = work => done,
+        async move {
+            tokio::select! {
+                biased;
+                () = becomes(&mut state, |state| state != State::There) => Err(DbError::Unavailable),
+                done = &mut work => done,
+            }
         }
     }
 

@@ -272,7 +272,10 @@ async fn look_at(target: &Target, expected: &Database) -> anyhow::Result<()> {
         ("credentials", counts.credentials, expected.credentials),
     ];
     for (what, found, expected) in found {
-        ensure!(found == expected, "{found} {what} were restored, and the manifest counts {expected}: take another backup");
+        ensure!(
+            found == expected,
+            "{found} {what} were restored, and the manifest counts {expected}: take another backup"
+        );
     }
     Ok(())
 }

@@ -10,8 +10,7 @@ use kernel::Secret;
 use crate::Logins;
 
 use super::{
-    Cluster, ClusterError, ClusterOptions, DATABASE, Login,
-    binaries,
+    Cluster, ClusterError, ClusterOptions, DATABASE, Login, binaries,
     logins::{BACKUP, Passwords},
     server::PidFile,
     target::Target,

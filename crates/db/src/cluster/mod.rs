@@ -38,8 +38,7 @@ use std::{
 };
 
 use rustix::process::Signal;
-use sqlx::{
-    AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use tokio::{sync::oneshot, time::timeout};
 
 pub use self::{

@@ -56,7 +56,11 @@ impl Target {
             .database(database)
             .ssl_mode(PgSslMode::Disable);
         let host = encode(dir.as_os_str().as_bytes());
-        Self { options, uri: format!("postgres://{role}@/{database}?host={host}&port={PORT}"), password: password.clone() }
+        Self {
+            options,
+            uri: format!("postgres://{role}@/{database}?host={host}&port={PORT}"),
+            password: password.clone(),
+        }
     }
 
     /// Not to be logged: sqlx prints the password.
@@ -109,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_password_is_taken_out_of_the_address_and_given_apart() {
-        let target = Target::parse("postgres://backup:p%40ss%3Aw@db.example:6432/entrepot?sslmode=verify-full").unwrap();
+        let target =
+            Target::parse("postgres://backup:p%40ss%3Aw@db.example:6432/entrepot?sslmode=verify-full").unwrap();
         assert_eq!(target.uri, "postgres://backup@db.example:6432/entrepot?sslmode=verify-full");
         assert_eq!(target.password.expose(), "p@ss:w");
         let shown = format!("{:?}", target.command(Path::new("pg_dump")).get_args().collect::<Vec<_>>());

@@ -96,12 +96,7 @@ pub async fn run(options: &Options, clock: &Clock) -> anyhow::Result<Made> {
     made
 }
 
-async fn make(
-    options: &Options,
-    clock: &Clock,
-    store: &DirectoryKeyStore,
-    target: &Target,
-) -> anyhow::Result<Made> {
+async fn make(options: &Options, clock: &Clock, store: &DirectoryKeyStore, target: &Target) -> anyhow::Result<Made> {
     let (dumps, archives) = (Place::open(&options.to)?, Place::open(&options.shards_to)?);
     let made_at = clock.now();
     let mut dump = dumps.begin(made_at)?;
@@ -126,8 +121,7 @@ async fn make(
     dump.write(DATA_KEYS, lines(&alive).as_bytes())?;
 
     let mut shards = ShardArchive::of(store).await?;
-    let destroyed: BTreeSet<DataKeyId> =
-        destroyed_data_keys(target).await?.into_iter().map(DataKeyId::from).collect();
+    let destroyed: BTreeSet<DataKeyId> = destroyed_data_keys(target).await?.into_iter().map(DataKeyId::from).collect();
     shards.remove_all(&destroyed);
     archive.write(SHARDS, &shards.to_bytes())?;
     archive.write(DESTROYED, lines(&destroyed).as_bytes())?;

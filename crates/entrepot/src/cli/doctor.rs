@@ -51,7 +51,7 @@ pub(super) async fn run(options: Doctor) -> anyhow::Result<()> {
         backups: options.backup_dir.zip(options.backup_shards_dir),
         all: options.all,
     };
-    let findings = doctor::run(looked_at, &Clock::system()).await?;
+    let findings = Box::pin(doctor::run(looked_at, &Clock::system())).await?;
     if options.json {
         say(&serde_json::to_string_pretty(&findings)?);
     } else {

@@ -1,6 +1,7 @@
 //! The command line. Every option is also an environment variable. One file per command that takes more than a word.
 
 mod backup;
+mod configuration;
 mod database;
 mod doctor;
 mod serve;
@@ -13,6 +14,7 @@ use db::Db;
 use kernel::OrganizationId;
 use kit::vault::MasterKey;
 
+pub use self::configuration::reference;
 use self::database::Database;
 use crate::{assembly, demo, verify};
 
@@ -42,6 +44,9 @@ enum Command {
     Demo(demo::Options),
     /// Print the OpenAPI document
     Openapi,
+    /// Print the reference of all settings
+    #[command(hide = true)]
+    Configuration,
     /// Make a master key file (mode 0600)
     MasterKey {
         /// Where to; it must not be there yet
@@ -101,12 +106,16 @@ impl Command {
             Self::Verify(options) => {
                 verify::run(options.database.logins()?, &options.data_dir, options.organization).await
             }
-            Self::Backup(options) => backup::run(*options).await,
-            Self::Restore(options) => backup::restore(*options).await,
-            Self::Doctor(options) => doctor::run(*options).await,
+            Self::Backup(options) => Box::pin(backup::run(*options)).await,
+            Self::Restore(options) => Box::pin(backup::restore(*options)).await,
+            Self::Doctor(options) => Box::pin(doctor::run(*options)).await,
             Self::Demo(options) => demo::run(options).await,
             Self::Openapi => {
                 say(&assembly::openapi().to_pretty_json()?);
+                Ok(())
+            }
+            Self::Configuration => {
+                say(reference().trim_end());
                 Ok(())
             }
             Self::MasterKey { path } => {

@@ -21,7 +21,10 @@ pub(super) fn look(dumps: &Path, shards: &Path, clock: &Clock, report: &mut Repo
     if old > 0 {
         report.error(
             "old_shards",
-            format!("{old} backups of shards in {} are older than seven days: they bring back what was destroyed", shards.display()),
+            format!(
+                "{old} backups of shards in {} are older than seven days: they bring back what was destroyed",
+                shards.display()
+            ),
             "run `entrepot backup`, which removes them; remove copies elsewhere too",
         );
     } else {
@@ -29,13 +32,7 @@ pub(super) fn look(dumps: &Path, shards: &Path, clock: &Clock, report: &mut Repo
     }
 }
 
-fn newest<H: Half>(
-    check: &'static str,
-    what: &str,
-    dir: &Path,
-    now: Time,
-    report: &mut Report,
-) -> Option<Vec<Entry>> {
+fn newest<H: Half>(check: &'static str, what: &str, dir: &Path, now: Time, report: &mut Report) -> Option<Vec<Entry>> {
     let todo = "run `entrepot backup` every night, from a timer or cron";
     let found = match entries(dir) {
         Ok(found) => found,

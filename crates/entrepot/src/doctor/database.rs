@@ -68,7 +68,10 @@ async fn rows(
     if apart > APART {
         report.error(
             "clock",
-            format!("the clocks of program and database are {} s apart: sessions, jobs and partitions go by them", apart.num_seconds()),
+            format!(
+                "the clocks of program and database are {} s apart: sessions, jobs and partitions go by them",
+                apart.num_seconds()
+            ),
             "synchronize both machines with NTP",
         );
     } else {
@@ -135,7 +138,10 @@ async fn schema(inspection: &mut Inspection, report: &mut Report) -> anyhow::Res
     } else {
         report.error(
             "row_level_security",
-            format!("row level security is not forced on {}: organizations are not held apart there", tables.join(", ")),
+            format!(
+                "row level security is not forced on {}: organizations are not held apart there",
+                tables.join(", ")
+            ),
             "as entrepot_owner: alter table … enable row level security; alter table … force row level security",
         );
     }
@@ -169,7 +175,13 @@ async fn seals(logins: &Logins, all: bool, report: &mut Report) -> anyhow::Resul
         None => report.ok("seals", format!("the logs of {organizations} organizations are what was sealed")),
         Some(first) => report.error(
             "seals",
-            format!("{} logs are not what was sealed; {} of {}: {}", findings.len(), first.log.as_str(), first.organization, first.fault),
+            format!(
+                "{} logs are not what was sealed; {} of {}: {}",
+                findings.len(),
+                first.log.as_str(),
+                first.organization,
+                first.fault
+            ),
             "somebody changed rows behind the program: keep a dump as evidence, and run `entrepot verify`",
         ),
     }

@@ -151,7 +151,9 @@ pub(super) async fn look(
         match stored {
             Some(stored) if stored != present => report.error(
                 check,
-                format!("the database was filled with {what} {stored}, and the one here is {present}: nothing sealed opens"),
+                format!(
+                    "the database was filled with {what} {stored}, and the one here is {present}: nothing sealed opens"
+                ),
                 format!("give the program the {what} that belongs to this database"),
             ),
             Some(_) => report.ok(check, format!("the {what} is the database's")),
@@ -164,7 +166,12 @@ pub(super) async fn look(
     } else {
         report.error(
             "data_keys",
-            format!("{} of {} data keys do not open: {}", found.unopened.len(), found.looked_at, named(&found.unopened)),
+            format!(
+                "{} of {} data keys do not open: {}",
+                found.unopened.len(),
+                found.looked_at,
+                named(&found.unopened)
+            ),
             "their rows or shards were changed: restore a backup, or connect the shops concerned again",
         );
     }

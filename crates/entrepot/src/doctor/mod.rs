@@ -101,7 +101,11 @@ pub async fn run(options: Options, clock: &Clock) -> anyhow::Result<Vec<Finding>
         None => match Borrowed::of(ClusterOptions::new(data_dir.join("postgres"))).await {
             Ok(cluster) => Some(cluster),
             Err(error) => {
-                report.error("database", error.to_string(), "nothing else of the database could be looked at until then");
+                report.error(
+                    "database",
+                    error.to_string(),
+                    "nothing else of the database could be looked at until then",
+                );
                 return Ok(report.0);
             }
         },

@@ -163,7 +163,8 @@ fn a_backup_is_made_when_nothing_serves_too_and_a_number_of_dumps_is_kept() {
 fn places_that_lie_in_one_another_are_refused_before_anything_is_written() {
     let site = Site::new();
     let data = site.text("data");
-    for (to, shards_to) in [("a", "a"), ("a", "a/b"), ("a/b", "a"), ("a", "b/../a"), ("data/dumps", "b"), ("a", "data")] {
+    for (to, shards_to) in [("a", "a"), ("a", "a/b"), ("a/b", "a"), ("a", "b/../a"), ("data/dumps", "b"), ("a", "data")]
+    {
         let (to, shards_to) = (site.text(to), site.text(shards_to));
         let said = refused(&["backup", "--to", &to, "--shards-to", &shards_to, "--data-dir", &data], &[]);
         assert!(said.contains("in one another") || said.contains("not there"), "{to} {shards_to}: {said}");
@@ -218,7 +219,10 @@ fn a_backup_that_does_not_fit_is_refused_before_anything_is_written() {
         let away = file.with_extension("away");
         fs::rename(&file, &away).unwrap();
         let said = site.restore_refused(&site.key);
-        assert!(said.contains("is missing") || said.contains("is not a backup") || said.contains("no backup"), "{said}");
+        assert!(
+            said.contains("is missing") || said.contains("is not a backup") || said.contains("no backup"),
+            "{said}"
+        );
         fs::rename(&away, &file).unwrap();
     }
     let swapped = [site.text("shards"), site.text("dumps"), site.text("never")];

@@ -1,10 +1,6 @@
 //! `entrepot doctor` finds what is wrong, says what to do, and is content where nothing is.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use db::cluster::{Cluster, ClusterOptions};
 use serde_json::Value;
@@ -89,8 +85,25 @@ async fn the_doctor_is_content_with_what_is_well_and_names_what_is_not() {
     let unwell: Vec<_> = found.iter().filter(|(check, severity)| *check != "disk" && *severity != "ok").collect();
     assert!(unwell.is_empty() && (is_content || disk.as_deref() == Some("error")), "{found:?}");
     let looked_at = [
-        "backup", "clock", "connections", "data_keys", "dead_jobs", "disk", "key_store", "logins", "mail", "master_key",
-        "old_shards", "orphans", "partitions", "public_url", "row_level_security", "schema", "seals", "shard_backup", "shards",
+        "backup",
+        "clock",
+        "connections",
+        "data_keys",
+        "dead_jobs",
+        "disk",
+        "key_store",
+        "logins",
+        "mail",
+        "master_key",
+        "old_shards",
+        "orphans",
+        "partitions",
+        "public_url",
+        "row_level_security",
+        "schema",
+        "seals",
+        "shard_backup",
+        "shards",
         "stuck_jobs",
     ];
     assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), looked_at);

@@ -130,13 +130,11 @@ impl KeyStore for DirectoryKeyStore {
 
     async fn put(&self, id: DataKeyId, shard: Shard) -> Result<(), KeyStoreError> {
         let folder = self.folder(id);
-        blocking(move || {
-            match write_new(&folder, &id.to_string(), content(id, &shard).as_slice()) {
-                Err(KeyStoreError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
-                    Err(KeyStoreError::Exists { id })
-                }
-                written => written,
+        blocking(move || match write_new(&folder, &id.to_string(), content(id, &shard).as_slice()) {
+            Err(KeyStoreError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
+                Err(KeyStoreError::Exists { id })
             }
+            written => written,
         })
         .await
     }

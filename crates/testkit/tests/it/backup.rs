@@ -141,11 +141,12 @@ async fn what_was_deleted_after_the_dump_cannot_be_opened_after_restoring_it() {
     let refused = lost_key.on(&restored).get(&orders(store)).await;
     assert!(!refused.status.is_success(), "{}", refused.short());
     assert!(app.sandbox().woocommerce().shop(SHOP).is_some());
-    let opened: i64 = sqlx::query_scalar("select count(*) from data_keys where organization_id = $1 and wrapped is not null")
-        .bind(kata.organization)
-        .fetch_one(&mut restored.superuser().await)
-        .await
-        .expect("a count");
+    let opened: i64 =
+        sqlx::query_scalar("select count(*) from data_keys where organization_id = $1 and wrapped is not null")
+            .bind(kata.organization)
+            .fetch_one(&mut restored.superuser().await)
+            .await
+            .expect("a count");
     assert_eq!(opened, i64::try_from(data_keys.len()).expect("a few"), "its rows are there, and open nothing");
     drop(restored);
     app.finish().await;
@@ -233,8 +234,7 @@ async fn no_secret_is_in_a_dump_but_sealed() {
     assert!(done.success());
     let text = std::fs::read(&text).expect("the dump as SQL");
     let secrets = form["credential"].as_object().expect("keys of a shop").iter();
-    let mut needles: Vec<Needle> =
-        secrets.map(|(name, value)| needle(name, value.as_str().expect("a text"))).collect();
+    let mut needles: Vec<Needle> = secrets.map(|(name, value)| needle(name, value.as_str().expect("a text"))).collect();
     needles.extend([
         needle("api key", &key.text),
         needle("password", &kata.password),

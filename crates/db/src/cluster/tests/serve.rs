@@ -150,7 +150,13 @@ async fn the_login_of_backups_reads_all_rows_writes_none_and_never_serves() {
     assert_eq!(count(&mut backup, "select n from hidden").await, 7);
     // Also where it says that it means to write.
     sqlx::raw_sql("set default_transaction_read_only = off").execute(&mut backup).await.unwrap();
-    for sql in ["insert into hidden values (8)", "delete from hidden", "create table t ()", "create temporary table t ()", "set role entrepot_owner"] {
+    for sql in [
+        "insert into hidden values (8)",
+        "delete from hidden",
+        "create table t ()",
+        "create temporary table t ()",
+        "set role entrepot_owner",
+    ] {
         assert!(sqlx::raw_sql(sql).execute(&mut backup).await.is_err(), "{sql}");
     }
     let mut logins = crate::Logins::of_cluster(&cluster, DATABASE);
