@@ -6,7 +6,10 @@ use clap::Args;
 use kernel::Clock;
 use kit::vault::MasterKey;
 
-use super::{database::Database, log_to_stderr, say};
+use super::{
+    database::{BackupLogin, Database},
+    log_to_stderr, say,
+};
 use crate::{backup, restore};
 
 #[derive(Args)]
@@ -25,6 +28,8 @@ pub(super) struct Backup {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
+    #[command(flatten)]
+    backup_login: BackupLogin,
 }
 
 #[derive(Args)]
@@ -43,6 +48,8 @@ pub(super) struct Restore {
     accept_lost_keys: bool,
     #[command(flatten)]
     database: Database,
+    #[command(flatten)]
+    backup_login: BackupLogin,
 }
 
 pub(super) async fn run(options: Backup) -> anyhow::Result<()> {
@@ -51,7 +58,7 @@ pub(super) async fn run(options: Backup) -> anyhow::Result<()> {
         to: options.to,
         shards_to: options.shards_to,
         keep: usize::try_from(options.keep)?,
-        external: options.database.backup()?,
+        external: options.backup_login.target(&options.database)?,
         data_dir: options.data_dir,
     };
     let made = backup::run(&options, &Clock::system()).await?;
@@ -69,7 +76,7 @@ pub(super) async fn run(options: Backup) -> anyhow::Result<()> {
 pub(super) async fn restore(options: Restore) -> anyhow::Result<()> {
     log_to_stderr("warn");
     let external = match options.database.owner()? {
-        Some(owner) => Some(restore::External { owner, backup: options.database.backup_if_set()? }),
+        Some(owner) => Some(restore::External { owner, backup: options.backup_login.target_if_set()? }),
         None => None,
     };
     let restored = restore::run(restore::Options {

@@ -20,7 +20,12 @@ pub(super) struct Database {
     /// … of the login that writes what comes in
     #[arg(long, env = "DATABASE_INGEST_URL", hide_env_values = true)]
     database_ingest_url: Option<String>,
-    /// … of the login of backups, which reads everything; `serve` has no use for it
+}
+
+/// The login of backups of an external PostgreSQL. `serve` has no option for it.
+#[derive(Args)]
+pub(super) struct BackupLogin {
+    /// … of the login of backups, which reads everything and writes nothing
     #[arg(long, env = "DATABASE_BACKUP_URL", hide_env_values = true)]
     database_backup_url: Option<String>,
 }
@@ -51,23 +56,6 @@ impl Database {
         }))
     }
 
-    /// The login of backups on an external server; None: the embedded one.
-    pub(super) fn backup(&self) -> anyhow::Result<Option<Target>> {
-        match (set(&self.database_backup_url), self.is_external()) {
-            (Some(url), _) => Ok(Some(target("DATABASE_BACKUP_URL", url)?)),
-            (None, true) => anyhow::bail!(
-                "the other logins of the external database do not see all rows: make the login of backups as docs/TENANCY.md \
-                 shows, and set DATABASE_BACKUP_URL"
-            ),
-            (None, false) => Ok(None),
-        }
-    }
-
-    /// The same, where it is of use and not needed.
-    pub(super) fn backup_if_set(&self) -> anyhow::Result<Option<Target>> {
-        set(&self.database_backup_url).map(|url| target("DATABASE_BACKUP_URL", url)).transpose()
-    }
-
     /// The owner of an external database; None: the embedded one.
     pub(super) fn owner(&self) -> anyhow::Result<Option<Target>> {
         match (set(&self.database_owner_url), self.is_external()) {
@@ -77,15 +65,27 @@ impl Database {
         }
     }
 
-    fn is_external(&self) -> bool {
-        let all = [
-            &self.database_url,
-            &self.database_owner_url,
-            &self.database_system_url,
-            &self.database_ingest_url,
-            &self.database_backup_url,
-        ];
+    pub(super) fn is_external(&self) -> bool {
+        let all = [&self.database_url, &self.database_owner_url, &self.database_system_url, &self.database_ingest_url];
         all.into_iter().any(|url| set(url).is_some())
+    }
+}
+
+impl BackupLogin {
+    /// The login of backups; None: the embedded one.
+    pub(super) fn target(&self, database: &Database) -> anyhow::Result<Option<Target>> {
+        match self.target_if_set()? {
+            None if database.is_external() => anyhow::bail!(
+                "the other logins of the external database do not see all rows: make the login of backups as docs/TENANCY.md \
+                 shows, and set DATABASE_BACKUP_URL"
+            ),
+            found => Ok(found),
+        }
+    }
+
+    /// The same, where it is of use and not needed.
+    pub(super) fn target_if_set(&self) -> anyhow::Result<Option<Target>> {
+        set(&self.database_backup_url).map(|url| target("DATABASE_BACKUP_URL", url)).transpose()
     }
 }
 

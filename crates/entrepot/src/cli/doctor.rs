@@ -7,7 +7,11 @@ use kernel::Clock;
 use kit::vault::MasterKey;
 use url::Url;
 
-use super::{database::Database, log_to_stderr, say, serve::Mail};
+use super::{
+    database::{BackupLogin, Database},
+    log_to_stderr, say,
+    serve::Mail,
+};
 use crate::doctor::{self, Finding, Severity};
 
 #[derive(Args)]
@@ -23,6 +27,8 @@ pub(super) struct Doctor {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
+    #[command(flatten)]
+    backup_login: BackupLogin,
     /// Where people and providers reach us
     #[arg(long, env = "ENTREPOT_PUBLIC_URL")]
     public_url: Option<Url>,
@@ -39,7 +45,7 @@ pub(super) struct Doctor {
 pub(super) async fn run(options: Doctor) -> anyhow::Result<()> {
     log_to_stderr("error");
     let external = match options.database.logins()? {
-        Some(logins) => Some(doctor::External { logins, backup: options.database.backup_if_set()? }),
+        Some(logins) => Some(doctor::External { logins, backup: options.backup_login.target_if_set()? }),
         None => None,
     };
     let looked_at = doctor::Options {

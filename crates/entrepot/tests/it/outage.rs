@@ -113,7 +113,8 @@ fn outage(what: &str, serving: &mut Serving, token: &str, away: impl FnOnce(), b
     let returned = Instant::now();
     let until = |is_so: &dyn Fn() -> bool| {
         while !is_so() {
-            assert!(returned.elapsed() < BACK_WITHIN, "{what}: not back after {BACK_WITHIN:?}");
+            let is_late = returned.elapsed() > BACK_WITHIN;
+            assert!(!is_late, "{what}: not back after {BACK_WITHIN:?}: {}", last_lines(&serving.said()));
             thread::sleep(Duration::from_millis(20));
         }
         returned.elapsed()
@@ -136,6 +137,11 @@ fn outage(what: &str, serving: &mut Serving, token: &str, away: impl FnOnce(), b
         at(100),
         crowd.leave()
     )
+}
+
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().rev().take(12).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
 /// The processes of the PostgreSQL that serves a data directory.
@@ -401,7 +407,7 @@ fn a_full_disk_refuses_what_is_written_and_room_brings_it_back() {
             assert!([200, 503].contains(&me.status), "{}", me.body);
             read += usize::from(me.status == 200);
             assert_eq!(serving.get("/healthz", "").status, 200);
-            assert!(began.elapsed() < Duration::from_secs(60), "{refused} refusals of {number}");
+            assert!(began.elapsed() < length() + Duration::from_secs(60), "{refused} refusals of {number}");
         }
         assert!(serving.child.try_wait().unwrap().is_none(), "it ended");
         disk.make_room();
