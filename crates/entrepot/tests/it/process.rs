@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -26,8 +26,21 @@ pub(crate) fn entrepot(arguments: &[&str], environment: &[(&str, &str)]) -> Comm
 }
 
 pub(crate) fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let Output { status, stderr, .. } = entrepot(arguments, environment).output().unwrap();
-    let said = String::from_utf8(stderr).unwrap();
+    let mut log = tempfile::NamedTempFile::new().unwrap();
+    let mut child = entrepot(arguments, environment).stderr(log.reopen().unwrap()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(120);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > until {
+            child.kill().unwrap();
+            panic!("it goes on with {arguments:?} {environment:?}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut log, &mut said).unwrap();
     assert!(!status.success(), "it started with {environment:?}");
     assert!(!said.contains("panicked"), "{said}");
     said
