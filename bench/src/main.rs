@@ -1,11 +1,12 @@
 //! Figures: what the product does, measured in turn with a floor on the same machine (`script/bench`).
 //!
-//! - [`live`], [`key`], [`tenancy`], [`start`]: one module for each bench, [`figures`]: how results are told
+//! - [`live`], [`key`], [`tenancy`], [`events`], [`start`]: one module for each bench, [`figures`]: how results are told
 //! - [`program`]: the product in a scratch folder, [`shop`]: the shop that always answers the same
 //! - [`client`]: the load, [`nginx`] and [`naive`]: what `live` is held against, [`cpu`]: who used the processor
 
 mod client;
 mod cpu;
+mod events;
 mod figures;
 mod key;
 mod live;
@@ -35,6 +36,8 @@ enum Bench {
     Key(key::Options),
     /// The event list under row level security against the same query without
     Tenancy(tenancy::Options),
+    /// What the activity log promises of a million lines: lists, CSV, hash chain, tail
+    Events(events::Options),
     /// From the start of the program until it is ready, and its memory when idle
     Start(start::Options),
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Bench::Live(options) => live::run(&options),
         Bench::Key(options) => key::run(&options),
         Bench::Tenancy(options) => tenancy::run(&options),
+        Bench::Events(options) => events::run(&options),
         Bench::Start(options) => start::run(&options),
     };
     match result {

@@ -83,6 +83,7 @@ impl Product {
                     public_url,
                     apps: vec![],
                     live_requests_per_minute: 1_000_000_000,
+                    trusted_proxies: kit::network::TrustedProxies::default(),
                     api_key_prefix: kit::ApiKeyPrefix::default(),
                     mail: None,
                 },
@@ -133,18 +134,22 @@ impl Product {
         })
     }
 
-    /// A new organization, and a key of it.
-    async fn organization(&self, number: usize) -> anyhow::Result<(OrganizationId, String)> {
+    /// Somebody's new organization, and their session.
+    pub(crate) async fn sign_up(&self, number: usize) -> anyhow::Result<(OrganizationId, String)> {
         let form = json!({
             "name": "Bench", "email": format!("bench{number}@entrepot.example"), "password": random::base62(16),
             "organization_name": format!("Bench {number}"),
         });
         let session = self.post("/api/sign-up", None, &form).await?;
         let organization: Uuid = text(&session, "organization_id")?.parse()?;
-        let key = self
-            .post("/api-key-management/create", Some(text(&session, "session_token")?), &json!({ "name": "Bench" }))
-            .await?;
-        Ok((organization.into(), text(&key, "api_key")?.to_owned()))
+        Ok((organization.into(), text(&session, "session_token")?.to_owned()))
+    }
+
+    /// A new organization, and a key of it.
+    async fn organization(&self, number: usize) -> anyhow::Result<(OrganizationId, String)> {
+        let (organization, token) = self.sign_up(number).await?;
+        let key = self.post("/api-key-management/create", Some(&token), &json!({ "name": "Bench" })).await?;
+        Ok((organization, text(&key, "api_key")?.to_owned()))
     }
 
     async fn connect(&self, organization: OrganizationId, number: usize) -> anyhow::Result<Uuid> {

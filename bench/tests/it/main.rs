@@ -66,3 +66,15 @@ fn start_measures_a_start_and_the_memory_of_the_program() {
     assert!(figure["also"]["resident_mb"].as_f64().unwrap() > 1.0);
     assert!(figure["also"]["postgres_mb"].as_f64().unwrap() > 1.0);
 }
+
+/// The test of a million lines, at a hundredth. Its times are generous: how fast it is, is for `script/bench events` to say.
+#[test]
+fn events_holds_what_the_activity_log_promises() {
+    let arguments =
+        ["events", "--rows", "10000", "--lists", "5", "--list-ms", "5000", "--followers", "8", "--seconds", "2"];
+    let figure = last_line(&arguments);
+    assert_figure(&figure, "events", "lower");
+    assert_eq!(figure["also"]["lists_ms"].as_object().unwrap().len(), 12);
+    assert_eq!(figure["also"]["chain"]["altered_and_named"], 3);
+    assert!(figure["also"]["tail"]["lines"].as_u64().unwrap() > 10);
+}

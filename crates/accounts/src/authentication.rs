@@ -28,6 +28,12 @@ impl Authentication {
 
 #[async_trait]
 impl Authenticate for Authentication {
+    fn refused(&self, organization: OrganizationId, actor: Actor) {
+        if let Actor::Key { key, .. } = actor {
+            self.keys.refused(organization, key);
+        }
+    }
+
     async fn identify(&self, app: &App, parts: &Parts) -> Result<Identity, Problem> {
         if let Some(text) = bearer(&parts.headers)? {
             if self.keys.are_claimed_by(text) {

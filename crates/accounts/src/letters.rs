@@ -72,3 +72,19 @@ pub(crate) fn invitation(app: &App, organization: &str, inviter: &str, role: Rol
         closing: "The link works once, for seven days. If you do not know them, you need not do anything.".to_owned(),
     }
 }
+
+pub(crate) fn key_suspended(app: &App, name: &str, organization: &str, key: &str, what: &str) -> Letter {
+    Letter {
+        kind: "api_key_suspended",
+        subject: format!("An API key of {organization} was suspended"),
+        paragraphs: vec![
+            format!("Hello {name},"),
+            format!("the API key \"{key}\" of {organization} no longer works. {what}"),
+            "If that was your program, clear the key under API keys within 24 hours, and it works on. If not, leave it: it is \
+             revoked after 24 hours. Whoever has it has read what it could read, which the access log shows."
+                .to_owned(),
+        ],
+        link: Some(Link { label: "Open Entrepot", url: Secret::new(app.config.public_url.clone()) }),
+        closing: "You are told because you made the key, or because you own the organization.".to_owned(),
+    }
+}

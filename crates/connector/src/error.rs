@@ -28,6 +28,9 @@ pub enum ProviderError {
     /// Not reachable, or failing on its own.
     #[error("the shop is not available ({detail})")]
     Unavailable { detail: &'static str },
+    /// The connection broke after the request had been sent: whether the provider did what it says is not known.
+    #[error("the shop is not available ({detail})")]
+    Cut { detail: &'static str },
     /// The shop has no way to apply this filter with this value; it was not asked.
     #[error("the shop cannot filter by {filter} ({detail})")]
     FilterUnsupported { filter: &'static str, detail: &'static str },
@@ -42,7 +45,7 @@ pub enum ProviderError {
 impl ProviderError {
     /// Whether the same request can succeed later without anybody doing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::TimedOut { .. } | Self::Unavailable { .. })
+        matches!(self, Self::RateLimited { .. } | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Cut { .. })
     }
 
     /// The stable word for logs, metrics and problem types.
@@ -54,7 +57,7 @@ impl ProviderError {
             Self::Suspended { .. } => "suspended",
             Self::RateLimited { .. } => "rate_limited",
             Self::TimedOut { .. } => "timed_out",
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { .. } | Self::Cut { .. } => "unavailable",
             Self::FilterUnsupported { .. } => "filter_unsupported",
             Self::Rejected { .. } => "rejected",
             Self::Malformed { .. } => "malformed",

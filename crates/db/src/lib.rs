@@ -74,6 +74,7 @@ pub struct Db {
     reach: Reach,
     /// Shared, since every request clones this.
     listener: Arc<PgConnectOptions>,
+    grew: Arc<listener::Grew>,
 }
 
 /// What can go wrong below the slices. Carries no value of any row: PostgreSQL's own detail quotes them.
@@ -143,7 +144,7 @@ impl Db {
             Box::pin(refuse_unsafe(&pools.system, Login::System)),
             Box::pin(refuse_unsafe(&pools.ingest, Login::Ingest)),
         )?;
-        Ok(Self { reach, listener })
+        Ok(Self { reach, listener, grew: Arc::default() })
     }
 
     /// Brings the schema up to date, as the owner. Safe to run from several nodes at once.
@@ -182,7 +183,7 @@ impl Db {
         );
         let pool = self.reach.pools().app;
         let tx = self.reach.unless_away(async { Ok(pool.begin_with(AssertSqlSafe(begin)).await?) }).await?;
-        Ok(TenantTx::new(tx, scope.clone()))
+        Ok(TenantTx::new(tx, scope.clone(), self.grew.clone()))
     }
 
     /// A transaction of the machine itself, outside any organization.
@@ -192,7 +193,7 @@ impl Db {
     pub async fn system(&self, task: SystemTask) -> Result<SystemTx, DbError> {
         let pool = self.reach.pools().system;
         let tx = self.reach.unless_away(async { Ok(pool.begin().await?) }).await?;
-        Ok(SystemTx::new(tx, task))
+        Ok(SystemTx::new(tx, task, self.grew.clone()))
     }
 
     /// A transaction that can write receipts and access-log lines of any organization.

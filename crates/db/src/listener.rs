@@ -1,4 +1,5 @@
-//! What other nodes changed, as it commits: the ear of every cache that decides, and the bell of the job runner.
+//! What other nodes changed, as it commits: the ear of every cache that decides, the bell of the job runner, and of those who
+//! follow the activity log.
 //!
 //! Notifications are lost while a listener reconnects, so hearing nothing proves nothing. The listener therefore sends
 //! itself a heartbeat through the database; notifications arrive in commit order, so a heartbeat that came back proves
@@ -6,8 +7,9 @@
 //! is younger than [`FRESH_FOR`]; otherwise the database is asked.
 
 use std::{
+    collections::HashSet,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -22,6 +24,14 @@ use crate::{Db, DbError, reach::Reach};
 const CHANNEL: &str = "entrepot_invalidate";
 /// Where `jobs` says that something was enqueued. The payload is empty.
 pub const JOBS_CHANNEL: &str = "entrepot_jobs";
+/// Where nodes say that the activity log of an organization has grown. The payload is the organization's id.
+const EVENTS_CHANNEL: &str = "entrepot_events";
+/// How often a node says so at most, of all organizations together.
+const RING_EVERY: Duration = Duration::from_millis(50);
+/// Organizations that may wait to be rung for. Those beyond are not: followers look by themselves, too.
+const RINGS_WAITING: usize = 10_000;
+/// How long saying something may take.
+const SAID_WITHIN: Duration = Duration::from_secs(2);
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(125);
 /// How long a connection of the listener may take.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -76,16 +86,50 @@ pub enum Change {
     Everything,
 }
 
+/// What is done when the activity log of an organization has grown, or, without one, when that may have been missed. Runs in
+/// the listener itself; it must be quick and must not block.
+pub type Grown = Box<dyn Fn(Option<Uuid>) + Send + Sync>;
+
 /// The running ear of a node.
 pub struct Listener {
     freshness: Freshness,
-    caches: Caches,
-    runners: Runners,
+    subscribers: Arc<Subscribers>,
     task: tokio::task::JoinHandle<()>,
 }
 
-type Caches = Arc<RwLock<Vec<Forget>>>;
-type Runners = Arc<RwLock<Vec<Arc<Notify>>>>;
+#[derive(Default)]
+struct Subscribers {
+    caches: RwLock<Vec<Forget>>,
+    runners: RwLock<Vec<Arc<Notify>>>,
+    logs: RwLock<Vec<Grown>>,
+}
+
+impl Subscribers {
+    fn tell(&self, change: &Change) {
+        for forget in self.caches.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            forget(change);
+        }
+    }
+
+    fn ring(&self) {
+        for wake in self.runners.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            wake.notify_one();
+        }
+    }
+
+    fn grown(&self, organization: Option<Uuid>) {
+        for grown in self.logs.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            grown(organization);
+        }
+    }
+
+    /// What was notified before now was not heard.
+    fn missed_something(&self) {
+        self.tell(&Change::Everything);
+        self.ring();
+        self.grown(None);
+    }
+}
 
 impl Listener {
     pub fn freshness(&self) -> Freshness {
@@ -94,12 +138,17 @@ impl Listener {
 
     /// Tells `forget` of every change from now on.
     pub fn subscribe(&self, forget: Forget) {
-        self.caches.write().unwrap_or_else(PoisonError::into_inner).push(forget);
+        self.subscribers.caches.write().unwrap_or_else(PoisonError::into_inner).push(forget);
     }
 
     /// Rings `wake` whenever jobs were enqueued, and whenever that may have been missed.
     pub fn subscribe_jobs(&self, wake: Arc<Notify>) {
-        self.runners.write().unwrap_or_else(PoisonError::into_inner).push(wake);
+        self.subscribers.runners.write().unwrap_or_else(PoisonError::into_inner).push(wake);
+    }
+
+    /// Calls `grown` whenever lines were committed to the activity log of an organization.
+    pub fn subscribe_events(&self, grown: Grown) {
+        self.subscribers.logs.write().unwrap_or_else(PoisonError::into_inner).push(grown);
     }
 }
 
@@ -109,32 +158,56 @@ impl Drop for Listener {
     }
 }
 
+/// The organizations whose activity log has grown by what was committed here, until the listener has told all nodes.
+///
+/// It is told after the commit, and by another transaction: `NOTIFY` makes all commits of the server that contain one wait for
+/// each other, with their writing to disk (`docs/adr/0028-the-tail-asks-the-database.md`).
+#[derive(Default)]
+pub(crate) struct Grew {
+    organizations: Mutex<HashSet<Uuid>>,
+    bell: Notify,
+}
+
+impl Grew {
+    pub(crate) fn note(&self, organization: Uuid) {
+        let mut organizations = self.organizations.lock().unwrap_or_else(PoisonError::into_inner);
+        if organizations.len() < RINGS_WAITING {
+            organizations.insert(organization);
+        }
+        drop(organizations);
+        self.bell.notify_one();
+    }
+
+    fn take(&self) -> Vec<Uuid> {
+        self.organizations.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    }
+}
+
 impl Db {
     /// Starts listening, and keeps at it through restarts of the database.
     pub fn listen(&self) -> Listener {
         let freshness = Freshness { heard: Arc::new(AtomicU64::new(0)), epoch: Instant::now() };
-        let caches = Caches::default();
-        let runners = Runners::default();
+        let subscribers = Arc::new(Subscribers::default());
         let task = tokio::spawn(keep_listening(
             self.listener.clone(),
             freshness.clone(),
-            caches.clone(),
-            runners.clone(),
+            subscribers.clone(),
+            self.grew.clone(),
             self.reach.clone(),
         ));
-        Listener { freshness, caches, runners, task }
+        Listener { freshness, subscribers, task }
     }
 }
 
 async fn keep_listening(
     options: Arc<PgConnectOptions>,
     freshness: Freshness,
-    caches: Caches,
-    runners: Runners,
+    subscribers: Arc<Subscribers>,
+    grew: Arc<Grew>,
     reach: Reach,
 ) {
     loop {
-        if let Err(error) = listen_once(&options, &freshness, &caches, &runners, &reach).await {
+        if let Err(error) = listen_once(&options, &freshness, &subscribers, &grew, &reach).await {
             tracing::warn!(%error, "not hearing changes of other nodes; caches ask the database until it is back");
             reach.lost(&options).await;
         }
@@ -145,8 +218,8 @@ async fn keep_listening(
 async fn listen_once(
     options: &PgConnectOptions,
     freshness: &Freshness,
-    caches: &Caches,
-    runners: &Runners,
+    subscribers: &Subscribers,
+    grew: &Grew,
     reach: &Reach,
 ) -> Result<(), DbError> {
     // A wait that is short: a database that comes back is to be noticed soon, and waits grow with this.
@@ -158,45 +231,53 @@ async fn listen_once(
         let mut listener = PgListener::connect_with(&pool).await?;
         // Reconnecting is ours: what was notified meanwhile is lost, and the caches must know.
         listener.eager_reconnect(false);
-        listener.listen_all([CHANNEL, JOBS_CHANNEL, &heartbeat]).await?;
+        listener.listen_all([CHANNEL, JOBS_CHANNEL, EVENTS_CHANNEL, &heartbeat]).await?;
         Ok::<_, DbError>(listener)
     };
     let mut listener = tokio::time::timeout(2 * CONNECT, listening).await.map_err(|_| DbError::Unavailable)??;
     reach.found();
-    tell(caches, &Change::Everything);
-    ring(runners);
+    subscribers.missed_something();
     let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // What grew while nobody listened is rung for now.
+    let (mut must_ring, mut may_ring_at) = (true, tokio::time::Instant::now());
     loop {
         tokio::select! {
+            () = grew.bell.notified(), if !must_ring => must_ring = true,
+            () = tokio::time::sleep_until(may_ring_at), if must_ring => {
+                let organizations = grew.take();
+                // A ring need not outlive the server, and must not make others wait for the disk.
+                let ring = sqlx::query!(
+                    "select pg_notify($1, organization::text), set_config('synchronous_commit', 'off', true) from unnest($2::uuid[]) organization",
+                    EVENTS_CHANNEL,
+                    &organizations
+                );
+                let ring = ring.fetch_all(&pool);
+                tokio::time::timeout(SAID_WITHIN, ring).await.map_err(|_| DbError::Unavailable)??;
+                (must_ring, may_ring_at) = (false, tokio::time::Instant::now() + RING_EVERY);
+            }
             _ = beat.tick() => {
                 let sent = u64::try_from(freshness.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
                 let beat = sqlx::query!("select pg_notify($1, $2)", heartbeat, sent.to_string()).execute(&pool);
                 // A connection that went silent would otherwise keep this node deaf until TCP gives up.
-                tokio::time::timeout(Duration::from_secs(2), beat).await.map_err(|_| DbError::Unavailable)??;
+                tokio::time::timeout(SAID_WITHIN, beat).await.map_err(|_| DbError::Unavailable)??;
             }
             notification = listener.try_recv() => {
                 let Some(notification) = notification? else { return Err(DbError::Unavailable) };
-                if notification.channel() == CHANNEL {
-                    tell(caches, &Invalidation::parse(notification.payload()).map_or(Change::Everything, Change::Row));
-                } else if notification.channel() == JOBS_CHANNEL {
-                    ring(runners);
-                } else if let Ok(sent) = notification.payload().parse() {
-                    freshness.heard.store(sent, Ordering::Release);
+                let payload = notification.payload();
+                match notification.channel() {
+                    CHANNEL => {
+                        subscribers.tell(&Invalidation::parse(payload).map_or(Change::Everything, Change::Row));
+                    }
+                    JOBS_CHANNEL => subscribers.ring(),
+                    EVENTS_CHANNEL => subscribers.grown(payload.parse().ok()),
+                    _ => {
+                        if let Ok(sent) = payload.parse() {
+                            freshness.heard.store(sent, Ordering::Release);
+                        }
+                    }
                 }
             }
         }
-    }
-}
-
-fn tell(caches: &Caches, change: &Change) {
-    for forget in caches.read().unwrap_or_else(PoisonError::into_inner).iter() {
-        forget(change);
-    }
-}
-
-fn ring(runners: &Runners) {
-    for wake in runners.read().unwrap_or_else(PoisonError::into_inner).iter() {
-        wake.notify_one();
     }
 }

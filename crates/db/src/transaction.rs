@@ -1,12 +1,14 @@
 //! The three kinds of transaction. Each derefs to nothing: SQL is run on [`TenantTx::conn`], in `store.rs` files only.
 
+use std::sync::Arc;
+
 use kernel::{OrganizationId, TenantScope};
 use sqlx::{PgConnection, Postgres, Transaction, pool::PoolConnection};
 
-use crate::DbError;
+use crate::{DbError, listener::Grew};
 
 macro_rules! transaction {
-    ($name:ident) => {
+    ($name:ident $(, $grown:ident)?) => {
         impl $name {
             /// For the queries of a `store.rs`.
             pub fn conn(&mut self) -> &mut PgConnection {
@@ -16,7 +18,9 @@ macro_rules! transaction {
             /// # Errors
             /// When the database refuses or is gone; nothing was then written.
             pub async fn commit(self) -> Result<(), DbError> {
-                Ok(self.tx.commit().await?)
+                self.tx.commit().await?;
+                $(self.$grown.ring();)?
+                Ok(())
             }
 
             /// Undoes everything. Dropping does the same, later.
@@ -30,15 +34,36 @@ macro_rules! transaction {
     };
 }
 
+/// The organization whose activity log a transaction makes longer, if any, and who is told once it is committed.
+struct Grown {
+    organization: Option<OrganizationId>,
+    grew: Arc<Grew>,
+}
+
+impl Grown {
+    fn ring(self) {
+        if let Some(organization) = self.organization {
+            self.grew.note(organization.uuid());
+        }
+    }
+}
+
 /// A transaction in one organization.
 pub struct TenantTx {
     tx: Transaction<'static, Postgres>,
     scope: TenantScope,
+    grown: Grown,
 }
 
 impl TenantTx {
-    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: TenantScope) -> Self {
-        Self { tx, scope }
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: TenantScope, grew: Arc<Grew>) -> Self {
+        Self { tx, scope, grown: Grown { organization: None, grew } }
+    }
+
+    /// Wakes, on all nodes, those who follow the activity log, once this is committed. Without it they hear of a line some two
+    /// seconds later.
+    pub fn ring_followers(&mut self) {
+        self.grown.organization = Some(self.scope.organization());
     }
 
     /// Who acts here, for the audit log and the events.
@@ -50,7 +75,7 @@ impl TenantTx {
         self.scope.organization()
     }
 }
-transaction!(TenantTx);
+transaction!(TenantTx, grown);
 
 /// What the machine may do outside an organization. The grants that each needs are listed in the catalogue test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +110,17 @@ pub enum SystemTask {
 pub struct SystemTx {
     tx: Transaction<'static, Postgres>,
     task: SystemTask,
+    grown: Grown,
 }
 
 impl SystemTx {
-    pub(crate) fn new(tx: Transaction<'static, Postgres>, task: SystemTask) -> Self {
-        Self { tx, task }
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, task: SystemTask, grew: Arc<Grew>) -> Self {
+        Self { tx, task, grown: Grown { organization: None, grew } }
+    }
+
+    /// The same as [`TenantTx::ring_followers`], of an organization that the transaction writes to.
+    pub fn ring_followers(&mut self, organization: OrganizationId) {
+        self.grown.organization = Some(organization);
     }
 
     pub fn task(&self) -> SystemTask {
@@ -123,7 +154,7 @@ impl SystemTx {
         Ok(stored)
     }
 }
-transaction!(SystemTx);
+transaction!(SystemTx, grown);
 
 /// A transaction that only writes, for many organizations at once.
 pub struct IngestTx {

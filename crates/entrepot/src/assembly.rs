@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use accounts::{Authentication, api_keys::ApiKeys};
 use connector::{Provider, Registry, http::Http};
 use db::{Db, listener::Listener};
-use integrations::{connections::Stores, data_access::access_log::AccessLog, live::Live};
+use integrations::{
+    connections::Stores,
+    data_access::access_log::AccessLog,
+    events::{Exports, Tails},
+    live::Live,
+};
 use jobs::{Runner, Schedule};
 use kernel::Clock;
 use kit::{App, Config, Router, app::Parts, mail::Mailer, rate_limit::RateLimit, vault::Keyring};
@@ -46,6 +51,8 @@ pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
     Runner::new(app.db.clone(), app.clock.clone(), app.clone())
         .register::<kit::mail::jobs::SendMail>()
         .register::<accounts::api_keys::jobs::ExpireKeys>()
+        .register::<accounts::api_keys::jobs::SuspendKey>()
+        .register::<accounts::api_keys::jobs::RevokeSuspendedKey>()
         .register::<accounts::organizations::jobs::DestroyShards>()
         .register::<accounts::audit::jobs::SealLogs>()
         .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
@@ -75,6 +82,8 @@ pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
     slices.insert(Stores::new(listener));
     slices.insert(AccessLog::new(db.clone()));
     slices.insert(Live::new(&keyring));
+    slices.insert(Exports::default());
+    slices.insert(Tails::new(listener));
     let app = App::new(Parts {
         db,
         clock,

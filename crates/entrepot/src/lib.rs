@@ -10,6 +10,7 @@ pub mod housekeeping;
 pub mod pages;
 pub mod restore;
 pub mod server;
+pub mod simulated;
 pub mod startup;
 pub mod verify;
 

@@ -27,11 +27,12 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use integrations::events::Tails;
 use kit::{App, Code, Problem, cross_origin, rate_limit, request_id};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
 use tokio_io_timeout::TimeoutStream;
@@ -56,6 +57,8 @@ const DRAIN: Duration = Duration::from_secs(35);
 pub struct Endpoint {
     inner: axum::Router,
     paths: Arc<Paths>,
+    /// Ends the answers that would otherwise go on for as long as somebody reads them.
+    end_streams: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// The service of an app, with or without a metrics recorder.
@@ -84,7 +87,8 @@ pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
     let inner = router
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn(move |request, next| around(is_https, db.clone(), request, next)));
-    Endpoint { inner, paths }
+    let tails = app.slice::<Tails>().clone();
+    Endpoint { inner, paths, end_streams: Arc::new(move || tails.stop()) }
 }
 
 impl Service<Request<Body>> for Endpoint {
@@ -248,7 +252,7 @@ fn secure_headers(is_https: bool, response: &mut Response) {
     }
 }
 
-/// Serves until `stop` changes, then lets open requests end.
+/// Serves until `stop` changes, then ends streams and lets other open requests end.
 pub async fn serve(listener: TcpListener, service: Endpoint, stop: watch::Receiver<bool>) {
     serve_within(STALLED, listener, service, stop).await;
 }
@@ -273,7 +277,7 @@ async fn serve_within(stalled: Duration, listener: TcpListener, service: Endpoin
             },
             _ = stop.changed() => break,
         };
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = stream.set_nodelay(true).and_then(|()| let_go_of_the_dead(&stream)) {
             tracing::debug!(%error, "a connection closed as it opened");
         }
         let service = WithPeer { inner: service.clone(), peer };
@@ -295,9 +299,18 @@ async fn serve_within(stalled: Duration, listener: TcpListener, service: Endpoin
         });
     }
     drop(listener);
+    (service.end_streams)();
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were still open when the program stopped");
     }
+}
+
+/// A caller whose network is gone takes nothing either, but what is sent now and then fits into the socket's buffer for as long
+/// as TCP tries, a quarter of an hour.
+fn let_go_of_the_dead(stream: &TcpStream) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALLED))?;
+    Ok(())
 }
 
 /// Gives handlers the address of the peer, and bodies the type that axum expects.

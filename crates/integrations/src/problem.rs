@@ -39,7 +39,7 @@ pub fn of_provider(error: &ProviderError) -> Problem {
                 after.as_secs()
             ),
         ),
-        ProviderError::Unavailable { detail } => {
+        ProviderError::Unavailable { detail } | ProviderError::Cut { detail } => {
             Problem::new(Code::StoreUnavailable, format!("The shop cannot be reached ({detail}). Try again later."))
         }
         ProviderError::FilterUnsupported { filter, detail } => Problem::new(

@@ -9,7 +9,7 @@ use db::{Db, listener::Freshness};
 use kernel::{Actor, Clock, ConnectionId, OrganizationId, Principal, UserId};
 use url::Url;
 
-use crate::{Problem, mail::SmtpSettings, vault::Keyring};
+use crate::{Problem, mail::SmtpSettings, network::TrustedProxies, vault::Keyring};
 
 /// What the operator decides.
 pub struct Config {
@@ -19,6 +19,7 @@ pub struct Config {
     pub apps: Vec<(String, AppCredentials)>,
     /// Requests a minute that an API key may make, and a person to the live API.
     pub live_requests_per_minute: u32,
+    pub trusted_proxies: TrustedProxies,
     pub api_key_prefix: ApiKeyPrefix,
     /// Without it mails wait in the outbox.
     pub mail: Option<SmtpSettings>,
@@ -131,6 +132,9 @@ pub trait Authenticate: Send + Sync {
         identity: &Identity,
         organization: Option<OrganizationId>,
     ) -> Result<Principal, Problem>;
+
+    /// Learns that somebody it has identified asked for what is not there or not allowed. Many of these are a suspicion.
+    fn refused(&self, organization: OrganizationId, actor: Actor);
 }
 
 /// Somebody whose credentials were verified.

@@ -20,6 +20,7 @@ pub mod decision_cache;
 pub mod idempotency;
 pub mod input;
 pub mod mail;
+pub mod network;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;

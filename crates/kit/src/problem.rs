@@ -66,11 +66,13 @@ codes! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "Sign in or send an API key";
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "E-mail or password is wrong";
     LoginThrottled = "login_throttled", TOO_MANY_REQUESTS, "Too many attempts to sign in";
+    ApiKeyThrottled = "api_key_throttled", TOO_MANY_REQUESTS, "Too many unknown API keys";
     EmailUnverified = "email_unverified", FORBIDDEN, "Confirm your e-mail first";
     CsrfRefused = "csrf_refused", FORBIDDEN, "This browser request was not made by the dashboard";
     Forbidden = "forbidden", FORBIDDEN, "You may not do this";
     DataAccessDisabled = "data_access_disabled", FORBIDDEN, "The store's owner has switched this data off";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
+    TooManyOpen = "too_many_open", TOO_MANY_REQUESTS, "Too many long answers at once";
 
     // The shop
     StoreNotConnected = "store_not_connected", CONFLICT, "The store is not connected";
@@ -202,6 +204,20 @@ impl Problem {
     pub fn detail(&self) -> &str {
         &self.detail
     }
+
+    /// What the caller reads. It names the request that this task works for, if any.
+    pub fn into_body(self) -> ProblemBody {
+        ProblemBody {
+            kind: format!("/docs/errors/{}", self.code.as_str()),
+            code: self.code.as_str(),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: self.detail.into_owned(),
+            request_id: request_id::current(),
+            errors: self.errors,
+            extra: self.extra,
+        }
+    }
 }
 
 impl From<kernel::Denied> for Problem {
@@ -237,31 +253,22 @@ impl From<sqlx::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.code.status();
-        let body = ProblemBody {
-            kind: format!("/docs/errors/{}", self.code.as_str()),
-            code: self.code.as_str(),
-            title: self.code.title(),
-            status: status.as_u16(),
-            detail: self.detail.into_owned(),
-            request_id: request_id::current(),
-            errors: self.errors,
-            extra: self.extra,
-        };
-        let mut response = (status, Json(body)).into_response();
+        let (code, retry_after) = (self.code, self.retry_after);
+        let status = code.status();
+        let mut response = (status, Json(self.into_body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(after) = self.retry_after {
+        if let Some(after) = retry_after {
             // Rounded up: coming back a moment early would be refused again.
             headers
                 .insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0)));
         }
         // For the access log of the server, which tells failures by their code.
-        response.extensions_mut().insert(self.code);
+        response.extensions_mut().insert(code);
         response
     }
 }

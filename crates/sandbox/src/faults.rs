@@ -18,8 +18,10 @@ use std::time::Duration;
 /// Something that goes wrong.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// The answer comes this much later.
+    /// The request reaches the service this much later, and so the answer comes later.
     Delay(Duration),
+    /// The service does at once what it is asked; its answer comes this much later.
+    LateAnswer(Duration),
     /// Something in front of the service answers instead of it.
     Answer {
         /// The status.
@@ -209,7 +211,11 @@ async fn strike(State(faults): State<Faults>, mut request: Request, next: Next) 
                 response.headers_mut().extend(headers.clone());
                 return response;
             }
-            Fault::CutAfterHeaders | Fault::CutHalfway | Fault::Prefix(_) | Fault::GiantField(_) => {}
+            Fault::LateAnswer(_)
+            | Fault::CutAfterHeaders
+            | Fault::CutHalfway
+            | Fault::Prefix(_)
+            | Fault::GiantField(_) => {}
         }
     }
     let response = next.run(request).await;
@@ -232,6 +238,7 @@ async fn spoil(response: Response, striking: &[Fault]) -> Response {
     };
     for fault in striking {
         match fault {
+            Fault::LateAnswer(time) => tokio::time::sleep(*time).await,
             Fault::Prefix(prefix) => body = whole([prefix.as_ref(), &body].concat().into(), &mut parts),
             Fault::GiantField(bytes) => body = whole(with_giant_field(&body, *bytes), &mut parts),
             Fault::CutAfterHeaders => return cut(parts, &body, 0),

@@ -2,38 +2,39 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Body, http::Request, response::Response};
+use axum::{body::Body, extract::ConnectInfo, http::Request, response::Response};
 use chrono::TimeDelta;
-use connector::{
-    AppCredentials,
-    http::{Hosts, Link, Route},
-};
+use connector::AppCredentials;
 use db::PoolSizes;
 use entrepot::{
     server::{self, Endpoint},
+    simulated::Simulated,
     startup::{Program, Settings},
 };
 use kernel::{Clock, Secret};
 use kit::{
     ApiKeyPrefix, App, Config,
     mail::SmtpSettings,
+    network::TrustedProxies,
     vault::{MASTER_KEY, MasterKey},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use sandbox::{Sandbox, mailbox::Mail, woocommerce, world};
+use sandbox::{Sandbox, mailbox::Mail, shopify, woocommerce, world};
 use sqlx::PgConnection;
 use tempfile::TempDir;
 use tower::ServiceExt;
 use url::Url;
 
 use crate::{
-    client::{Answer, Client},
+    client::{Answer, Client, PEER},
     cluster::Database,
 };
 
 /// Where the program under test believes to be reached.
 pub const PUBLIC_URL: &str = "https://entrepot.example";
 pub const MAIL_FROM: &str = "Entrepot <no-reply@entrepot.example>";
+/// How long requests wait for the database: debug builds on a small machine are slow, and that is not what is tested.
+pub(crate) const DATABASE_WAIT: Duration = Duration::from_secs(20);
 pub const SHOPIFY_CLIENT_ID: &str = "testkit-client-id";
 
 /// What may differ from test to test.
@@ -45,6 +46,10 @@ pub struct Options {
     pub size: world::Size,
     /// Whether mails are sent, to the sandbox's mailbox.
     pub has_mail_server: bool,
+    /// The time is the machine's, which processes of their own have too ([`crate::Process`]); it is not to be moved.
+    pub in_real_time: bool,
+    /// The simulated Shopify shops.
+    pub shopify_shops: Vec<shopify::ShopSpec>,
 }
 
 impl Default for Options {
@@ -54,6 +59,8 @@ impl Default for Options {
             api_key_prefix: ApiKeyPrefix::default(),
             size: world::Size { people: 20, products: 12, orders: 60 },
             has_mail_server: true,
+            in_real_time: false,
+            shopify_shops: shopify::ShopSpec::standard(),
         }
     }
 }
@@ -68,7 +75,7 @@ pub struct Installation {
     pub shopify_secret: String,
     /// Key store of all nodes.
     pub data_dir: TempDir,
-    options: Options,
+    pub(crate) options: Options,
 }
 
 /// A running node.
@@ -91,14 +98,17 @@ impl TestApp {
     pub async fn with_metrics(options: Options, metrics: Option<PrometheusHandle>) -> Self {
         let clock = Clock::shifted();
         let sandbox_clock = sandbox::Clock::default();
-        // Just behind the youngest order of the simulated shops, whatever the date is today.
-        let start = world::epoch_end() + TimeDelta::hours(1);
-        clock.advance(start - clock.now());
-        sandbox_clock.set_now(start);
+        if !options.in_real_time {
+            // Just behind the youngest order of the simulated shops, whatever the date is today.
+            let start = world::epoch_end() + TimeDelta::hours(1);
+            clock.advance(start - clock.now());
+            sandbox_clock.set_now(start);
+        }
         let sandbox = Sandbox::start(sandbox::Options {
             clock: sandbox_clock,
             size: options.size,
             woocommerce: woocommerce::ShopSpec::standard(),
+            shopify: shopify::ShopifyOptions { shops: options.shopify_shops.clone(), apps: vec![] },
             ..sandbox::Options::default()
         })
         .await
@@ -232,8 +242,7 @@ impl TestApp {
     /// A Prometheus text, as a scraper on this machine sees it.
     pub async fn metrics(&self) -> Answer {
         let mut request = Request::get("/metrics").body(Body::empty()).expect("a request");
-        let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-        request.extensions_mut().insert(axum::extract::ConnectInfo(loopback));
+        request.extensions_mut().insert(ConnectInfo(PEER));
         Answer::read(self.serve(request).await).await
     }
 
@@ -280,16 +289,6 @@ async fn wait<F: Future<Output = bool>>(what: &str, at_most: Duration, is_so: im
 
 fn settings(installation: &Installation) -> Settings {
     let Installation { sandbox, clock, master_key, shopify_secret, data_dir, database, options } = installation;
-    let routes = sandbox
-        .routes()
-        .into_iter()
-        .map(|route| Route { pattern: route.pattern, https: route.https, http: route.http })
-        .collect();
-    let port = sandbox.http_addr().port();
-    let links = [("admin.shopify.com", "admin"), ("*.myshopify.com", "*")].map(|(pattern, label)| Link {
-        pattern: pattern.into(),
-        origin: format!("http://{label}.shopify.localhost:{port}"),
-    });
     let credentials = AppCredentials {
         client_id: SHOPIFY_CLIENT_ID.to_owned(),
         client_secret: Secret::new(shopify_secret.clone()),
@@ -300,18 +299,19 @@ fn settings(installation: &Installation) -> Settings {
         master_key: MasterKey::from_lookup(|name| (name == MASTER_KEY).then(|| master_key.into()))
             .expect("a master key"),
         logins: Some(database.logins()),
-        pools: PoolSizes { app: 12, system: 6, ingest: 2, acquire_timeout: Duration::from_secs(20) },
+        pools: PoolSizes { app: 12, system: 6, ingest: 2, acquire_timeout: DATABASE_WAIT },
         config: Config {
             public_url: Url::parse(PUBLIC_URL).expect("a URL"),
             apps: vec![("shopify".to_owned(), credentials)],
             live_requests_per_minute: options.live_requests_per_minute,
+            trusted_proxies: TrustedProxies::default(),
             api_key_prefix: options.api_key_prefix.clone(),
             mail: options.has_mail_server.then(|| SmtpSettings {
                 url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
                 from: MAIL_FROM.to_owned(),
             }),
         },
-        hosts: Hosts::sandbox(Some(sandbox.ca_certificate_der()), routes, links.into()).expect("the sandbox's hosts"),
+        hosts: Simulated::of(sandbox).hosts().expect("the sandbox's hosts"),
         clock: clock.clone(),
     }
 }

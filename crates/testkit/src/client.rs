@@ -1,9 +1,14 @@
 //! Somebody who calls the program.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    ops::Deref,
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
+    extract::ConnectInfo,
     http::{HeaderMap, Method, Request, StatusCode, header},
     response::Response,
 };
@@ -15,7 +20,10 @@ use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::{TestApp, app::Installation, contract};
+use crate::{Process, TestApp, app::Installation, contract};
+
+/// Who calls: this machine, as the documented proxy does, which is believed when it says for whom.
+pub(crate) const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// What came back.
 #[derive(Debug)]
@@ -26,8 +34,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer to its end; of one that does not end by itself, its beginning.
     pub async fn read(response: Response) -> Self {
-        let (parts, body) = response.into_parts();
+        let (parts, mut body) = response.into_parts();
+        if parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream") {
+            let first = body.frame().await.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+            return Self { status: parts.status, headers: parts.headers, body: first.unwrap_or_default().to_vec() };
+        }
         let body = body.collect().await.expect("an answer is read").to_bytes().to_vec();
         Self { status: parts.status, headers: parts.headers, body }
     }
@@ -84,7 +97,7 @@ impl Answer {
 /// Somebody at a node: what they present, and where. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    endpoint: Endpoint,
+    place: Place,
     installation: Arc<Installation>,
     /// A session's token or an API key.
     pub bearer: Option<String>,
@@ -96,14 +109,23 @@ pub struct Client {
 
 impl Client {
     pub(crate) fn new(node: &TestApp, bearer: Option<String>) -> Self {
-        let (endpoint, installation) = (node.endpoint().clone(), node.installation.clone());
-        Self { endpoint, installation, bearer, organization: None, headers: HeaderMap::new() }
+        let (place, installation) = (Place::Node(node.endpoint().clone()), node.installation.clone());
+        Self { place, installation, bearer, organization: None, headers: HeaderMap::new() }
     }
 
     /// The same somebody at another node.
     #[must_use]
     pub fn on(&self, node: &TestApp) -> Self {
-        Self { endpoint: node.endpoint().clone(), ..self.clone() }
+        Self { place: Place::Node(node.endpoint().clone()), ..self.clone() }
+    }
+
+    /// The same somebody at a process.
+    ///
+    /// # Panics
+    /// When there is no client for HTTP.
+    #[must_use]
+    pub fn at_process(&self, process: &Process) -> Self {
+        Self { place: Place::process(process), ..self.clone() }
     }
 
     /// The same with another header.
@@ -171,18 +193,77 @@ impl Client {
         }
         let mut request = request.body(body.map_or_else(Body::empty, Body::from)).expect("a request");
         request.headers_mut().extend(self.headers.clone());
+        request.extensions_mut().insert(ConnectInfo(PEER));
         let answer = self.serve(request).await;
         contract::hold(&method, path, &answer, is_partial);
         answer
     }
 
     /// Any request, as it is.
+    ///
+    /// # Panics
+    /// When a process does not answer.
     pub async fn serve(&self, request: Request<Body>) -> Answer {
-        match self.endpoint.clone().oneshot(request).await {
-            Ok(response) => Answer::read(response).await,
+        match &self.place {
+            Place::Node(_) => Answer::read(self.open(request).await).await,
+            Place::Process(address, client) => {
+                let sent = over_the_wire(*address, client, request).await;
+                sent.unwrap_or_else(|error| panic!("the process does not answer: {error}"))
+            }
+        }
+    }
+
+    /// A node's answer to any request, its body unread.
+    ///
+    /// # Panics
+    /// At a process, whose answers are read whole.
+    pub async fn open(&self, request: Request<Body>) -> Response {
+        let Place::Node(endpoint) = &self.place else { panic!("answers of processes are read whole") };
+        match endpoint.clone().oneshot(request).await {
+            Ok(response) => response,
             Err(never) => match never {},
         }
     }
+
+    /// A read of a process that may be killed meanwhile; None when it was.
+    ///
+    /// # Panics
+    /// At a node, which is not killed.
+    pub async fn get_if_it_lives(&self, path: &str) -> Option<Answer> {
+        let Place::Process(address, client) = &self.place else { panic!("only processes are killed") };
+        let request = Request::get(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.bearer.as_deref().unwrap_or_default()));
+        over_the_wire(*address, client, request.body(Body::empty()).expect("a request")).await.ok()
+    }
+}
+
+/// Where somebody calls the program.
+#[derive(Clone)]
+enum Place {
+    /// Without a socket.
+    Node(Endpoint),
+    Process(SocketAddr, reqwest::Client),
+}
+
+impl Place {
+    fn process(process: &Process) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a caller of the program, and no part of it")]
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+        Self::Process(process.address(), client)
+    }
+}
+
+async fn over_the_wire(
+    address: SocketAddr,
+    client: &reqwest::Client,
+    request: Request<Body>,
+) -> Result<Answer, reqwest::Error> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.expect("a body of a test is there").to_bytes();
+    let sent = client.request(parts.method, format!("http://{address}{}", parts.uri)).headers(parts.headers).body(body);
+    let response = sent.send().await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    Ok(Answer { status, headers, body: response.bytes().await?.to_vec() })
 }
 
 /// A person with a session in one organization.

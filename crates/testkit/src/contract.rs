@@ -36,6 +36,17 @@ pub(crate) fn hold(method: &Method, target: &str, answer: &Answer, is_partial: b
     }
 }
 
+/// Holds a record that did not come as an answer of its own to a schema of the document.
+///
+/// # Panics
+/// When it is not as the document says.
+pub(crate) fn hold_record(value: &Value, schema: &str) {
+    let schema = serde_json::json!({ "$ref": format!("#/components/schemas/{schema}") });
+    if let Err(wrong) = validate(value, &schema, false) {
+        panic!("{value} is not as the document says: {wrong}");
+    }
+}
+
 fn operation(method: &Method, path: &str) -> Option<&'static Value> {
     let path = path.strip_prefix("/functions/v1").unwrap_or(path);
     let asked: Vec<&str> = path.trim_end_matches('/').split('/').collect();

@@ -13,18 +13,24 @@
 //! ```
 //!
 //! - [`TestApp`]: a node of the program; [`TestApp::second_node`] is another on the same database and key store
+//! - [`Process`]: the same as a process of its own, which can be killed
 //! - [`Client`]: somebody who calls it: a person with a session, a program with a key, nobody. Every answer is held to the
 //!   OpenAPI document (`contract.rs`)
 //! - [`cluster`]: one PostgreSQL per test process, one database per test, copied from a migrated template
+//! - [`Follower`]: somebody who follows the activity log, part by part
 //! - [`scan`]: finds values in whatever form they were written down; [`logs`]: everything that was logged
 
 pub mod app;
 pub mod client;
 pub mod cluster;
 mod contract;
+pub mod follower;
 pub mod logs;
+pub mod process;
 pub mod scan;
 pub mod shops;
 
 pub use app::{Options, TestApp};
 pub use client::{Answer, Client, Key, Member};
+pub use follower::{Follower, Listening};
+pub use process::Process;

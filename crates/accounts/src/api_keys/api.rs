@@ -17,6 +17,7 @@ use super::{
     ApiKeys, CreatedKey, EXPIRED,
     model::{KeyPermissions, NewKey},
     store::{self, KeyRow},
+    suspicion::Suspicion,
 };
 use crate::words::ApiKeyState;
 
@@ -35,6 +36,7 @@ pub fn routes() -> Router {
         .routes(route!(list))
         .routes(route!(own))
         .routes(route!(revoke))
+        .routes(route!(clear))
         .routes(route!(rotate))
 }
 
@@ -204,6 +206,20 @@ async fn revoke(
     Ok(Body(view(&app, row)))
 }
 
+/// Let a suspended API key work again
+#[utoipa::path(post, path = "/api-key-management/clear", tag = "api keys", request_body = NameKey, responses(
+    (status = 200, description = "The key, which works again", body = ApiKeyView),
+    (status = 409, description = "The key is not suspended"),
+))]
+async fn clear(
+    caller: Authorized<UpdateApiKeys>,
+    State(app): State<App>,
+    Json(form): Json<NameKey>,
+) -> Result<Body<ApiKeyView>, Problem> {
+    let row = super::clear(&app, &caller.scope, form.key_id.into()).await?;
+    Ok(Body(view(&app, row)))
+}
+
 /// Replace an API key
 #[utoipa::path(post, path = "/api-key-management/rotate", tag = "api keys", params(IdempotencyKey), request_body = RotateKey, responses(
     (status = 201, description = "The new key, shown this once; the old one goes on for the overlap", body = CreatedKeyView),
@@ -247,6 +263,11 @@ fn origins(given: Vec<String>) -> Result<Vec<String>, Problem> {
     given.into_iter().enumerate().map(origin).collect()
 }
 
+/// Suspicions are stored by their word.
+fn explained(reason: String) -> String {
+    Suspicion::of(&reason).map_or(reason, Suspicion::sentence)
+}
+
 fn view(app: &App, row: KeyRow) -> ApiKeyView {
     let state = row.state_at(app.clock.now()).to_owned();
     ApiKeyView {
@@ -257,7 +278,7 @@ fn view(app: &App, row: KeyRow) -> ApiKeyView {
         permissions: row.permissions.0,
         stores: row.stores,
         allowed_origins: row.allowed_origins,
-        state_reason: if state == row.state { row.state_reason } else { Some(EXPIRED.to_owned()) },
+        state_reason: if state == row.state { row.state_reason.map(explained) } else { Some(EXPIRED.to_owned()) },
         state,
         last_used_at: row.last_used_at,
         expires_at: row.expires_at,

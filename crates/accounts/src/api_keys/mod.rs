@@ -4,6 +4,7 @@ pub mod api;
 pub mod jobs;
 pub mod model;
 mod store;
+mod suspicion;
 mod verify;
 
 use chrono::{Duration, SecondsFormat};
@@ -114,6 +115,38 @@ pub async fn revoke(app: &App, scope: &TenantScope, id: ApiKeyId) -> Result<KeyR
     };
     trail::audit(&mut tx, &app.clock, change).await?;
     let event = Event::warning("api_key.revoked", format!("The API key \"{}\" was revoked.", row.key_name));
+    trail::event(&mut tx, &app.clock, event.with(json!({ "key_id": id }))).await?;
+    tx.commit().await?;
+    app.slice::<ApiKeys>().forget(scope.organization(), id);
+    Ok(row)
+}
+
+/// Lets a suspended key work again. What it was suspected of is not held against it any more.
+///
+/// # Errors
+/// [`Code::NotFound`] for a key that is not there; [`Code::Conflict`] for one that is not suspended.
+pub async fn clear(app: &App, scope: &TenantScope, id: ApiKeyId) -> Result<KeyRow, Problem> {
+    person(scope)?;
+    let now = app.clock.now();
+    let mut tx = app.db.tenant(scope).await?;
+    let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let cleared = match before.state_at(now) {
+        "suspended" => store::clear(&mut tx, id, now).await?,
+        _ => None,
+    };
+    let Some(row) = cleared else {
+        return Err(Problem::new(Code::Conflict, format!("This key is {}, not suspended.", before.state_at(now))));
+    };
+    let change = Change {
+        action: "api_key.clear",
+        resource: "api_key",
+        resource_id: Some(id.uuid()),
+        before: Some(json!({ "state": "suspended", "reason": before.state_reason })),
+        after: Some(json!({ "state": "active" })),
+    };
+    trail::audit(&mut tx, &app.clock, change).await?;
+    let event =
+        Event::info("api_key.cleared", format!("The API key \"{}\" was cleared and works again.", row.key_name));
     trail::event(&mut tx, &app.clock, event.with(json!({ "key_id": id }))).await?;
     tx.commit().await?;
     app.slice::<ApiKeys>().forget(scope.organization(), id);

@@ -233,6 +233,120 @@ pub(super) async fn set_state(
     Ok(row)
 }
 
+/// A key that is suspended, and where.
+pub(super) struct SuspendedRow {
+    pub(super) key_name: String,
+    pub(super) user_id: UserId,
+    pub(super) since: Time,
+    pub(super) organization_name: String,
+}
+
+/// Suspends a key that works, unless this suspicion was cleared for it.
+pub(super) async fn suspend(
+    tx: &mut TenantTx,
+    id: ApiKeyId,
+    suspicion: &str,
+    now: Time,
+) -> Result<Option<SuspendedRow>, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query_as!(
+        SuspendedRow,
+        r#"
+        -- suspend_key
+        update user_api_keys set state = 'suspended', state_reason = $3, state_changed_at = $4, updated_at = $4
+        where organization_id = $1 and id = $2 and state = 'active' and expires_at > $4
+          and not $3 = any(suspicions_cleared)
+        returning key_name, user_id, state_changed_at as "since!",
+            (select name from organizations where id = $1) as "organization_name!"
+        "#,
+        organization.uuid(),
+        id.uuid(),
+        suspicion,
+        now
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
+/// Lets a suspended key work again, and keeps that its suspicion was cleared; None when it is not suspended.
+pub(super) async fn clear(tx: &mut TenantTx, id: ApiKeyId, now: Time) -> Result<Option<KeyRow>, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query_as!(
+        KeyRow,
+        r#"
+        -- clear_key
+        update user_api_keys
+        set state = 'active', state_reason = null, state_changed_at = $3, updated_at = $3,
+            suspicions_cleared = array_append(array_remove(suspicions_cleared, state_reason), state_reason)
+        where organization_id = $1 and id = $2 and state = 'suspended'
+        returning id, user_id, key_name, lookup, permissions as "permissions: Json<KeyPermissions>", stores, allowed_origins, state,
+            state_reason, last_used_at, expires_at, rotated_from, created_at
+        "#,
+        organization.uuid(),
+        id.uuid(),
+        now
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
+/// Revokes a key that is suspended since then; its name, or None when somebody decided otherwise.
+pub(super) async fn revoke_suspended(
+    tx: &mut TenantTx,
+    id: ApiKeyId,
+    since: Time,
+    reason: &str,
+    now: Time,
+) -> Result<Option<String>, DbError> {
+    let organization = tx.organization();
+    let name = sqlx::query_scalar!(
+        "
+        -- revoke_suspended_key
+        update user_api_keys set state = 'revoked', state_reason = $4, state_changed_at = $5, updated_at = $5
+        where organization_id = $1 and id = $2 and state = 'suspended' and state_changed_at = $3
+        returning key_name
+        ",
+        organization.uuid(),
+        id.uuid(),
+        since,
+        reason,
+        now
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(name)
+}
+
+/// Somebody who is told of a key.
+pub(super) struct Recipient {
+    pub(super) name: String,
+    pub(super) email: String,
+}
+
+/// Who answers for a key: whoever made it, and the owners; at most fifty.
+pub(super) async fn who_answers_for(tx: &mut TenantTx, creator: UserId) -> Result<Vec<Recipient>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        Recipient,
+        "
+        -- who_answers_for_key
+        select u.name, u.email
+        from organization_members m
+        join users u on u.id = m.user_id
+        where m.organization_id = $1 and m.status = 'active' and (m.role = 'owner' or m.user_id = $2)
+        order by m.id
+        limit 50
+        ",
+        organization.uuid(),
+        creator.uuid()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
+}
+
 pub(super) async fn set_expiry(tx: &mut TenantTx, id: ApiKeyId, expires_at: Time, now: Time) -> Result<(), DbError> {
     let organization = tx.organization();
     sqlx::query!(

@@ -18,18 +18,21 @@ use db::{
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Role, Secret, Time, UserId};
 use kit::{
-    ApiKeyPrefix, App, Code, Problem, app::Identity, cross_origin, decision_cache::DecisionCache,
+    ApiKeyPrefix, App, Code, Problem, app::Identity, cross_origin, decision_cache::DecisionCache, network::Network,
     single_flight::SingleFlight,
 };
 use sha2::Sha256;
 
 use super::{
+    jobs::SuspendKey,
     model::{self, KeyPermissions, KeyText},
     store::{self, KeyAddress},
+    suspicion::{Suspicion, Watch},
 };
 use crate::{
     authentication::unauthenticated,
     hashing::{Hashing, WaitingRoom},
+    sessions::throttle::KeyGuesses,
 };
 
 /// Keys remembered, of all organizations.
@@ -43,6 +46,8 @@ const COLD_TEXTS: usize = 64;
 const NEW_KEYS: usize = 16;
 /// How long a wrong text is remembered as wrong, so that repeating it costs no bcrypt.
 const WRONG_FOR: Duration = Duration::from_secs(60);
+/// How long a wrong text counts as one guess, however often it comes.
+const GUESSED_FOR: Duration = Duration::from_hours(24);
 /// How often uses are written down.
 const USES_EVERY: Duration = Duration::from_secs(15);
 /// A hash that no key has, checked for keys that are not there, so that both take as long.
@@ -60,6 +65,8 @@ struct State {
     hash_key: [u8; 32],
     verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
     wrong: moka::sync::Cache<[u8; 32], ()>,
+    /// Wrong texts that were counted as guesses.
+    guessed: moka::sync::Cache<[u8; 32], ()>,
     facts: DecisionCache<ApiKeyId, Arc<Facts>>,
     /// One query for all who ask for the facts of a key at the same time.
     loads: SingleFlight<KeyAddress, Loaded>,
@@ -69,6 +76,7 @@ struct State {
     cold_texts: WaitingRoom,
     new_keys: WaitingRoom,
     used: Mutex<HashSet<KeyAddress>>,
+    watch: Watch,
 }
 
 /// What a key may do; None when it is not there.
@@ -132,6 +140,7 @@ impl ApiKeys {
             hash_key,
             verified: moka::sync::Cache::new(REMEMBERED),
             wrong: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(WRONG_FOR).build(),
+            guessed: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(GUESSED_FOR).build(),
             facts: DecisionCache::new(listener.freshness(), REMEMBERED),
             loads: SingleFlight::default(),
             checks: SingleFlight::default(),
@@ -147,6 +156,7 @@ impl ApiKeys {
                 "Many API keys are being made at once. Try again in a few seconds.",
             ),
             used: Mutex::default(),
+            watch: Watch::default(),
         }));
         let state = keys.0.clone();
         listener.subscribe(Box::new(move |change| state.forget(change)));
@@ -170,15 +180,45 @@ impl ApiKeys {
     }
 
     pub(crate) async fn identify(&self, app: &App, text: &str, parts: &Parts) -> Result<Identity, Problem> {
-        let (key, facts) = self.check(text).await?;
+        let network = app.config.trusted_proxies.address(parts).and_then(Network::of);
+        let (key, facts) = self.check(text, || network.map(|network| KeyGuesses::of(app, network))).await?;
         if facts.names_page(&parts.headers) == Some(true) {
             cross_origin::Readable::allow(parts);
         }
         let actor = Actor::Key { key: key.1, user: facts.user };
+        let (watch, now) = (&self.0.watch, app.clock.now());
+        let suspicion = match facts.names_page(&parts.headers) {
+            Some(false) => watch.came_from_foreign_page(key, now),
+            Some(true) | None => watch.called(key, network, now),
+        };
+        self.suspect(key, suspicion);
         // Whose key it is is known now, so that its refusal can be written down.
-        facts.refuse(app.clock.now(), &parts.headers).map_err(|problem| problem.refusing(actor, facts.organization))?;
+        facts.refuse(now, &parts.headers).map_err(|problem| problem.refusing(actor, facts.organization))?;
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         Ok(Identity { actor, user: facts.user, organization: Some(facts.organization), stores: facts.stores.clone() })
+    }
+
+    /// A call with this key was answered with: not there, or not allowed.
+    pub(crate) fn refused(&self, organization: OrganizationId, key: ApiKeyId) {
+        let key = (organization, key);
+        self.suspect(key, self.0.watch.refused(key, self.0.clock.now()));
+    }
+
+    /// Has a key suspended, without holding up the call that raised the suspicion.
+    fn suspect(&self, (organization, key): KeyAddress, suspicion: Option<Suspicion>) {
+        let Some(suspicion) = suspicion else { return };
+        metrics::counter!("entrepot_api_key_suspicions_total", "reason" => suspicion.as_str()).increment(1);
+        let (state, job) = (self.0.clone(), SuspendKey { key: key.uuid(), suspicion });
+        tokio::spawn(async move {
+            let asked = async {
+                let mut tx = state.db.system(SystemTask::Authenticate).await?;
+                ::jobs::enqueue_as_system(&mut tx, &state.clock, organization, &job).await?;
+                tx.commit().await
+            };
+            if let Err(error) = asked.await {
+                tracing::error!(%error, %key, reason = suspicion.as_str(), "a suspicious API key is not suspended");
+            }
+        });
     }
 
     pub(crate) async fn principal(
@@ -206,10 +246,15 @@ impl ApiKeys {
     /// # Errors
     /// The same [`Code::Unauthenticated`] whatever is wrong with the text.
     pub async fn check_text(&self, text: &str) -> Result<ApiKeyId, Problem> {
-        self.check(text).await.map(|((_, id), _)| id)
+        self.check(text, || None).await.map(|((_, id), _)| id)
     }
 
-    async fn check(&self, text: &str) -> Result<(KeyAddress, Arc<Facts>), Problem> {
+    /// `guesses` are those of the network that presents the text; asked only when the text is not known.
+    async fn check(
+        &self,
+        text: &str,
+        guesses: impl FnOnce() -> Option<KeyGuesses>,
+    ) -> Result<(KeyAddress, Arc<Facts>), Problem> {
         let state = &self.0;
         let lookup = model::parse(&state.prefix, text).ok_or_else(unauthenticated)?;
         let digest = state.digest(text);
@@ -220,7 +265,9 @@ impl ApiKeys {
             return Err(unauthenticated());
         }
         let (flight, key, lookup) = (state.clone(), Secret::new(text), lookup.to_owned());
-        let checked = state.checks.run(digest, || async move { flight.check_cold(digest, key, &lookup).await }).await;
+        let guesses = guesses();
+        let cold = || async move { flight.check_cold(digest, key, &lookup, guesses).await };
+        let checked = state.checks.run(digest, cold).await;
         checked.ok_or_else(|| Problem::internal(&"the check of an API key panicked"))??.ok_or_else(unauthenticated)
     }
 
@@ -264,7 +311,13 @@ impl State {
 
     /// bcrypt, bounded. A key that is not there is checked against a hash of nobody. What comes out is remembered before the
     /// flight ends, so that whoever comes next finds it.
-    async fn check_cold(self: &Arc<Self>, digest: [u8; 32], key: Secret, lookup: &str) -> Checked {
+    async fn check_cold(
+        self: &Arc<Self>,
+        digest: [u8; 32],
+        key: Secret,
+        lookup: &str,
+        guesses: Option<KeyGuesses>,
+    ) -> Checked {
         // An earlier flight may have ended since the caller looked.
         if let Some(known) = self.check_warm(&digest).await? {
             return Ok(Some(known));
@@ -276,11 +329,22 @@ impl State {
             metrics::counter!("entrepot_api_key_cold_checks_refused_total").increment(1);
         })?;
         let mut tx = self.db.system(SystemTask::Authenticate).await?;
+        if let Some(guesses) = &guesses {
+            guesses.refuse_early(&mut tx, self.clock.now()).await?;
+        }
         let found = store::hash_by_lookup(&mut tx, lookup).await?;
         tx.rollback().await?;
         let hash = found.as_ref().map_or(NOBODY, |found| found.key_hash.as_str()).to_owned();
         let matches = self.hashing.run_seated(seat, move || model::matches(&key, &hash)).await?;
         let Some(found) = found.filter(|_| matches) else {
+            // A program that goes on with a key of yesterday guesses nothing.
+            let is_new = !self.guessed.contains_key(&digest);
+            if let Some(guesses) = guesses.filter(|_| is_new) {
+                let mut tx = self.db.system(SystemTask::Authenticate).await?;
+                guesses.count(&mut tx, self.clock.now()).await?;
+                tx.commit().await?;
+                self.guessed.insert(digest, ());
+            }
             self.wrong.insert(digest, ());
             return Ok(None);
         };

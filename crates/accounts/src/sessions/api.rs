@@ -1,11 +1,8 @@
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-};
+use std::convert::Infallible;
 
 use axum::{
     Json as Body,
-    extract::{ConnectInfo, FromRequestParts, State},
+    extract::{FromRequestParts, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -15,6 +12,7 @@ use kernel::{Actor, Role, Secret, SessionId};
 use kit::{
     App, Code, Problem, Public, Router, SignedIn,
     input::{self, Json, Path},
+    network::Network,
     route,
 };
 use serde::{Deserialize, Serialize};
@@ -51,23 +49,9 @@ impl FromRequestParts<App> for Visit {
         Ok(Self(Visitor {
             device: user_agent.map(model::device),
             known_as: cookie(&parts.headers, model::device_cookie_name(app.config.is_https())).map(Secret::new),
-            network: network(parts),
+            network: app.config.trusted_proxies.address(parts).and_then(Network::of),
         }))
     }
-}
-
-/// Where a request comes from. A proxy in front of us is on this machine or in a private network, and says at the end of
-/// `X-Forwarded-For` who asked it; anybody else could write there what they like. None for this machine itself.
-fn network(parts: &Parts) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
-    let is_near = match peer {
-        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
-        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
-    };
-    let forwarded = parts.headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-    let told = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
-    let network = if is_near { told.unwrap_or(peer) } else { peer };
-    (!network.is_loopback()).then_some(network)
 }
 
 #[derive(Deserialize, ToSchema)]

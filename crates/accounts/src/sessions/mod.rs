@@ -6,12 +6,11 @@ pub(crate) mod password;
 pub(crate) mod store;
 pub(crate) mod throttle;
 
-use std::net::IpAddr;
-
 use db::{DbError, SystemTask, SystemTx};
 use kernel::{Actor, Id, MemberId, OrganizationId, Role, Secret, SessionId, Time, UserId};
 use kit::{
     App, Code, Problem,
+    network::Network,
     trail::{self, Change, Event},
 };
 use serde_json::json;
@@ -36,7 +35,7 @@ pub struct Visitor {
     /// What this browser keeps of an earlier visit.
     pub known_as: Option<Secret>,
     /// Where they come from, unless it is this machine.
-    pub network: Option<IpAddr>,
+    pub network: Option<Network>,
 }
 
 /// A session that was just opened.

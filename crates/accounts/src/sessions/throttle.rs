@@ -5,14 +5,13 @@
 //! Who comes too early is refused and not counted. A browser that has signed in to the account before is counted by itself:
 //! it does not wait for what others try. An address that has no account is counted like any other.
 
-use std::net::IpAddr;
-
 use chrono::Duration;
 use db::{SystemTask, SystemTx};
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{Secret, Time, random};
 use kit::{
     App, Code, Problem,
+    network::Network,
     vault::{Keyring, TokenSealer},
 };
 use sha2::Sha256;
@@ -53,7 +52,7 @@ impl Attempt {
 
     fn of(app: &App, visitor: &Visitor, network: (&str, i32), account: (&str, &str, i32)) -> Self {
         // In this order everywhere, so that no two attempts wait for one another.
-        let network = visitor.network.map(|address| rule(app, network.0, &network_of(address), network.1));
+        let network = visitor.network.map(|from| rule(app, network.0, &from.bytes(), network.1));
         let account = rule(app, account.0, account.1.as_bytes(), account.2);
         Self { rules: network.into_iter().chain([account]).collect() }
     }
@@ -96,6 +95,48 @@ impl Attempt {
     }
 }
 
+/// Texts that are no API key, from one network. They are counted once they have proved wrong: calls with good keys, many at
+/// once after a start, wait for nothing.
+pub(crate) struct KeyGuesses {
+    subject: [u8; 32],
+}
+
+impl KeyGuesses {
+    /// So many of a day are free.
+    const FREE: i32 = 20;
+    /// No network waits longer for its next guess, which by then is as good as never.
+    const DELAY_MAX_SECONDS: f64 = 3_600.0;
+
+    pub(crate) fn of(app: &App, network: Network) -> Self {
+        Self { subject: digest(&app.keyring, "network of keys", &network.bytes()) }
+    }
+
+    /// # Errors
+    /// [`Code::ApiKeyThrottled`] while this network has to wait.
+    pub(crate) async fn refuse_early(&self, tx: &mut SystemTx, now: Time) -> Result<(), Problem> {
+        match store::blocked_until(tx, &self.subject).await? {
+            Some(until) if until > now => {
+                metrics::counter!("entrepot_api_key_guesses_refused_total").increment(1);
+                let wait = (until - now).to_std().unwrap_or_default().max(std::time::Duration::from_secs(1));
+                Err(Problem::new(
+                    Code::ApiKeyThrottled,
+                    "Many texts that are no API key came from your network. Wait as long as Retry-After says. Keys that are in \
+                     use here go on working.",
+                )
+                .with_retry_after(wait))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn count(&self, tx: &mut SystemTx, now: Time) -> Result<(), Problem> {
+        let (free, longest) = (Self::FREE, Self::DELAY_MAX_SECONDS);
+        store::count_attempt(tx, &self.subject, free, longest, now, now - REMEMBERED).await?;
+        metrics::counter!("entrepot_api_key_guesses_total").increment(1);
+        Ok(())
+    }
+}
+
 /// Whoever proved that they read the mail of this address need not wait for what others tried.
 pub(crate) async fn forgive(tx: &mut SystemTx, app: &App, email: &str) -> Result<(), Problem> {
     Ok(store::forget_attempts(tx, &digest(&app.keyring, "account", email.as_bytes())).await?)
@@ -132,14 +173,6 @@ fn digest(keyring: &Keyring, kind: &str, value: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Whoever has one address of IPv6 has the 2⁶⁴ around it.
-fn network_of(address: IpAddr) -> Vec<u8> {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets()[..8].to_vec(),
-    }
-}
-
 fn throttled(until: Option<Time>, now: Time) -> Problem {
     let wait = until.and_then(|until| (until - now).to_std().ok()).unwrap_or_default();
     Problem::new(Code::LoginThrottled, "Wait as long as Retry-After says, or ask for a new password.")
@@ -149,18 +182,4 @@ fn throttled(until: Option<Time>, now: Time) -> Problem {
 /// Removes what is remembered no longer. How many there were.
 pub(super) async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, db::DbError> {
     store::purge_attempts(tx, now - REMEMBERED).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_is_an_address_or_the_half_of_a_long_one() {
-        let of = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(of("192.0.2.7"), of("::ffff:192.0.2.7"));
-        assert_ne!(of("192.0.2.7"), of("192.0.2.8"));
-        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-    }
 }

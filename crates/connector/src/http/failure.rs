@@ -29,7 +29,7 @@ pub(super) fn before_answer(error: &reqwest::Error, connect_timeout: Duration) -
         Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => "its network cannot be reached",
         Some(io::ErrorKind::TimedOut) => return ProviderError::TimedOut { after: connect_timeout },
         _ if error.is_connect() => "the connection could not be made",
-        _ => "the connection was closed before an answer came",
+        _ => return ProviderError::Cut { detail: "the connection was closed before an answer came" },
     };
     ProviderError::Unavailable { detail }
 }
@@ -40,7 +40,7 @@ pub(super) fn while_reading(error: &reqwest::Error) -> ProviderError {
         Some(http) if http.is_parse() => {
             ProviderError::Malformed { path: "body, whose chunks are not HTTP".to_owned() }
         }
-        _ => ProviderError::Unavailable { detail: "the connection was cut while the answer was read" },
+        _ => ProviderError::Cut { detail: "the connection was cut while the answer was read" },
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command line. Every option is also an environment variable. One file per command that takes more than a word.
+//! The command line. Every option but `--sandbox` is also an environment variable. One file per command that takes more than a word.
 
 mod backup;
 mod configuration;

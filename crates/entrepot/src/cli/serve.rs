@@ -1,18 +1,21 @@
 //! `entrepot serve`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
 use connector::{AppCredentials, http::Hosts};
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKey};
 use tokio::net::TcpListener;
 use url::Url;
 
 use super::{database::Database, log_to_stderr, stop_signal};
-use crate::startup::{Program, Served, Settings};
+use crate::{
+    simulated::{self, Simulated},
+    startup::{Program, Served, Settings},
+};
 
 #[derive(Args)]
 pub(super) struct Serve {
@@ -27,9 +30,15 @@ pub(super) struct Serve {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
+    /// Seconds that a request waits for a connection to the database before it is answered with 503
+    #[arg(long, env = "ENTREPOT_DATABASE_WAIT_SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    database_wait_seconds: u64,
     /// Requests a minute that an API key may make, and a session to the live API
     #[arg(long, env = "ENTREPOT_LIVE_REQUESTS_PER_MINUTE", default_value_t = 100)]
     live_requests_per_minute: u32,
+    /// Proxies in front of us whose X-Forwarded-For is believed: addresses and networks with commas between, or none
+    #[arg(long, env = "ENTREPOT_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128")]
+    trusted_proxies: TrustedProxies,
     /// How API keys begin: 3 to 24 of a-z, 0-9 and _, with _ at the end. Keys that begin otherwise stop working
     #[arg(long, env = "ENTREPOT_API_KEY_PREFIX", default_value = "api_shopcall_")]
     api_key_prefix: ApiKeyPrefix,
@@ -44,6 +53,9 @@ pub(super) struct Serve {
     /// The secret before it, accepted while secrets are being rotated
     #[arg(long, env = "ENTREPOT_SHOPIFY_PREVIOUS_SECRET", hide_env_values = true)]
     shopify_previous_secret: Option<String>,
+    /// Simulated platforms instead of the real ones, for tests on this machine. No variable: it is never set by an environment
+    #[arg(long, value_name = "FILE", hide = true)]
+    sandbox: Option<PathBuf>,
 }
 
 /// The mail server; without one mails wait in the outbox.
@@ -78,6 +90,14 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
         None => Url::parse(&format!("http://{}", options.listen))?,
     };
     refuse_plain_http(&public_url)?;
+    let hosts = match options.sandbox {
+        None => Hosts::production(),
+        Some(file) => {
+            simulated::refuse_beyond_this_machine(options.listen, &public_url)?;
+            tracing::warn!(sandbox = %file.display(), "platforms are simulated");
+            Simulated::read(&file)?.hosts()?
+        }
+    };
     let mut apps = vec![];
     if let (Some(client_id), Some(secret)) = (options.shopify_client_id, options.shopify_client_secret) {
         let identity = AppCredentials {
@@ -91,15 +111,19 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
         data_dir: options.data_dir,
         master_key,
         logins: options.database.logins()?,
-        pools: PoolSizes::default(),
+        pools: PoolSizes {
+            acquire_timeout: Duration::from_secs(options.database_wait_seconds),
+            ..PoolSizes::default()
+        },
         config: Config {
             public_url,
             apps,
             live_requests_per_minute: options.live_requests_per_minute,
+            trusted_proxies: options.trusted_proxies,
             api_key_prefix: options.api_key_prefix,
             mail: options.mail.settings()?,
         },
-        hosts: Hosts::production(),
+        hosts,
         clock: Clock::system(),
     };
     let program = Program::start(settings).await?;

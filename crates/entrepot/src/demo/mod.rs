@@ -16,19 +16,17 @@ use std::{
 };
 
 use anyhow::Context;
-use connector::{
-    AppCredentials,
-    http::{Hosts, Link, Route},
-};
+use connector::AppCredentials;
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKey};
 use sandbox::{Sandbox, shopify, world::Size};
 use tokio::net::TcpListener;
 use url::Url;
 
 use crate::{
     cli::{log_to_stderr, say, stop_signal},
+    simulated::Simulated,
     startup::{Program, Served, Settings},
 };
 use seed::{Seeded, Unconnected};
@@ -170,13 +168,14 @@ impl Demo {
                 public_url: public_url.clone(),
                 apps: vec![("shopify".to_owned(), identity)],
                 live_requests_per_minute: 100,
+                trusted_proxies: TrustedProxies::default(),
                 api_key_prefix: ApiKeyPrefix::default(),
                 mail: Some(SmtpSettings {
                     url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
                     from: "Entrepot <no-reply@entrepot.example>".to_owned(),
                 }),
             },
-            hosts: hosts(&sandbox)?,
+            hosts: Simulated::of(&sandbox).hosts()?,
             clock: Clock::system(),
         };
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
@@ -259,21 +258,6 @@ impl Demo {
             self.sandbox.http_addr().port(),
         )
     }
-}
-
-/// Where the simulated hosts are, for programs and for browsers.
-fn hosts(sandbox: &Sandbox) -> anyhow::Result<Hosts> {
-    let routes = sandbox
-        .routes()
-        .into_iter()
-        .map(|route| Route { pattern: route.pattern, https: route.https, http: route.http })
-        .collect();
-    let port = sandbox.http_addr().port();
-    let links = vec![
-        Link { pattern: "*.myshopify.com".to_owned(), origin: format!("http://*.shopify.localhost:{port}") },
-        Link { pattern: "admin.shopify.com".to_owned(), origin: format!("http://admin.shopify.localhost:{port}") },
-    ];
-    Ok(Hosts::sandbox(Some(sandbox.ca_certificate_der()), routes, links)?)
 }
 
 /// The usual port, or the next that is free.

@@ -5,6 +5,7 @@
 mod backup;
 mod doctor;
 mod documents;
+mod nodes;
 mod openapi;
 mod outage;
 mod process;

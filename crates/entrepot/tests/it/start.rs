@@ -43,6 +43,39 @@ fn plain_http_and_half_a_database_are_refused() {
 }
 
 #[test]
+fn simulated_platforms_are_for_this_machine_only() {
+    let folder = scratch();
+    let file = folder.path().join("sandbox.json");
+    // What is in it is looked at by whoever trusts it, which nobody does here.
+    let certificate = r"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let write = |https: &str| {
+        let routes = format!(r#"[{{"pattern":"*.myshopify.com","https":"{https}","http":"127.0.0.1:2"}}]"#);
+        fs::write(&file, format!(r#"{{"certificate":"{certificate}","routes":{routes},"links":[]}}"#)).unwrap();
+    };
+    write("127.0.0.1:1");
+    let (key, data_dir) = (new_key(), folder.path().join("data"));
+    let serve = ["serve", "--data-dir", data_dir.to_str().unwrap(), "--sandbox", file.to_str().unwrap()];
+    let key = ("ENTREPOT_MASTER_KEY", key.as_str());
+    for arguments in [
+        ["--public-url", "https://hub.example.com", "--listen", "127.0.0.1:0"],
+        ["--public-url", "http://localhost:8080", "--listen", "0.0.0.0:0"],
+    ] {
+        let said = refused(&[serve.as_slice(), arguments.as_slice()].concat(), &[key]);
+        assert!(said.contains("on this machine"), "{said}");
+    }
+    write("203.0.113.7:443");
+    let said = refused(&serve, &[key]);
+    assert!(said.contains("only loopback addresses"), "{said}");
+    fs::write(&file, "{}").unwrap();
+    let said = refused(&serve, &[key]);
+    assert!(said.contains("does not describe a sandbox"), "{said}");
+    assert!(!data_dir.exists(), "it touched the disk before it refused");
+    // The environment of a real installation cannot switch it on.
+    let said = entrepot(&["serve", "--help"], &[]).output().unwrap();
+    assert!(!String::from_utf8(said.stdout).unwrap().to_uppercase().contains("SANDBOX"));
+}
+
+#[test]
 fn with_only_a_master_key_it_runs_on_its_own_postgresql_and_with_another_key_it_does_not() {
     let folder = scratch();
     let data_dir = folder.path().join("data");

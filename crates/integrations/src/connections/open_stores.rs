@@ -227,11 +227,11 @@ impl Stores {
         cause: Option<&'static str>,
     ) -> Result<(), Problem> {
         // Without a credential nothing was asked, so nothing was taught.
-        let Some(Opened { id: used, .. }) = store.credential else { return Ok(()) };
+        let Some(used) = store.credential.as_ref().map(Opened::version) else { return Ok(()) };
         let mut tx = begin(app, store).await?;
         let (before, now) = (store.status, app.clock.now());
         // Only if it still stands where this call found it: another call may have said so already, and what was refused may
-        // be a credential that its owner has replaced meanwhile.
+        // be a credential that its owner has replaced or another node has renewed meanwhile.
         if store::lock(&mut tx, store.id).await?
             && store::change_status(&mut tx, store.id, used, before, status, cause, now).await?
         {
@@ -284,7 +284,7 @@ async fn begin(app: &App, store: &Store) -> Result<TenantTx, DbError> {
 pub(crate) fn passing(error: &ProviderError) -> Option<&'static str> {
     match error {
         ProviderError::TimedOut { .. } => Some("The shop does not answer in time."),
-        ProviderError::Unavailable { .. } => Some("The shop cannot be reached, or fails."),
+        ProviderError::Unavailable { .. } | ProviderError::Cut { .. } => Some("The shop cannot be reached, or fails."),
         ProviderError::Malformed { .. } => Some("The shop's answers cannot be read."),
         ProviderError::Unauthorized { .. }
         | ProviderError::AppRefused { .. }

@@ -1,12 +1,13 @@
 use connector::provider::Established;
 use db::{DbError, TenantTx};
-use kernel::{ConnectionId, CredentialId, Time, UserId};
+use kernel::{ConnectionId, Time, UserId};
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{
     Edit,
+    credential::Version,
     model::{Health, NewConnection, Status},
 };
 use crate::data_access::model::DataAccess;
@@ -271,12 +272,12 @@ pub(super) async fn set_status(
     Ok(())
 }
 
-/// What a call found out, under the [`lock`]: only if the connection still stands at `before`, with the credential that the
+/// What a call found out, under the [`lock`]: only if the connection still stands at `before`, with the very token that the
 /// call was made with.
 pub(super) async fn change_status(
     tx: &mut TenantTx,
     id: ConnectionId,
-    used: CredentialId,
+    used: Version,
     before: Status,
     after: Status,
     cause: Option<&str>,
@@ -290,7 +291,7 @@ pub(super) async fn change_status(
         set status = $4, health = case when $5::text is null then 'ok' else 'failing' end, health_cause = $5, health_since = $6,
             updated_at = $6
         where organization_id = $1 and id = $2 and status = $3
-          and exists (select from credentials k where k.organization_id = $1 and k.id = $7 and k.revoked_at is null)
+          and exists (select from credentials k where k.organization_id = $1 and k.id = $7 and k.renewals = $8 and k.revoked_at is null)
         ",
         organization.uuid(),
         id.uuid(),
@@ -298,7 +299,8 @@ pub(super) async fn change_status(
         after.as_str(),
         cause,
         now,
-        used.uuid()
+        used.id.uuid(),
+        used.renewals
     )
     .execute(tx.conn())
     .await?;

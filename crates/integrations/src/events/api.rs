@@ -1,11 +1,11 @@
 use axum::{
     Json as Body,
     extract::State,
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use kit::{
     App, Authorized, Lasting, Problem, Router,
     input::Query,
@@ -22,6 +22,7 @@ use super::{
     find,
     model::{Asked, Filter},
     store::EventRow,
+    tail::Tails,
 };
 use crate::words::EventLevel;
 
@@ -31,9 +32,11 @@ kernel::permissions! {
 
 /// About how many lines an export will have.
 const ESTIMATE_HEADER: &str = "entrepot-row-estimate";
+/// WHATWG HTML, server-sent events.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 pub fn routes() -> Router {
-    Router::new().routes(route!(list)).routes(route!(export))
+    Router::new().routes(route!(list)).routes(route!(export)).routes(route!(stream))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -92,9 +95,34 @@ struct ExportQuery {
     search: Option<String>,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct StreamQuery {
+    /// For browsers, whose `EventSource` sends no header `Entrepot-Organization`.
+    #[serde(rename = "organization")]
+    _organization: Option<Uuid>,
+    /// Only events of this connection.
+    connection_id: Option<Uuid>,
+    #[param(value_type = Option<EventLevel>)]
+    level: Option<String>,
+    /// `connection.connected`, or the beginning of a type and `*`: `connection.*`
+    event_type: Option<String>,
+    /// Who did it, as the log shows it: `user:…`, `key:…` or `system:…`
+    actor: Option<String>,
+    /// Not older than this.
+    created_after: Option<DateTime<Utc>>,
+    /// Older than this.
+    created_before: Option<DateTime<Utc>>,
+    /// Part of the message, in small or capital letters.
+    search: Option<String>,
+    /// An `id` of this stream with the same filters, of the last day: it goes on behind that. `Last-Event-ID` counts more.
+    cursor: Option<String>,
+}
+
 /// One line of the activity log.
 #[derive(Serialize, ToSchema)]
-struct EventView {
+pub(super) struct EventView {
     id: Uuid,
     /// The connection that it is about, if any.
     connection_id: Option<Uuid>,
@@ -137,7 +165,8 @@ async fn list(
 #[utoipa::path(get, path = "/api/integrations/events/export.csv", tag = "events", params(ExportQuery),
     responses((status = 200, description = "created_at, level, event_type, connection, actor, message, meta",
         body = String, content_type = "text/csv",
-        headers(("Entrepot-Row-Estimate" = u64, description = "About how many lines there will be")))))]
+        headers(("Entrepot-Row-Estimate" = u64, description = "About how many lines there will be"))),
+        (status = 429, description = "Two exports of the caller's, or too many of the organization's, are under way")))]
 async fn export(
     caller: Lasting<ReadEvents>,
     State(app): State<App>,
@@ -145,7 +174,7 @@ async fn export(
 ) -> Result<Response, Problem> {
     let ExportQuery { connection_id, level, event_type, actor, created_after, created_before, search, .. } = query;
     let asked = Asked { connection_id, level, event_type, actor, created_after, created_before, search };
-    let export = Export::begin(&app, &caller.scope, Filter::new(asked)?).await?;
+    let export = Export::begin(&app, &caller, Filter::new(asked)?).await?;
     let estimate = export.estimate;
     let lines = export.lines(app, caller).map_err(|problem| {
         tracing::warn!(code = problem.code().as_str(), "an export of events was cut off");
@@ -158,4 +187,39 @@ async fn export(
         (ESTIMATE_HEADER, &estimate.to_string()),
     ];
     Ok((headers, axum::body::Body::from_stream(lines)).into_response())
+}
+
+/// What happens, as it is committed
+///
+/// Server-sent events, for `EventSource` and whoever reads like it. Each `event` has a line of the log as its data and its place
+/// in the order of commits as its id; further ids come without an event. A reader who comes back with the last id as
+/// `Last-Event-ID`, as browsers do by themselves, misses nothing and gets nothing twice. Without one the stream begins now: open
+/// it, then read the list, and leave out what both have by its `id`. Every 15 s there is a sign of life. A stream that merely
+/// ends is to be opened again; after `closed`, whose data is a problem, it is not.
+#[utoipa::path(get, path = "/api/integrations/events/stream", tag = "events",
+    params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "The last id that came: the stream goes on behind it")),
+    responses((status = 200, description = "`event`: an `EventView`; `closed`: a `Problem`, and the end", body = String,
+        content_type = "text/event-stream"),
+        (status = 429, description = "Six streams of the caller's, or too many of the organization's, are open")))]
+async fn stream(
+    caller: Lasting<ReadEvents>,
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(query): Query<StreamQuery>,
+) -> Result<Response, Problem> {
+    let StreamQuery { connection_id, level, event_type, actor, created_after, created_before, search, cursor, .. } =
+        query;
+    let asked = Asked { connection_id, level, event_type, actor, created_after, created_before, search };
+    // The header is newer: a browser that comes back asks with the address that it asked with first.
+    let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or_default());
+    let tails = app.slice::<Tails>().clone();
+    let stream = tails.open(app, caller, Filter::new(asked)?, last.or(cursor.as_deref())).await?;
+    let parts = stream.parts().map(Ok::<_, std::convert::Infallible>);
+    let headers = [
+        (header::CONTENT_TYPE.as_str(), "text/event-stream"),
+        (header::CACHE_CONTROL.as_str(), "no-store"),
+        // nginx would otherwise collect what is to be seen at once.
+        ("x-accel-buffering", "no"),
+    ];
+    Ok((headers, axum::body::Body::from_stream(parts)).into_response())
 }

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use chrono::{SecondsFormat, TimeDelta};
 use futures::{Stream, stream};
-use kernel::TenantScope;
 use kit::{App, Lasting, Problem};
 use uuid::Uuid;
 
@@ -12,6 +11,7 @@ use super::{
     api::ReadEvents,
     estimate, find,
     model::{Filter, id_floor},
+    places::{Limits, Place, Places},
     store::EventRow,
 };
 
@@ -26,8 +26,22 @@ const PAGE: i64 = 500;
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 const HEADER: &str = "created_at,level,event_type,connection,actor,message,meta\r\n";
 
+/// An export reads for as long as its caller takes lines; two at once are enough for a person.
+const LIMITS: Limits = Limits { person: 2, organization: 8, node: 32 };
+
+/// The exports that are under way on this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Exports(Places<()>);
+
+impl Default for Exports {
+    fn default() -> Self {
+        Self(Places::new("exports", LIMITS))
+    }
+}
+
 /// An export that may begin.
 pub(super) struct Export {
+    place: Place<()>,
     filter: Filter,
     before: Uuid,
     /// About how many lines it will have.
@@ -36,8 +50,9 @@ pub(super) struct Export {
 
 impl Export {
     /// # Errors
-    /// When the time asked for is longer than [`DAYS`].
-    pub(super) async fn begin(app: &App, scope: &TenantScope, mut filter: Filter) -> Result<Self, Problem> {
+    /// When the time asked for is longer than [`DAYS`], or the caller has too many under way.
+    pub(super) async fn begin(app: &App, caller: &Lasting<ReadEvents>, mut filter: Filter) -> Result<Self, Problem> {
+        let place = app.slice::<Exports>().0.take(caller.scope.organization(), caller.actor)?;
         let end = filter.created_before.unwrap_or_else(|| app.clock.now());
         let start = *filter.created_after.get_or_insert(end - TimeDelta::days(DAYS));
         if end - start > TimeDelta::days(DAYS) {
@@ -45,19 +60,19 @@ impl Export {
         }
         // What is written meanwhile is not part of it.
         let before = id_floor(app.clock.now() + TimeDelta::milliseconds(1));
-        let mut tx = app.db.tenant(scope).await?;
+        let mut tx = app.db.tenant(&caller.scope).await?;
         let estimate = estimate(&mut tx, &filter, before).await?;
         tx.commit().await?;
-        Ok(Self { filter, before, estimate })
+        Ok(Self { place, filter, before, estimate })
     }
 
     /// The file, newest line first. Each page is read when somebody asks for it, after the caller's rights were asked for
     /// again: whoever stops reading stops the export. It ends with an error where something fails or is no longer allowed, which
     /// cuts the connection, since a file that merely ends early would pass for a whole one.
     pub(super) fn lines(self, app: App, caller: Lasting<ReadEvents>) -> impl Stream<Item = Result<Vec<u8>, Problem>> {
-        let Self { filter, before, .. } = self;
+        let Self { place, filter, before, .. } = self;
         let first = [BYTE_ORDER_MARK, HEADER].concat().into_bytes();
-        let state = State { app, caller, filter, before: Some(before), ready: VecDeque::from([first]) };
+        let state = State { _place: place, app, caller, filter, before: Some(before), ready: VecDeque::from([first]) };
         stream::try_unfold(state, |mut state| async move {
             let chunk = match state.ready.pop_front() {
                 Some(chunk) => Some(chunk),
@@ -69,6 +84,7 @@ impl Export {
 }
 
 struct State {
+    _place: Place<()>,
     app: App,
     caller: Lasting<ReadEvents>,
     filter: Filter,

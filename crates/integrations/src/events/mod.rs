@@ -1,17 +1,23 @@
 //! The organization's activity log, for those who may read it. `kit::trail` writes it.
 //!
 //! - [`export`]: the log as CSV, of any length in bounded memory
+//! - [`tail`]: the log as it grows
 
 pub mod api;
 mod export;
 mod model;
+mod places;
 mod store;
+mod tail;
 
 use db::{DbError, TenantTx};
+use kit::{Problem, trail::chain::Position};
 use uuid::Uuid;
 
+pub use export::Exports;
 use model::{Filter, Span};
-use store::EventRow;
+use store::{EventRow, FollowedRow};
+pub use tail::Tails;
 
 /// Lines that are looked at for one page. A filter that leaves few of many would otherwise read the whole log for it.
 const LINES_LOOKED_AT: i64 = 10_000;
@@ -46,4 +52,20 @@ async fn estimate(tx: &mut TenantTx, filter: &Filter, before: Uuid) -> Result<u6
         model::millis_of(looked_to),
         model::millis_of(oldest),
     ))
+}
+
+/// The next lines behind a position in the order of commits. Those behind the first that is not settled are none yet: a line
+/// may still appear before them.
+async fn after(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    position: Position,
+    limit: i64,
+) -> Result<Vec<FollowedRow>, Problem> {
+    Ok(store::after(tx, filter, position, limit).await?)
+}
+
+/// The position in front of everything that is not settled yet.
+async fn horizon(tx: &mut TenantTx) -> Result<Position, DbError> {
+    Ok(Position { xid: store::oldest_running(tx).await? - 1, id: Uuid::max() })
 }

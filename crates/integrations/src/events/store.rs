@@ -1,5 +1,6 @@
 use db::{DbError, TenantTx};
 use kernel::Time;
+use kit::trail::chain::Position;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -197,4 +198,88 @@ pub(super) async fn oldest(tx: &mut TenantTx, span: Span) -> Result<Option<Uuid>
     .fetch_optional(tx.conn())
     .await?;
     Ok(id)
+}
+
+/// A line, as those who follow the log meet it.
+pub(super) struct FollowedRow {
+    pub(super) position: Position,
+    /// Nothing can appear before it any more.
+    pub(super) is_settled: bool,
+    /// The filter leaves it.
+    pub(super) is_asked: bool,
+    pub(super) event: EventRow,
+}
+
+/// The next lines behind a position in the order of commits; first those that are settled.
+pub(super) async fn after(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    position: Position,
+    limit: i64,
+) -> Result<Vec<FollowedRow>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query!(
+        "
+        -- events_after
+        select xid::text::bigint as \"xid!\", id, connection_id, level, event_type, message, meta, actor, created_at,
+            xid < (select pg_snapshot_xmin(pg_current_snapshot())) as \"is_settled!\",
+            (
+                ($5::uuid is null or connection_id = $5)
+                and ($6::text is null or level = $6)
+                and ($7::text is null or event_type = $7)
+                and ($8::text is null or starts_with(event_type, $8))
+                and ($9::text is null or actor = $9)
+                and ($10::timestamptz is null or created_at >= $10)
+                and ($11::timestamptz is null or created_at < $11)
+                and ($12::text is null or strpos(lower(message), lower($12)) > 0)
+            ) is true as \"is_asked!\"
+        from events
+        where organization_id = $1 and (xid, id) > ($2::bigint::text::xid8, $3::uuid)
+        order by events.xid, events.id
+        limit $4
+        ",
+        organization.uuid(),
+        position.xid,
+        position.id,
+        limit,
+        filter.connection,
+        filter.level,
+        filter.event_type,
+        filter.type_prefix,
+        filter.actor,
+        filter.created_after,
+        filter.created_before,
+        filter.search
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let lines = rows.into_iter().map(|row| FollowedRow {
+        position: Position { xid: row.xid, id: row.id },
+        is_settled: row.is_settled,
+        is_asked: row.is_asked,
+        event: EventRow {
+            id: row.id,
+            connection_id: row.connection_id,
+            level: row.level,
+            event_type: row.event_type,
+            message: row.message,
+            meta: row.meta,
+            actor: row.actor,
+            created_at: row.created_at,
+        },
+    });
+    Ok(lines.collect())
+}
+
+/// The oldest transaction that may still write: whatever is below it is settled.
+pub(super) async fn oldest_running(tx: &mut TenantTx) -> Result<i64, DbError> {
+    let xid = sqlx::query_scalar!(
+        "
+        -- oldest_running
+        select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as \"xid!\"
+        "
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(xid)
 }

@@ -236,6 +236,9 @@ async fn accounted<R: LiveResource, P: Permission>(
     if let Err(problem) = &outcome {
         access.result = problem.code().as_str();
         access.records = None;
+        if matches!(problem.code(), Code::NotFound | Code::Forbidden) {
+            app.authenticate.refused(organization, actor);
+        }
     }
     access.duration_ms = millis(started.elapsed());
     let upstream = access.upstream_ms;

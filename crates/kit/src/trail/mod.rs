@@ -80,6 +80,7 @@ pub struct Change {
 /// When the database refuses or is gone.
 pub async fn event(tx: &mut TenantTx, clock: &Clock, event: Event) -> Result<(), DbError> {
     let (organization, actor) = (tx.organization(), tx.scope().actor());
+    tx.ring_followers();
     store::insert_event(tx.conn(), EventId::new(clock), organization, actor, event, clock.now()).await
 }
 
@@ -107,5 +108,6 @@ pub async fn joined(
 ) -> Result<(), DbError> {
     let (request, now) = (request_id::current(), clock.now());
     store::insert_audit(tx.conn(), EventId::new(clock).uuid(), organization, actor, change, request, now).await?;
+    tx.ring_followers(organization);
     store::insert_event(tx.conn(), EventId::new(clock), organization, actor, event, now).await
 }

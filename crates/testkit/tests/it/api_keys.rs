@@ -10,7 +10,7 @@ use testkit::{Client, Key, Member, Options, TestApp};
 use tokio::task::JoinSet;
 
 /// A well-formed key that nobody has.
-fn unknown_key() -> String {
+pub(crate) fn unknown_key() -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let body = format!("api_shopcall_{}", kernel::random::base62(26));
     // CRC-32 (IEEE), bit by bit, in base62.

@@ -26,6 +26,7 @@ mod housekeeping;
 mod idempotency;
 mod input;
 mod isolation;
+mod key_abuse;
 mod live;
 mod mail;
 mod people;

@@ -1,7 +1,9 @@
 //! Credentials: sealed at rest, opened for a call, refreshed ahead of their expiry.
 
 mod refresh;
+mod save;
 mod store;
+mod turn;
 mod under_way;
 
 use connector::{Credential, KeyPair, Token, provider::Established};
@@ -164,13 +166,28 @@ pub(super) async fn load(app: &App, tx: &mut TenantTx, connection: ConnectionId)
     let Some(row) = store::active(tx, connection).await? else { return Ok(None) };
     let Some(key) = data_keys::open(tx, &app.keyring, row.data_key_id.into()).await? else { return Ok(None) };
     let credential = open(&key, &context(tx.organization(), connection, row.id), &row)?;
-    Ok(Some(Opened { id: row.id, credential }))
+    Ok(Some(Opened { id: row.id, renewals: row.renewals, credential }))
 }
 
 /// A credential in the clear. Wiped when the last store that holds it is dropped.
 pub struct Opened {
     pub id: CredentialId,
+    /// How often it had been renewed when it was read.
+    pub renewals: i64,
     pub credential: Credential,
+}
+
+impl Opened {
+    pub(super) fn version(&self) -> Version {
+        Version { id: self.id, renewals: self.renewals }
+    }
+}
+
+/// Which token it was that a provider was asked with: the row is the same from one renewal to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    pub(super) id: CredentialId,
+    pub(super) renewals: i64,
 }
 
 #[cfg(test)]

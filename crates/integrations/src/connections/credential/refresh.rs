@@ -8,16 +8,16 @@ use std::{
 
 use connector::{Credential, ProviderError, Token};
 use kernel::{ConnectionId, CredentialId, TenantScope, Time};
-use kit::{
-    App, Code, Problem, data_keys,
-    single_flight::SingleFlight,
-    trail::{self, Event},
-};
-use serde_json::json;
+use kit::{App, Code, Problem, single_flight::SingleFlight};
 
-use super::{KeepCredentials, Opened, context, seal, store, under_way::UnderWay};
+use super::{
+    KeepCredentials, Opened, Version,
+    save::save,
+    turn::{Asked, Turn},
+    under_way::UnderWay,
+};
 use crate::{
-    connections::{Store, Stores, store as connections},
+    connections::{Store, Stores},
     problem,
 };
 
@@ -25,14 +25,15 @@ use crate::{
 const AHEAD: chrono::Duration = chrono::Duration::minutes(5);
 /// A token with less than this left may be dead when it arrives; callers wait for the new one.
 const TOO_LATE: chrono::Duration = chrono::Duration::seconds(20);
-/// Longer than a provider may take to answer; a node that dies meanwhile holds up the others no longer than this.
-const TURN: chrono::Duration = chrono::Duration::seconds(40);
-/// How often to look whether another node has renewed the token.
+/// When to look whether another node has renewed the token: soon, then less and less often.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(400);
 /// How long nobody asks again after a refresh that failed in passing.
 const COOL_DOWN: Duration = Duration::from_secs(5);
 /// A provider may ask for more patience than that, and not for ever.
 const COOL_DOWN_MAX: Duration = Duration::from_mins(10);
+/// Before a call whose answer was lost is made again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// The refreshes of this node: those under way, and those that wait for a better moment. Cheap to clone.
 #[derive(Clone, Default)]
@@ -162,20 +163,21 @@ async fn refreshed(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc
 
 async fn refresh(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<Store>, Problem> {
     let scope = TenantScope::internal::<KeepCredentials>(stale.organization);
-    let (current, turn) = loop {
+    let mut look_again = LOOK_AGAIN;
+    let (current, mut turn) = loop {
         // Read again: whoever waited for the turn before this one may have been served already, here or on another node.
         let current = stores.read(app, &scope, stale.id).await?.ok_or_else(Problem::not_found)?;
         let opened = current.opened()?;
-        let is_same = match (&opened.credential, &stale.opened()?.credential) {
-            (Credential::Token(current), Credential::Token(stale)) => current.access == stale.access,
-            _ => false,
-        };
+        let is_same = opened.version() == stale.opened()?.version();
         if !is_same && due(&opened.credential, app.clock.now()) != Due::Now {
             return Ok(current);
         }
-        match Turn::take(app, &scope, opened.id).await? {
+        match Turn::take(app, &scope, opened.version()).await? {
             Asked::Taken(turn) => break (current, turn),
-            Asked::Busy => tokio::time::sleep(LOOK_AGAIN).await,
+            Asked::Busy => {
+                tokio::time::sleep(look_again).await;
+                look_again = (look_again * 2).min(LOOK_AGAIN_MAX);
+            }
             Asked::TooEarly(until, problem) => {
                 let now = app.clock.now();
                 stores.refreshes.cool_down(opened.id, until, problem.clone(), now);
@@ -183,82 +185,104 @@ async fn refresh(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<S
             }
         }
     };
-    match renew(app, stores, &current).await {
-        Ok(new) => save(app, stores, &scope, &current, turn, new).await,
-        Err(NotRenewed { problem, cool_down }) => {
-            let now = app.clock.now();
-            let retry_at = cool_down.map(|wait| now + wait);
-            if let Some(until) = retry_at {
-                stores.refreshes.cool_down(turn.credential, until, problem.clone(), now);
-            }
-            turn.give_back(app, &scope, retry_at.map(|at| (at, problem.code()))).await?;
-            Err(match cool_down {
-                Some(wait) => problem.with_retry_after(wait),
-                None => problem,
-            })
+    match renew(app, &scope, &current, &mut turn).await {
+        Ok(Ok(new)) => save(app, stores, &scope, &current, new).await,
+        Ok(Err(error)) => not_renewed(app, stores, &scope, &current, &turn, error).await,
+        Err(problem) => {
+            turn.give_back(app, &scope, None).await?;
+            Err(problem)
         }
     }
 }
 
-/// The turn to renew a token, among all nodes. One that is not given back ends by itself.
-struct Turn {
-    credential: CredentialId,
-    until: Time,
+/// The store, if what is stored is no longer the token that this call began with.
+async fn newer_than(
+    app: &App,
+    stores: &Stores,
+    scope: &TenantScope,
+    id: ConnectionId,
+    used: Version,
+) -> Result<Option<Arc<Store>>, Problem> {
+    let stored = stores.read(app, scope, id).await?.ok_or_else(Problem::not_found)?;
+    let is_newer = stored.credential.as_ref().is_some_and(|opened| opened.version() != used);
+    Ok(is_newer.then_some(stored))
 }
 
-enum Asked {
-    Taken(Turn),
-    /// Another node is renewing the token.
-    Busy,
-    /// It failed a moment ago, here or on another node.
-    TooEarly(Time, Problem),
-}
-
-impl Turn {
-    async fn take(app: &App, scope: &TenantScope, credential: CredentialId) -> Result<Asked, Problem> {
-        let now = app.clock.now();
-        let turn = Self { credential, until: now + TURN };
-        let mut tx = app.db.tenant(scope).await?;
-        let taken = store::lease_refresh(&mut tx, credential, now, turn.until).await?;
-        let failed = if taken { None } else { store::failed_refresh(&mut tx, credential, now).await? };
-        tx.commit().await?;
-        Ok(match failed {
-            _ if taken => Asked::Taken(turn),
-            Some(failed) => Asked::TooEarly(failed.retry_at, remembered(&failed.failure)),
-            None => Asked::Busy,
-        })
-    }
-
-    async fn give_back(&self, app: &App, scope: &TenantScope, failed: Option<(Time, Code)>) -> Result<(), Problem> {
-        let failed = failed.map(|(retry_at, code)| (retry_at, code.as_str()));
-        let mut tx = app.db.tenant(scope).await?;
-        store::release_refresh(&mut tx, self.credential, self.until, failed).await?;
-        Ok(tx.commit().await?)
-    }
-}
-
-/// The problem that another node had.
-fn remembered(failure: &str) -> Problem {
-    let code = Code::ALL.iter().copied().find(|code| code.as_str() == failure).unwrap_or(Code::StoreUnavailable);
-    Problem::new(
-        code,
-        "The shop's platform did not renew our access a moment ago. Come back after the time in Retry-After.",
-    )
-}
-
-/// Why there is no new token, and how long nobody is to ask again; None where asking again is how a change is noticed, or
-/// nobody will.
-struct NotRenewed {
-    problem: Problem,
-    cool_down: Option<Duration>,
-}
-
-impl From<Problem> for NotRenewed {
-    fn from(problem: Problem) -> Self {
-        Self { problem, cool_down: None }
+/// Asks the provider, with no transaction open. The provider's refusal is an outcome, a failure of our own an error.
+async fn renew(
+    app: &App,
+    scope: &TenantScope,
+    current: &Store,
+    turn: &mut Turn,
+) -> Result<Result<Token, ProviderError>, Problem> {
+    let Opened { credential: Credential::Token(token), .. } = current.opened()? else {
+        return Err(Problem::internal(&"what is not a token cannot be renewed"));
+    };
+    let (Some(flow), Some(identity)) =
+        (current.provider.authorization_code(), app.config.app_credentials(current.provider.manifest().key))
+    else {
+        return Err(Problem::internal(&"a token of a provider that is not configured cannot be refreshed"));
+    };
+    loop {
+        let outcome = tokio::select! {
+            outcome = flow.refresh(&app.http, &app.clock, identity, &current.account, token) => outcome,
+            never = turn.keep(app, scope) => match never {},
+        };
+        // The provider may have done it: what it gave is lost, and what is stored is all there is to ask with.
+        if !matches!(outcome, Err(ProviderError::Cut { .. })) {
+            return Ok(outcome);
+        }
+        tokio::time::sleep(AGAIN).await;
+        if !turn.try_again(app, scope).await? {
+            return Ok(outcome);
+        }
     }
 }
 
+/// What to do without a new token.
+async fn not_renewed(
+    app: &App,
+    stores: &Stores,
+    scope: &TenantScope,
+    current: &Store,
+    turn: &Turn,
+    error: ProviderError,
+) -> Result<Arc<Store>, Problem> {
+    let provider = current.provider.manifest().key;
+    metrics::counter!("entrepot_token_refresh_failures_total", "kind" => error.kind()).increment(1);
+    // A node that was thought to be gone may have been quicker, and used up what this one asked with.
+    if let Some(newer) = newer_than(app, stores, scope, current.id, current.opened()?.version()).await? {
+        turn.give_back(app, scope, None).await?;
+        return Ok(newer);
+    }
+    if matches!(error, ProviderError::AppRefused { .. }) {
+        tracing::error!(
+            provider, connection = %current.id, %error,
+            "no token can be renewed: are the app's client id and secret those of the provider?"
+        );
+    }
+    stores.report(app, current, &error).await?;
+    let problem = match &error {
+        ProviderError::Unauthorized { .. } => Problem::new(
+            Code::StoreReauthorizationRequired,
+            "The shop's platform no longer renews our access. The store's owner must connect it again.",
+        ),
+        error => problem::of_provider(error),
+    };
+    let wait = cool_down(&error).map(|usual| turn.rest(usual));
+    let now = app.clock.now();
+    let retry_at = wait.map(|wait| now + wait);
+    if let Some(until) = retry_at {
+        stores.refreshes.cool_down(turn.credential(), until, problem.clone(), now);
+    }
+    turn.give_back(app, scope, retry_at.map(|at| (at, problem.code()))).await?;
+    Err(match wait {
+        Some(wait) => problem.with_retry_after(wait),
+        None => problem,
+    })
+}
+
+/// How long nobody is to ask again; None where asking again is how a change is noticed, or nobody will.
 fn cool_down(error: &ProviderError) -> Option<Duration> {
     match error {
         ProviderError::Unauthorized { .. } | ProviderError::Suspended { .. } => None,
@@ -267,88 +291,9 @@ fn cool_down(error: &ProviderError) -> Option<Duration> {
         | ProviderError::Forbidden { .. }
         | ProviderError::TimedOut { .. }
         | ProviderError::Unavailable { .. }
+        | ProviderError::Cut { .. }
         | ProviderError::FilterUnsupported { .. }
         | ProviderError::Rejected { .. }
         | ProviderError::Malformed { .. } => Some(COOL_DOWN),
     }
-}
-
-/// Asks the provider, with no transaction open.
-async fn renew(app: &App, stores: &Stores, current: &Store) -> Result<Token, NotRenewed> {
-    let Opened { credential: Credential::Token(token), .. } = current.opened()? else {
-        return Err(Problem::internal(&"what is not a token cannot be renewed").into());
-    };
-    let provider = current.provider.manifest().key;
-    let (Some(flow), Some(identity)) = (current.provider.authorization_code(), app.config.app_credentials(provider))
-    else {
-        return Err(Problem::internal(&"a token of a provider that is not configured cannot be refreshed").into());
-    };
-    match flow.refresh(&app.http, &app.clock, identity, &current.account, token).await {
-        Ok(new) => Ok(new),
-        Err(error) => {
-            metrics::counter!("entrepot_token_refresh_failures_total", "kind" => error.kind()).increment(1);
-            if matches!(error, ProviderError::AppRefused { .. }) {
-                tracing::error!(
-                    provider, connection = %current.id, %error,
-                    "no token can be renewed: are the app's client id and secret those of the provider?"
-                );
-            }
-            stores.report(app, current, &error).await?;
-            let problem = match &error {
-                ProviderError::Unauthorized { .. } => Problem::new(
-                    Code::StoreReauthorizationRequired,
-                    "The shop's platform no longer renews our access. The store's owner must connect it again.",
-                ),
-                error => problem::of_provider(error),
-            };
-            Err(NotRenewed { problem, cool_down: cool_down(&error) })
-        }
-    }
-}
-
-/// Saves the new token before anybody uses it: a token that only this process knew would be lost with it.
-async fn save(
-    app: &App,
-    stores: &Stores,
-    scope: &TenantScope,
-    current: &Store,
-    turn: Turn,
-    token: Token,
-) -> Result<Arc<Store>, Problem> {
-    let mut tx = app.db.tenant(scope).await?;
-    if !connections::lock(&mut tx, current.id).await? {
-        return Err(Problem::not_found());
-    }
-    let (stored, key) = match store::active_identity(&mut tx, current.id).await? {
-        // With the key held, so that a deletion of the organization is either seen here or destroys what is saved here.
-        Some(row) => match data_keys::open_to_seal(&mut tx, &app.keyring, row.data_key_id.into()).await? {
-            Some(key) => (row.id, key),
-            None => return Err(taken_away()),
-        },
-        None => return Err(taken_away()),
-    };
-    let (scopes, expires_at, refresh_expires_at) = (token.scopes.clone(), token.expires_at, token.refresh_expires_at);
-    let context = context(scope.organization(), current.id, turn.credential);
-    let sealed = seal(&key, &context, &Credential::Token(token))?;
-    let renewed = store::Renewed { sealed: &sealed, scopes: &scopes, expires_at, refresh_expires_at };
-    if stored != turn.credential || !store::update_token(&mut tx, turn.credential, renewed, turn.until).await? {
-        // Its owner connected the store anew meanwhile, or the turn was over: what is stored now is newer.
-        tx.rollback().await?;
-        return stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found);
-    }
-    connections::set_scopes(&mut tx, current.id, &scopes).await?;
-    let event = Event::info("credential.refreshed", "The access token was renewed.").of(current.id);
-    trail::event(&mut tx, &app.clock, event.with(json!({ "expires_at": expires_at }))).await?;
-    tx.commit().await?;
-    metrics::counter!("entrepot_token_refreshes_total").increment(1);
-    stores.forget(current.organization, current.id);
-    stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found)
-}
-
-/// The new token is dropped: whoever took the old one away meant this one too.
-fn taken_away() -> Problem {
-    Problem::new(
-        Code::StoreReauthorizationRequired,
-        "The credential was revoked while it was being renewed. The store's owner must set a new one.",
-    )
 }

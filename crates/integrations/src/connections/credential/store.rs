@@ -2,6 +2,8 @@ use db::{DbError, TenantTx};
 use kernel::{ConnectionId, CredentialId, DataKeyId, Time, UserId};
 use uuid::Uuid;
 
+use super::Version;
+
 pub(super) struct NewCredential<'a> {
     pub(super) id: CredentialId,
     pub(super) connection: ConnectionId,
@@ -52,6 +54,7 @@ pub(super) async fn insert(tx: &mut TenantTx, new: NewCredential<'_>) -> Result<
 
 pub(super) struct CredentialRow {
     pub(super) id: CredentialId,
+    pub(super) renewals: i64,
     pub(super) data_key_id: Uuid,
     pub(super) sealed: Vec<u8>,
     pub(super) scopes: Vec<String>,
@@ -65,7 +68,7 @@ pub(super) async fn active(tx: &mut TenantTx, connection: ConnectionId) -> Resul
         CredentialRow,
         "
         -- active_credential
-        select id, data_key_id, sealed, scopes, expires_at, refresh_expires_at
+        select id, renewals, data_key_id, sealed, scopes, expires_at, refresh_expires_at
         from credentials
         where organization_id = $1 and connection_id = $2 and revoked_at is null
         ",
@@ -140,31 +143,81 @@ pub(super) async fn revoke(tx: &mut TenantTx, connection: ConnectionId, now: Tim
     Ok(done.rows_affected())
 }
 
-/// Takes the turn to renew a token, until then; false while another node has it, a moment after it failed
-/// ([`failed_refresh`]), or when the credential is gone.
-pub(super) async fn lease_refresh(
+/// A turn to renew a token.
+pub(super) struct TakenTurn {
+    pub(super) number: i64,
+    /// How often the provider was asked since the token was last renewed, with the time that is to come.
+    pub(super) tries: i16,
+    /// Whoever had the turn before did not give it back: what came of their call is not known.
+    pub(super) is_taken_over: bool,
+}
+
+/// Takes the turn to renew a token, until then, and counts the try; None while another node has it, a moment after it failed
+/// ([`failed_refresh`]), or when that token is no longer what is stored.
+pub(super) async fn take_refresh_turn(
+    tx: &mut TenantTx,
+    token: Version,
+    now: Time,
+    until: Time,
+) -> Result<Option<TakenTurn>, DbError> {
+    let organization = tx.organization();
+    let taken = sqlx::query_as!(
+        TakenTurn,
+        r#"
+        -- take_refresh_turn
+        with free as (
+            select organization_id, id, refresh_leased_until
+            from credentials
+            where organization_id = $1 and id = $2 and renewals = $5 and revoked_at is null
+              and (refresh_leased_until is null or refresh_leased_until <= $3)
+              and (refresh_retry_at is null or refresh_retry_at <= $3)
+            for update
+        )
+        update credentials
+        set refresh_leased_until = $4, refresh_turn = credentials.refresh_turn + 1,
+            refresh_tries = least(credentials.refresh_tries + 1, 1000)
+        from free
+        where credentials.organization_id = free.organization_id and credentials.id = free.id
+        returning credentials.refresh_turn as number, credentials.refresh_tries as tries,
+            free.refresh_leased_until is not null as "is_taken_over!"
+        "#,
+        organization.uuid(),
+        token.id.uuid(),
+        now,
+        until,
+        token.renewals
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(taken)
+}
+
+/// Lengthens a turn until then, and says how often the provider was asked with the call that comes next; false when the turn
+/// is another's by now.
+pub(super) async fn keep_refresh_turn(
     tx: &mut TenantTx,
     id: CredentialId,
-    now: Time,
+    number: i64,
+    tries: i16,
     until: Time,
 ) -> Result<bool, DbError> {
     let organization = tx.organization();
-    let leased = sqlx::query!(
+    let kept = sqlx::query!(
         "
-        -- lease_refresh
-        update credentials set refresh_leased_until = $4
-        where organization_id = $1 and id = $2 and revoked_at is null
-          and (refresh_leased_until is null or refresh_leased_until <= $3)
-          and (refresh_retry_at is null or refresh_retry_at <= $3)
+        -- keep_refresh_turn
+        update credentials set refresh_leased_until = $5, refresh_tries = $4
+        where organization_id = $1 and id = $2 and refresh_turn = $3 and revoked_at is null
+          and refresh_leased_until is not null
         ",
         organization.uuid(),
         id.uuid(),
-        now,
+        number,
+        tries,
         until
     )
     .execute(tx.conn())
     .await?;
-    Ok(leased.rows_affected() == 1)
+    Ok(kept.rows_affected() == 1)
 }
 
 /// A refresh that failed, and is not to be tried again before then.
@@ -197,22 +250,22 @@ pub(super) async fn failed_refresh(
 }
 
 /// Gives the turn back, if it is still ours: to nobody before the time at which a refresh that failed may be tried again.
-pub(super) async fn release_refresh(
+pub(super) async fn release_refresh_turn(
     tx: &mut TenantTx,
     id: CredentialId,
-    until: Time,
+    number: i64,
     failed: Option<(Time, &str)>,
 ) -> Result<(), DbError> {
     let organization = tx.organization();
     sqlx::query!(
         "
-        -- release_refresh
+        -- release_refresh_turn
         update credentials set refresh_leased_until = null, refresh_retry_at = $4, refresh_failure = $5
-        where organization_id = $1 and id = $2 and refresh_leased_until = $3
+        where organization_id = $1 and id = $2 and refresh_turn = $3 and refresh_leased_until is not null
         ",
         organization.uuid(),
         id.uuid(),
-        until,
+        number,
         failed.map(|(retry_at, _)| retry_at),
         failed.map(|(_, failure)| failure)
     )
@@ -229,29 +282,25 @@ pub(super) struct Renewed<'a> {
     pub(super) refresh_expires_at: Option<Time>,
 }
 
-/// Saves a renewed token and gives the turn back; false when the turn is no longer ours, and nothing was changed.
-pub(super) async fn update_token(
-    tx: &mut TenantTx,
-    id: CredentialId,
-    renewed: Renewed<'_>,
-    leased_until: Time,
-) -> Result<bool, DbError> {
+/// Saves what a token was renewed to, and ends whoever's turn it is; false when that token is no longer what is stored, and
+/// nothing was changed.
+pub(super) async fn update_token(tx: &mut TenantTx, used: Version, renewed: Renewed<'_>) -> Result<bool, DbError> {
     let organization = tx.organization();
     let updated = sqlx::query!(
         "
         -- update_token
         update credentials
-        set sealed = $3, scopes = $4, expires_at = $5, refresh_expires_at = $6, refresh_leased_until = null,
-            refresh_retry_at = null, refresh_failure = null
-        where organization_id = $1 and id = $2 and revoked_at is null and refresh_leased_until = $7
+        set sealed = $4, scopes = $5, expires_at = $6, refresh_expires_at = $7, renewals = renewals + 1,
+            refresh_leased_until = null, refresh_tries = 0, refresh_retry_at = null, refresh_failure = null
+        where organization_id = $1 and id = $2 and renewals = $3 and revoked_at is null
         ",
         organization.uuid(),
-        id.uuid(),
+        used.id.uuid(),
+        used.renewals,
         renewed.sealed,
         renewed.scopes,
         renewed.expires_at,
-        renewed.refresh_expires_at,
-        leased_until
+        renewed.refresh_expires_at
     )
     .execute(tx.conn())
     .await?;

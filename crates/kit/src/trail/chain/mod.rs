@@ -36,10 +36,10 @@ impl Log {
 /// A place in the order of commits. Ids are not in that order, nor are a sequence's numbers: both are drawn while a
 /// transaction runs. Transaction ids are not either, but below the oldest that still runs they are settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
+pub struct Position {
     /// PostgreSQL's xid8, which does not wrap around.
-    pub(crate) xid: i64,
-    pub(crate) id: Uuid,
+    pub xid: i64,
+    pub id: Uuid,
 }
 
 impl Position {

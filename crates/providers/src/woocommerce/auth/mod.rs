@@ -140,14 +140,12 @@ impl PastedKeys for Woocommerce {
 /// Nobody said https, so the shop may have none.
 fn without_https(error: ConnectError, typed: &str) -> ConnectError {
     match error {
-        ConnectError::Provider(error @ (ProviderError::Unavailable { .. } | ProviderError::TimedOut { .. }))
-            if !typed.contains("://") =>
-        {
-            invalid(
-                SHOP_URL,
-                format!("By https, {error}. If the shop has no https, type its address with http:// in front."),
-            )
-        }
+        ConnectError::Provider(
+            error @ (ProviderError::Unavailable { .. } | ProviderError::Cut { .. } | ProviderError::TimedOut { .. }),
+        ) if !typed.contains("://") => invalid(
+            SHOP_URL,
+            format!("By https, {error}. If the shop has no https, type its address with http:// in front."),
+        ),
         error => error,
     }
 }

@@ -117,7 +117,8 @@ async fn a_refusal_of_the_credential_before_does_not_end_the_one_that_replaced_i
     app.sandbox().shopify().expire_refresh_tokens("kis-bolt");
     assert_eq!(kata.connect_shopify("kis-bolt").await, store);
     assert!(!read.is_finished(), "it is being renewed");
-    read.await.expect("no read panics").expect_problem(424, "store_reauthorization_required");
+    // What was refused is not what is stored by now: the read goes on with that.
+    read.await.expect("no read panics").expect(StatusCode::OK);
     assert_eq!(view(&kata, store).await.at("/status"), "connected");
     kata.get(&format!("/webshop-data-api/orders?store_id={store}")).await.expect(StatusCode::OK);
     app.finish().await;

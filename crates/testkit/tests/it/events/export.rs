@@ -6,7 +6,7 @@ use axum::{
 };
 use futures::StreamExt;
 use kernel::{EventId, Role};
-use testkit::{Client, Member, TestApp};
+use testkit::{Client, Member, TestApp, follower::plain_client};
 
 use super::{fill, scene};
 
@@ -170,5 +170,55 @@ async fn who_may_no_longer_read_the_log_gets_a_file_that_is_cut_off() {
         .expect("another role");
     let broken = body.next().await.expect("an end that is told");
     assert!(broken.is_err(), "a file that merely ends would pass for a whole one");
+    app.finish().await;
+}
+
+/// Over a socket, where a reader sees nothing but whether the last chunk came.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_away_in_the_middle_leaves_a_file_that_is_cut_off() {
+    const LINES: i64 = 60_000;
+    let (app, ours, _) = scene(0).await;
+    fill(&mut app.superuser().await, ours.organization, LINES, app.clock().now()).await;
+    let node = app.listen().await;
+    let request = plain_client().get(format!("http://{}{PATH}", node.address));
+    let mut response = request.bearer_auth(ours.bearer.as_deref().expect("a session")).send().await.expect("a head");
+    assert_eq!(response.status(), StatusCode::OK);
+    let (mut holder, mut superuser) = (app.superuser().await, app.superuser().await);
+    // The next page waits here, and then its connection is gone.
+    sqlx::raw_sql("begin; lock table events in access exclusive mode").execute(&mut holder).await.expect("locked");
+    let gone = async {
+        loop {
+            let ended: i64 = sqlx::query_scalar(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                 where datname = current_database() and usename = 'entrepot_app' and wait_event_type = 'Lock'",
+            )
+            .fetch_one(&mut superuser)
+            .await
+            .expect("backends end");
+            if ended > 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let read = async {
+        let mut lines = 0;
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    lines += i64::try_from(chunk.iter().filter(|byte| **byte == b'\n').count()).expect("few")
+                }
+                Ok(None) => panic!("it ends like a whole file, after {lines} lines"),
+                Err(_) => return lines,
+            }
+        }
+    };
+    let ((), lines) = tokio::join!(gone, read);
+    assert!((1..LINES).contains(&lines), "{lines}");
+    sqlx::raw_sql("rollback").execute(&mut holder).await.expect("let go");
+    // The place of what was cut off is free again, and the next file is whole.
+    let whole = ours.get(PATH).await.expect(StatusCode::OK);
+    assert_eq!(parse(whole.text().trim_start_matches('\u{feff}')).len(), 1 + 60_001);
+    node.stop().await;
     app.finish().await;
 }

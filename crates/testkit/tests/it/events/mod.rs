@@ -2,6 +2,7 @@
 
 mod export;
 mod filters;
+mod tail;
 mod tampering;
 
 use kernel::{Role, Time};
@@ -66,8 +67,9 @@ async fn who_may_not_read_the_log_reads_no_part_of_it() {
     for role in Role::ALL {
         let member = kata.member(*role).await;
         let may = role.permissions().contains(kernel::Resource::Events, kernel::Action::Read);
-        for path in ["/api/integrations/events/", "/api/integrations/events/export.csv"] {
-            let answer = member.get(path).await;
+        for path in ["", "export.csv", "stream"] {
+            let path = format!("/api/integrations/events/{path}");
+            let answer = member.get(&path).await;
             assert_eq!(answer.status.as_u16(), if may { 200 } else { 403 }, "{role}: {path}: {}", answer.short());
         }
     }

@@ -258,6 +258,27 @@ async fn the_program_can_neither_change_seals_nor_add_one_for_a_person() {
     app.finish().await;
 }
 
+/// A seal that went past a line that is not there yet would never hold it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_committed_late_is_sealed_with_those_that_waited_for_it() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    seal(&app, kata.organization, Log::Events).await;
+    let (mut slow, mut quick, now) = (app.superuser().await, app.superuser().await, app.clock().now());
+    execute(&mut slow, "begin").await;
+    fill(&mut slow, kata.organization, 3, now).await;
+    fill(&mut quick, kata.organization, 2, now - chrono::TimeDelta::hours(1)).await;
+    let scope = TenantScope::internal::<Sealing>(kata.organization.into());
+    let mut tx = app.app().db.tenant(&scope).await.expect("a transaction");
+    assert!(!chain::seal(&mut tx, app.clock(), Log::Events).await.expect("no seal"), "what came later waits");
+    tx.commit().await.expect("committed");
+    execute(&mut slow, "commit").await;
+    assert!(seal(&app, kata.organization, Log::Events).await > 0);
+    let found = state(&app, kata.organization, Log::Events).await;
+    assert_eq!((found.fault, found.lines, found.unsealed), (None, 1 + 3 + 2, 0));
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_leaves_with_its_month_is_no_fault_and_the_chain_goes_on() {
     let (app, kata) = sealed().await;

@@ -22,6 +22,7 @@ const OTHER_ANSWERS: &[(&str, Slot, u16, &str)] = &[
     ("GET /api/access-log", Slot::Key, 200, "a filter: nothing is found by it"),
     ("GET /api/integrations/events/", Slot::Store, 200, "a filter: nothing is found by it"),
     ("GET /api/integrations/events/export.csv", Slot::Store, 200, "a filter: nothing is found by it"),
+    ("GET /api/integrations/events/stream", Slot::Store, 200, "a filter: nothing is found by it"),
     ("POST /api-key-management/create", Slot::Store, 400, "a field that names no store of the organization"),
 ];
 
@@ -174,6 +175,8 @@ async fn foreign_ids_are_as_unknown_as_made_up_ones_in_every_place() {
                     assert_eq!(with_foreign.status.as_u16(), expected, "{place}: {}", with_foreign.short());
                     if expected == 200 && with_foreign.header("content-type").starts_with("text/csv") {
                         assert_eq!(with_foreign.text().lines().count(), 1, "{place}: a head and no line");
+                    } else if expected == 200 && with_foreign.header("content-type") == "text/event-stream" {
+                        assert!(!with_foreign.text().contains("data:"), "{place}: a beginning and no line");
                     } else if expected == 200 {
                         assert_eq!(with_foreign.at("/data"), serde_json::json!([]), "{place}");
                     }

@@ -123,6 +123,7 @@ pub(super) const RECIPES: &[Recipe] = &[
     get("GET /api/audit"),
     get("GET /api/integrations/events/"),
     get("GET /api/integrations/events/export.csv"),
+    get("GET /api/integrations/events/stream"),
     get("GET /api/integrations/providers/"),
     get("GET /api/integrations/connections/"),
     get("GET /api/integrations/connections/{id}/"),
@@ -143,6 +144,8 @@ pub(super) const RECIPES: &[Recipe] = &[
     get("GET /api-key-management/list"),
     get("GET /api-key-management/self"),
     with_body("POST /api-key-management/rotate", 201, |ids| json!({ "key_id": ids.key })),
+    // It is there, and not suspended.
+    with_body("POST /api-key-management/clear", 409, |ids| json!({ "key_id": ids.key })),
     with_body("POST /api-key-management/revoke", 200, |ids| json!({ "key_id": ids.key })),
     with_body(
         "PATCH /api/integrations/connections/{id}/",

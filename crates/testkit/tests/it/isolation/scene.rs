@@ -109,6 +109,9 @@ pub(super) fn shape(answer: &Answer, ids: &[Uuid]) -> String {
             object.remove("request_id");
         }
         body = value.to_string();
+    } else if answer.header("content-type") == "text/event-stream" {
+        // Where it stands is sealed, and when to come back is drawn.
+        body = body.lines().map(|line| line.split(':').next().unwrap_or_default()).collect::<Vec<_>>().join(" ");
     }
     for id in ids {
         body = body.replace(&id.to_string(), "{id}");

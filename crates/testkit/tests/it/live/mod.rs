@@ -7,6 +7,7 @@ mod limits;
 mod queries;
 mod reading;
 mod renewal_failures;
+mod renewal_races;
 mod sessions;
 mod switches;
 mod token_refresh;

@@ -104,6 +104,7 @@ async fn a_dead_refresh_token_asks_for_consent_again_and_calls_fail_without_aski
     })
     .await;
 
+    assert_eq!(refreshes(&app), 1, "what is refused for good is not tried again");
     let before = upstream_calls(&app);
     for _ in 0..5 {
         kata.get(&list("orders", store)).await.expect_problem(424, "store_reauthorization_required");

@@ -1,0 +1,100 @@
+//! A new token is saved over the one that it was made from, and over no other.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use connector::{Credential, Token};
+use kernel::TenantScope;
+use kit::{
+    App, Code, Problem, data_keys,
+    trail::{self, Event},
+};
+use serde_json::json;
+
+use super::{Version, context, seal, store};
+use crate::connections::{Store, Stores, store as connections};
+
+/// How long a new token is held for a database that is away. Nobody else has it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two tries to save it.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Saves the new token before anybody uses it: a token that only this process knew would be lost with it.
+pub(super) async fn save(
+    app: &App,
+    stores: &Stores,
+    scope: &TenantScope,
+    current: &Store,
+    token: Token,
+) -> Result<Arc<Store>, Problem> {
+    let used = current.opened()?.version();
+    let credential = Credential::Token(token);
+    let began = Instant::now();
+    let saved = loop {
+        match save_once(app, scope, current, used, &credential).await {
+            Err(problem) if problem.code() == Code::DatabaseUnavailable && began.elapsed() < PATIENCE => {
+                tracing::warn!(connection = %current.id, "a new token waits for the database");
+                tokio::time::sleep(AGAIN).await;
+            }
+            outcome => break outcome?,
+        }
+    };
+    if saved {
+        metrics::counter!("entrepot_token_refreshes_total").increment(1);
+    } else {
+        tracing::info!(connection = %current.id, "a new token is dropped: a newer one is stored");
+    }
+    stores.forget(current.organization, current.id);
+    stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found)
+}
+
+/// False when a newer token is stored: its owner connected the store anew meanwhile, or another node was quicker.
+async fn save_once(
+    app: &App,
+    scope: &TenantScope,
+    current: &Store,
+    used: Version,
+    credential: &Credential,
+) -> Result<bool, Problem> {
+    let Credential::Token(token) = credential else {
+        return Err(Problem::internal(&"what is not a token is not saved as one"));
+    };
+    let mut tx = app.db.tenant(scope).await?;
+    if !connections::lock(&mut tx, current.id).await? {
+        return Err(Problem::not_found());
+    }
+    let (stored, key) = match store::active_identity(&mut tx, current.id).await? {
+        // With the key held, so that a deletion of the organization is either seen here or destroys what is saved here.
+        Some(row) => match data_keys::open_to_seal(&mut tx, &app.keyring, row.data_key_id.into()).await? {
+            Some(key) => (row.id, key),
+            None => return Err(taken_away()),
+        },
+        None => return Err(taken_away()),
+    };
+    let sealed = seal(&key, &context(scope.organization(), current.id, used.id), credential)?;
+    let renewed = store::Renewed {
+        sealed: &sealed,
+        scopes: &token.scopes,
+        expires_at: token.expires_at,
+        refresh_expires_at: token.refresh_expires_at,
+    };
+    if stored != used.id || !store::update_token(&mut tx, used, renewed).await? {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    connections::set_scopes(&mut tx, current.id, &token.scopes).await?;
+    let event = Event::info("credential.refreshed", "The access token was renewed.").of(current.id);
+    trail::event(&mut tx, &app.clock, event.with(json!({ "expires_at": token.expires_at }))).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The new token is dropped: whoever took the old one away meant this one too.
+fn taken_away() -> Problem {
+    Problem::new(
+        Code::StoreReauthorizationRequired,
+        "The credential was revoked while it was being renewed. The store's owner must set a new one.",
+    )
+}
