@@ -4,13 +4,17 @@
 //! - [`Db::system`] opens a [`SystemTx`] for one of the few named [`SystemTask`]s, under another login with few grants
 //! - [`Db::ingest`] opens an [`IngestTx`], which can write receipts and logs of many organizations and read none
 //! - [`cluster`] runs PostgreSQL itself when no server is configured
+//! - [`backup`] dumps all of it, as a login that never serves
 //!
 //! Nothing else can open a connection: the pools are private, and clippy refuses to make others.
 
+pub mod backup;
 pub mod cluster;
+pub mod inspect;
 pub mod listener;
 mod logins;
 mod migrations;
+mod reach;
 mod transaction;
 
 use std::{sync::Arc, time::Duration};
@@ -23,6 +27,7 @@ use sqlx::{
 
 pub use cluster::Login;
 pub use logins::UnsafeLogin;
+use reach::{Pools, Reach};
 pub use sqlx::PgConnection;
 pub use transaction::{IngestOnce, IngestTx, SystemTask, SystemTx, TenantTx};
 
@@ -66,9 +71,7 @@ impl Default for PoolSizes {
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
-    app: PgPool,
-    system: PgPool,
-    ingest: PgPool,
+    reach: Reach,
     /// Shared, since every request clones this.
     listener: Arc<PgConnectOptions>,
     grew: Arc<listener::Grew>,
@@ -104,8 +107,11 @@ impl From<sqlx::Error> for DbError {
                         Self::Constraint { constraint: name.to_owned() }
                     }
                     ("42501", _) => Self::Refused { code },
-                    // Admin shutdown, crash shutdown, cannot connect now, too many connections; statement or lock timeout.
-                    ("57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03", _) => Self::Unavailable,
+                    // Admin shutdown, crash shutdown, cannot connect now, too many connections; statement or lock timeout;
+                    // disk full, out of memory, and what else there is too little of; an input or output that failed, as
+                    // PostgreSQL reports a full disk in places.
+                    ("57P01" | "57P02" | "57P03" | "57014" | "55P03" | "58030", _) => Self::Unavailable,
+                    (code, _) if code.starts_with("53") => Self::Unavailable,
                     _ => Self::Other { code },
                 }
             }
@@ -125,19 +131,20 @@ impl Db {
     /// # Errors
     /// [`DbError::UnsafeLogin`] says which login can do what it must not.
     pub async fn connect(logins: &Logins, sizes: &PoolSizes) -> Result<Self, DbError> {
-        let db = Self {
+        let listener = Arc::new(logins.system.clone().application_name("entrepot_listener"));
+        let (logins, sizes) = (logins.clone(), sizes.clone());
+        let reach = Reach::new(move || Pools {
             app: pool(&logins.app, Login::App, sizes.app, sizes.acquire_timeout),
             system: pool(&logins.system, Login::System, sizes.system, sizes.acquire_timeout),
             ingest: pool(&logins.ingest, Login::Ingest, sizes.ingest, sizes.acquire_timeout),
-            listener: Arc::new(logins.system.clone().application_name("entrepot_listener")),
-            grew: Arc::default(),
-        };
+        });
+        let pools = reach.pools();
         tokio::try_join!(
-            logins::refuse_unsafe(&db.app, Login::App),
-            logins::refuse_unsafe(&db.system, Login::System),
-            logins::refuse_unsafe(&db.ingest, Login::Ingest),
+            Box::pin(refuse_unsafe(&pools.app, Login::App)),
+            Box::pin(refuse_unsafe(&pools.system, Login::System)),
+            Box::pin(refuse_unsafe(&pools.ingest, Login::Ingest)),
         )?;
-        Ok(db)
+        Ok(Self { reach, listener, grew: Arc::default() })
     }
 
     /// Brings the schema up to date, as the owner. Safe to run from several nodes at once.
@@ -146,6 +153,11 @@ impl Db {
     /// [`DbError::Migration`] when a migration fails or one that has landed was edited.
     pub async fn migrate(owner: &PgConnectOptions) -> Result<(), DbError> {
         migrations::run(owner).await
+    }
+
+    /// The number of the newest migration that this program knows.
+    pub fn newest_migration() -> i64 {
+        migrations::newest()
     }
 
     /// Makes the partitions around `now` and drops those past their retention.
@@ -161,7 +173,7 @@ impl Db {
     /// A transaction that sees one organization's rows and nothing else.
     ///
     /// # Errors
-    /// [`DbError::Unavailable`] when no connection comes free in time.
+    /// [`DbError::Unavailable`] when no connection comes free in time, and at once while the database is known to be away.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<TenantTx, DbError> {
         // Both values are ours, a UUID and words of our own vocabulary, so that nothing from outside reaches this text.
         let begin = format!(
@@ -169,7 +181,8 @@ impl Db {
             scope.organization(),
             scope.permissions_text()
         );
-        let tx = self.app.begin_with(AssertSqlSafe(begin)).await?;
+        let pool = self.reach.pools().app;
+        let tx = self.reach.unless_away(async { Ok(pool.begin_with(AssertSqlSafe(begin)).await?) }).await?;
         Ok(TenantTx::new(tx, scope.clone(), self.grew.clone()))
     }
 
@@ -178,7 +191,9 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn system(&self, task: SystemTask) -> Result<SystemTx, DbError> {
-        Ok(SystemTx::new(self.system.begin().await?, task, self.grew.clone()))
+        let pool = self.reach.pools().system;
+        let tx = self.reach.unless_away(async { Ok(pool.begin().await?) }).await?;
+        Ok(SystemTx::new(tx, task, self.grew.clone()))
     }
 
     /// A transaction that can write receipts and access-log lines of any organization.
@@ -186,7 +201,9 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest(&self) -> Result<IngestTx, DbError> {
-        Ok(IngestTx::new(self.ingest.begin().await?))
+        let pool = self.reach.pools().ingest;
+        let tx = self.reach.unless_away(async { Ok(pool.begin().await?) }).await?;
+        Ok(IngestTx::new(tx))
     }
 
     /// A connection for one statement that writes access-log lines of any organization. It is its own transaction, so that
@@ -195,13 +212,36 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest_once(&self) -> Result<IngestOnce, DbError> {
-        Ok(IngestOnce::new(self.ingest.acquire().await?))
+        let pool = self.reach.pools().ingest;
+        let connection = self.reach.unless_away(async { Ok(pool.acquire().await?) }).await?;
+        Ok(IngestOnce::new(connection))
+    }
+
+    /// Ends when the database stops answering: what waits for an answer then would wait for long. A database that refuses says so
+    /// to whoever asks, and does not end this.
+    pub async fn falls_silent(&self) {
+        self.reach.falls_silent().await;
+    }
+
+    /// Does something that waits for the database, outside a request: [`DbError::Unavailable`] when it goes away meanwhile.
+    ///
+    /// # Errors
+    /// Those of the work, or that.
+    pub fn unless_away<T>(
+        &self,
+        work: impl Future<Output = Result<T, DbError>>,
+    ) -> impl Future<Output = Result<T, DbError>> {
+        self.reach.unless_away(work)
     }
 
     /// Closes the pools once their connections are returned.
     pub async fn close(&self) {
-        tokio::join!(self.app.close(), self.system.close(), self.ingest.close());
+        self.reach.pools().close().await;
     }
+}
+
+async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbError> {
+    logins::refuse_unsafe(&mut *pool.acquire().await?, login).await
 }
 
 /// A statement that waits for a lock, or for ever, gives its connection back; its caller has gone by then.

@@ -19,7 +19,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::{sync::Notify, time::MissedTickBehavior};
 use uuid::Uuid;
 
-use crate::{Db, DbError};
+use crate::{Db, DbError, reach::Reach};
 
 const CHANNEL: &str = "entrepot_invalidate";
 /// Where `jobs` says that something was enqueued. The payload is empty.
@@ -33,6 +33,8 @@ const RINGS_WAITING: usize = 10_000;
 /// How long saying something may take.
 const SAID_WITHIN: Duration = Duration::from_secs(2);
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(125);
+/// How long a connection of the listener may take.
+const CONNECT: Duration = Duration::from_secs(2);
 /// How long a heard heartbeat vouches for the caches.
 pub const FRESH_FOR: Duration = Duration::from_millis(500);
 
@@ -191,6 +193,7 @@ impl Db {
             freshness.clone(),
             subscribers.clone(),
             self.grew.clone(),
+            self.reach.clone(),
         ));
         Listener { freshness, subscribers, task }
     }
@@ -201,10 +204,12 @@ async fn keep_listening(
     freshness: Freshness,
     subscribers: Arc<Subscribers>,
     grew: Arc<Grew>,
+    reach: Reach,
 ) {
     loop {
-        if let Err(error) = listen_once(&options, &freshness, &subscribers, &grew).await {
+        if let Err(error) = listen_once(&options, &freshness, &subscribers, &grew, &reach).await {
             tracing::warn!(%error, "not hearing changes of other nodes; caches ask the database until it is back");
+            reach.lost(&options).await;
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
@@ -215,14 +220,22 @@ async fn listen_once(
     freshness: &Freshness,
     subscribers: &Subscribers,
     grew: &Grew,
+    reach: &Reach,
 ) -> Result<(), DbError> {
+    // A wait that is short: a database that comes back is to be noticed soon, and waits grow with this.
+    let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(CONNECT);
     #[expect(clippy::disallowed_methods, reason = "a listener holds connections of its own, outside the pools")]
-    let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
-    let mut listener = PgListener::connect_with(&pool).await?;
-    // Reconnecting is ours: what was notified meanwhile is lost, and the caches must know.
-    listener.eager_reconnect(false);
+    let pool = pool.connect_lazy_with(options.clone());
     let heartbeat = format!("entrepot_heartbeat_{}", Uuid::new_v4());
-    listener.listen_all([CHANNEL, JOBS_CHANNEL, EVENTS_CHANNEL, &heartbeat]).await?;
+    let listening = async {
+        let mut listener = PgListener::connect_with(&pool).await?;
+        // Reconnecting is ours: what was notified meanwhile is lost, and the caches must know.
+        listener.eager_reconnect(false);
+        listener.listen_all([CHANNEL, JOBS_CHANNEL, EVENTS_CHANNEL, &heartbeat]).await?;
+        Ok::<_, DbError>(listener)
+    };
+    let mut listener = tokio::time::timeout(2 * CONNECT, listening).await.map_err(|_| DbError::Unavailable)??;
+    reach.found();
     subscribers.missed_something();
     let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,6 +1,6 @@
 //! The server refuses logins that could bypass row level security.
 
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 use crate::{DbError, Login};
 
@@ -16,7 +16,7 @@ pub struct UnsafeLogin {
     pub problem: &'static str,
 }
 
-pub(crate) async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbError> {
+pub(crate) async fn refuse_unsafe(connection: &mut PgConnection, login: Login) -> Result<(), DbError> {
     let found = sqlx::query!(
         r#"
         -- login_powers
@@ -47,7 +47,7 @@ pub(crate) async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbE
         login.as_str(),
         &Login::ALL.iter().filter(|other| **other != login).map(|other| other.as_str().to_owned()).collect::<Vec<_>>()
     )
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await?;
     let problem = if found.superuser {
         "is a superuser"

@@ -1,5 +1,7 @@
 //! Runs the files of `migrations/`, which are compiled into the program.
 
+use std::collections::BTreeMap;
+
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::DbError;
@@ -13,4 +15,14 @@ pub(crate) async fn run(owner: &PgConnectOptions) -> Result<(), DbError> {
         MIGRATOR.run_direct(None, &mut connection, false).await.map_err(|error| DbError::Migration(error.to_string()));
     connection.close().await?;
     result
+}
+
+/// The number of the newest one.
+pub(crate) fn newest() -> i64 {
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
+/// What each of them hashes to, by its number.
+pub(crate) fn checksums() -> BTreeMap<i64, &'static [u8]> {
+    MIGRATOR.iter().map(|migration| (migration.version, &*migration.checksum)).collect()
 }

@@ -1,11 +1,14 @@
 //! Layer 8: the program. [`assembly`] is the table of contents: it names every slice and every provider.
 
 pub mod assembly;
+pub mod backup;
 pub mod cli;
 pub mod demo;
+pub mod doctor;
 mod document;
 pub mod housekeeping;
 pub mod pages;
+pub mod restore;
 pub mod server;
 pub mod simulated;
 pub mod startup;

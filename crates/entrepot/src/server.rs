@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use db::SystemTask;
+use db::{Db, SystemTask};
 use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -83,10 +83,10 @@ pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
         Some(handle) => router.route("/metrics", get(move |info, request| show_metrics(handle.clone(), info, request))),
         None => router,
     };
-    let is_https = app.config.is_https();
+    let (is_https, db) = (app.config.is_https(), app.db.clone());
     let inner = router
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn(move |request, next| around(is_https, request, next)));
+        .layer(middleware::from_fn(move |request, next| around(is_https, db.clone(), request, next)));
     let tails = app.slice::<Tails>().clone();
     Endpoint { inner, paths, end_streams: Arc::new(move || tails.stop()) }
 }
@@ -185,14 +185,14 @@ async fn show_metrics(
 }
 
 /// What stands around every request. One layer, since each costs every request copies of all that it holds.
-async fn around(is_https: bool, request: Request, next: Next) -> Response {
+async fn around(is_https: bool, db: Db, request: Request, next: Next) -> Response {
     let started = Instant::now();
     request_id::scope(request, |mut request| async move {
         let (readable, counted) =
             (cross_origin::Readable::expected_of(&mut request), rate_limit::Counted::expected_of(&mut request));
         let mut response = match cross_origin::preflight(&request) {
             Some(answer) => answer,
-            None => bounded(next.run(request)).await,
+            None => bounded(&db, next.run(request)).await,
         };
         counted.tell(&mut response);
         readable.tell(&mut response);
@@ -203,9 +203,22 @@ async fn around(is_https: bool, request: Request, next: Next) -> Response {
     .await
 }
 
-/// The handler's answer, or the one that tells of its panic or of the end of its time.
-async fn bounded(handler: impl Future<Output = Response>) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, AssertUnwindSafe(handler).catch_unwind()).await {
+/// The handler's answer, or the one that tells of its panic, of the end of its time, or of a database that fell silent.
+async fn bounded(db: &Db, handler: impl Future<Output = Response>) -> Response {
+    let handler = tokio::time::timeout(REQUEST_TIMEOUT, AssertUnwindSafe(handler).catch_unwind());
+    let ended = tokio::select! {
+        biased;
+        ended = handler => ended,
+        () = db.falls_silent() => {
+            return Problem::new(
+                Code::DatabaseUnavailable,
+                "The database stopped answering meanwhile, so it may have been done or not. Look before you try again.",
+            )
+            .with_retry_after(Duration::from_secs(2))
+            .into_response();
+        }
+    };
+    match ended {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
             metrics::counter!("entrepot_panics_total").increment(1);

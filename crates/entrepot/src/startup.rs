@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     assembly::{self, Ingredients},
-    housekeeping, server,
+    housekeeping, restore, server,
 };
 
 /// How long running jobs may go on when the program stops; others take over what is left.
@@ -59,6 +59,7 @@ impl Program {
     /// With what is wrong and what to do about it.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         let Settings { data_dir, master_key, logins, pools, config, hosts, clock } = settings;
+        restore::refuse_unfinished(&data_dir)?;
         let mailer = Mailer::new(config.mail.as_ref())?;
         if !mailer.is_configured() {
             tracing::warn!(

@@ -68,7 +68,7 @@ impl Default for Options {
 /// What the nodes of one installation share.
 pub struct Installation {
     pub database: Database,
-    pub sandbox: Sandbox,
+    pub sandbox: Arc<Sandbox>,
     pub clock: Clock,
     /// In hexadecimal.
     pub master_key: String,
@@ -124,7 +124,7 @@ impl TestApp {
         ));
         let installation = Installation {
             database: Database::create().await,
-            sandbox,
+            sandbox: Arc::new(sandbox),
             clock,
             master_key: hex::encode(kernel::random::bytes::<32>()),
             shopify_secret,
@@ -137,6 +137,21 @@ impl TestApp {
     /// Another node of the same installation.
     pub async fn second_node(&self) -> Self {
         Self::node(self.installation.clone(), None).await
+    }
+
+    /// A node of an installation that was restored elsewhere, with the same keys, shops and time.
+    pub async fn restored(&self, database: Database, data_dir: TempDir) -> Self {
+        let Installation { sandbox, clock, master_key, shopify_secret, options, .. } = &*self.installation;
+        let installation = Installation {
+            database,
+            sandbox: sandbox.clone(),
+            clock: clock.clone(),
+            master_key: master_key.clone(),
+            shopify_secret: shopify_secret.clone(),
+            data_dir,
+            options: options.clone(),
+        };
+        Self::node(Arc::new(installation), None).await
     }
 
     async fn node(installation: Arc<Installation>, metrics: Option<PrometheusHandle>) -> Self {

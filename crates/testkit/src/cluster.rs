@@ -86,6 +86,11 @@ impl Database {
         Self::copy_of(TEMPLATE).await
     }
 
+    /// One without any table.
+    pub async fn empty() -> Self {
+        Self::copy_of("template0").await
+    }
+
     async fn copy_of(template: &str) -> Self {
         static COPYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         static NEXT: AtomicU32 = AtomicU32::new(1);

@@ -140,6 +140,43 @@ fn mismatch(pgdata: &Path, wanted: Option<u32>, seen: &[Binaries]) -> ClusterErr
     ClusterError::VersionMismatch { pgdata: pgdata.into(), data: wanted.unwrap_or_default(), found: found.join(", ") }
 }
 
+/// Why one of PostgreSQL's own programs for clients cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    #[error(
+        "found no `{name}` of PostgreSQL {major} or later: install it (Debian: apt-get install postgresql-client-{major}), \
+         or name the directory of PostgreSQL's programs in ENTREPOT_PG_BIN"
+    )]
+    Missing { name: &'static str, major: u32 },
+}
+
+/// `pg_dump` or `pg_restore` for a server of this major version: that version's own, or the next later one. They refuse
+/// servers that are newer than they are.
+///
+/// # Errors
+/// [`ProgramError::Missing`], with what to install.
+pub fn client_program(name: &'static str, major: u32, bin_dir: Option<&Path>) -> Result<PathBuf, ProgramError> {
+    let mut places = vec![];
+    match bin_dir {
+        Some(dir) => places.push(dir.to_owned()),
+        None => {
+            let entries = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
+            places.extend(entries.map(|entry| entry.path().join("bin")));
+            places.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
+        }
+    }
+    let found = places.into_iter().map(|dir| dir.join(name)).filter(|program| is_executable(program));
+    let versions = found.filter_map(|program| {
+        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().ok()?;
+        // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = answer.split_once(' ').and_then(|(_, rest)| parse_version(&format!("postgres {rest}")))?;
+        Some((version.major, program))
+    });
+    let best = versions.filter(|(found, _)| *found >= major).min_by_key(|(found, _)| *found);
+    best.map(|(_, program)| program).ok_or(ProgramError::Missing { name, major })
+}
+
 /// The major version that made the data; `None` where there is none.
 pub(super) fn data_version(pgdata: &Path) -> Result<Option<u32>, ClusterError> {
     let file = pgdata.join("PG_VERSION");

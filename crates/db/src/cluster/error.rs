@@ -47,6 +47,13 @@ pub enum ClusterError {
     #[error("cannot run `{tool}` (Debian package {package}): {source}")]
     Tool { tool: &'static str, package: &'static str, source: io::Error },
 
+    #[error("there is no database cluster in {data_dir}: name the data directory that Entrepot serves from")]
+    NothingThere { data_dir: PathBuf },
+    #[error(
+        "the cluster in {data_dir} is run by process {holder}, which does not make it ready, or is not open to this user: \
+         run this command as the user that runs Entrepot"
+    )]
+    NotReachable { data_dir: PathBuf, holder: String },
     #[error("the cluster in {data_dir} is already run by process {holder}")]
     AlreadyRunning { data_dir: PathBuf, holder: String },
     #[error(

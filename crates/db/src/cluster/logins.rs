@@ -53,6 +53,10 @@ impl fmt::Display for Login {
 /// Who owns the embedded server itself.
 pub(super) const SUPERUSER: &str = "postgres";
 
+/// The login of `entrepot backup` and `entrepot doctor`: it reads every row of every organization and writes nothing. Not a
+/// [`Login`]: `serve` never gets it, and refuses a login that has what it has.
+pub const BACKUP: &str = "entrepot_backup";
+
 /// 143 bits: nobody types them.
 const PASSWORD_LENGTH: usize = 24;
 
@@ -76,7 +80,7 @@ impl Passwords {
         };
         let superuser_is_new = !of.contains_key(SUPERUSER);
         let mut unsaved = false;
-        for role in [SUPERUSER].into_iter().chain(Login::ALL.map(Login::as_str)) {
+        for role in [SUPERUSER, BACKUP].into_iter().chain(Login::ALL.map(Login::as_str)) {
             of.entry(role.into()).or_insert_with(|| {
                 unsaved = true;
                 Secret::new(random::base62(PASSWORD_LENGTH))
@@ -185,6 +189,26 @@ pub(super) fn create_database_sql(name: &str, template: &str) -> String {
 pub(super) fn privileges_sql(database: &str) -> String {
     let logins = Login::ALL.map(Login::as_str).join(", ");
     format!("revoke all on database {database} from public;\ngrant connect on database {database} to {logins};\n")
+}
+
+/// What makes the login of backups on the embedded server. `pg_dump` reads nothing under forced row level security without
+/// BYPASSRLS. All of it can be run again.
+pub(super) fn backup_role_sql(password: &Secret) -> String {
+    let password = password.expose().replace('\'', "''");
+    format!(
+        "do $$ begin\n  \
+           if not exists (select from pg_roles where rolname = '{BACKUP}') then\n    create role {BACKUP} login;\n  end if;\n\
+         end $$;\n\
+         alter role {BACKUP} login nosuperuser bypassrls nocreatedb nocreaterole noreplication password '{password}';\n\
+         alter role {BACKUP} set default_transaction_read_only = on;\n\
+         do $$ begin\n  \
+           if not pg_has_role('{BACKUP}', 'pg_read_all_data', 'member') then\n    grant pg_read_all_data to {BACKUP};\n  end if;\n\
+         end $$;\n"
+    )
+}
+
+pub(super) fn backup_privileges_sql(database: &str) -> String {
+    format!("grant connect on database {database} to {BACKUP};\n")
 }
 
 #[cfg(test)]

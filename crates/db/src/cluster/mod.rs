@@ -9,12 +9,15 @@
 //! - [`area`] is the folder and its lock, [`logins`] the roles and their passwords
 //! - [`server`] makes and launches, [`supervisor`] keeps it running, [`orphan`] clears up after a crash
 //! - [`settings`] are the server's, [`log`] what of its log may be told
+//! - [`Borrowed`] is a cluster for a command that runs beside the program, [`Target`] a database as PostgreSQL's own programs
+//!   are told of it
 //!
 //! Restart a program that fails to end its server properly without fear: PostgreSQL recovers from its log at each start.
 
 mod account;
 mod area;
 mod binaries;
+mod borrowed;
 mod error;
 mod log;
 mod logins;
@@ -22,6 +25,7 @@ mod orphan;
 mod server;
 pub mod settings;
 mod supervisor;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -34,20 +38,19 @@ use std::{
 };
 
 use rustix::process::Signal;
-use sqlx::{
-    AssertSqlSafe, Connection, Executor, PgConnection,
-    postgres::{PgConnectOptions, PgSslMode},
-};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use tokio::{sync::oneshot, time::timeout};
 
 pub use self::{
     account::RunAs,
-    binaries::Version,
+    binaries::{ProgramError, Version, client_program},
+    borrowed::Borrowed,
     error::ClusterError,
-    logins::{Login, RolesSql, roles_sql},
+    logins::{BACKUP, Login, RolesSql, roles_sql},
+    target::{NotATarget, Target},
 };
 use self::{
-    logins::{SUPERUSER, create_database_sql, privileges_sql},
+    logins::{SUPERUSER, backup_privileges_sql, backup_role_sql, create_database_sql, privileges_sql},
     server::Server,
     supervisor::{Control, Status},
 };
@@ -95,6 +98,15 @@ impl ClusterOptions {
             ready_within: Duration::from_mins(10),
         }
     }
+}
+
+/// The version that a new cluster will have, of the programs in this directory or of the newest that are found.
+///
+/// # Errors
+/// When there are none.
+pub fn version_for_new_data(bin_dir: Option<PathBuf>) -> Result<Version, ClusterError> {
+    let nowhere = Path::new("/nonexistent");
+    Ok(binaries::Search::on_this_machine(bin_dir).find(nowhere)?.version)
 }
 
 /// What the server is doing.
@@ -152,19 +164,27 @@ impl Cluster {
         self.connect_as(login.as_str(), database)
     }
 
-    /// How to connect as the superuser, for whom no row is hidden: **for backups and for tests only**, never for serving.
+    /// The same for PostgreSQL's own programs.
+    pub fn target(&self, login: Login, database: &str) -> Target {
+        self.target_as(login.as_str(), database)
+    }
+
+    /// How backups reach `database`: every row, read only.
+    pub fn backup_target(&self, database: &str) -> Target {
+        self.target_as(BACKUP, database)
+    }
+
+    fn target_as(&self, role: &str, database: &str) -> Target {
+        Target::at_socket(&self.server.socket_dir, role, self.server.passwords.of(role), database)
+    }
+
+    /// How to connect as the superuser, for whom no row is hidden: **for tests only**, never for serving.
     pub fn superuser_url(&self, database: &str) -> PgConnectOptions {
         self.connect_as(SUPERUSER, database)
     }
 
     fn connect_as(&self, role: &str, database: &str) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .socket(&self.server.socket_dir)
-            .port(PORT)
-            .username(role)
-            .password(self.server.passwords.of(role).expose())
-            .database(database)
-            .ssl_mode(PgSslMode::Disable)
+        self.target_as(role, database).options().clone()
     }
 
     /// The program's database, [`DATABASE`].
@@ -178,7 +198,8 @@ impl Cluster {
         let (name, template) = (checked_name(name)?, checked_name(template)?);
         let mut admin = self.superuser().await?;
         execute(&mut admin, "creating a database", create_database_sql(name, template)).await?;
-        execute(&mut admin, "saying who may connect", privileges_sql(name)).await?;
+        let who = format!("{}{}", privileges_sql(name), backup_privileges_sql(name));
+        execute(&mut admin, "saying who may connect", who).await?;
         close(admin).await
     }
 
@@ -301,7 +322,8 @@ impl Cluster {
         // The server is ours alone, so nobody has any business in the databases that come with it. In one go, which is one
         // commit: all this is done at every start.
         let others = "revoke all on database postgres, template1 from public";
-        execute(&mut admin, "making the logins", format!("{}{}{others}", sql.roles, sql.privileges)).await?;
+        let backup = backup_role_sql(self.server.passwords.of(BACKUP)) + &backup_privileges_sql(DATABASE);
+        execute(&mut admin, "making the logins", format!("{}{}{backup}{others}", sql.roles, sql.privileges)).await?;
         close(admin).await
     }
 }

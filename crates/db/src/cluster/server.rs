@@ -186,6 +186,8 @@ pub(super) struct Launch {
 pub(super) struct PidFile {
     /// Negative for a single-user server.
     pub(super) pid: i64,
+    /// Where the socket is; empty until the server listens.
+    pub(super) socket_dir: PathBuf,
     pub(super) status: String,
 }
 
@@ -193,7 +195,8 @@ impl PidFile {
     pub(super) fn read(pgdata: &Path) -> Option<Self> {
         let text = fs::read_to_string(pgdata.join("postmaster.pid")).ok()?;
         let pid = text.lines().next()?.trim().parse().ok()?;
-        Some(Self { pid, status: text.lines().nth(7).unwrap_or_default().trim().into() })
+        let line = |number| text.lines().nth(number).unwrap_or_default().trim();
+        Some(Self { pid, socket_dir: line(4).into(), status: line(7).into() })
     }
 }
 

@@ -25,7 +25,8 @@ use super::{
 /// How often to look whether a server that was launched is ready: it takes 25 ms where there is nothing to recover.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Short, for a server that could not start for want of space: it is to be back soon after there is some.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// Up for so long, the next death is a new trouble and not the same again.
 const STEADY: Duration = Duration::from_secs(60);
 /// A backend looks for its server whenever it waits for anything; one that has not for so long computes.

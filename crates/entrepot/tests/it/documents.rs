@@ -151,6 +151,78 @@ fn the_table_of_roles_is_the_products() {
     }
 }
 
+/// `docs/configuration.md` is made from the definitions of the command line.
+#[test]
+fn the_reference_of_settings_is_the_programs() {
+    let written = file(&files(), "docs/configuration.md").text.clone();
+    let made = entrepot::cli::reference();
+    assert!(written == made, "run `entrepot configuration > docs/configuration.md`");
+    for setting in ["ENTREPOT_LISTEN", "DATABASE_BACKUP_URL", "ENTREPOT_BACKUP_KEEP", "--accept-lost-keys"] {
+        assert!(made.contains(setting), "{setting} is not in the reference");
+    }
+}
+
+/// `deploy/entrepot.service` keeps what a service of its kind can do to what it needs, and systemd understands it.
+#[test]
+fn the_unit_of_systemd_is_hardened_and_understood() {
+    let path = root().join("deploy/entrepot.service");
+    let unit = std::fs::read_to_string(&path).unwrap();
+    for line in [
+        "ExecStart=/usr/bin/entrepot serve",
+        "User=entrepot",
+        "KillSignal=SIGTERM",
+        "KillMode=mixed",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "ProtectKernelTunables=yes",
+        "ProtectControlGroups=yes",
+        "RestrictSUIDSGID=yes",
+        "LimitCORE=0",
+        "StateDirectory=entrepot",
+        "Restart=on-failure",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{} has no {line}", path.display());
+    }
+    // Longer than open requests and renewals of tokens may take, and the database after them.
+    let seconds = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
+    assert!(seconds.parse::<u64>().unwrap() >= 35 + 35 + 60, "{seconds}");
+    assert!(!unit.contains("ENTREPOT_MASTER_KEY="), "a unit is readable by everybody: the key is in a file");
+    let Ok(verified) = std::process::Command::new("systemd-analyze").arg("verify").arg(&path).output() else {
+        println!("skipped: there is no systemd-analyze here");
+        return;
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    // The program and its user are not installed where it is built.
+    let about_us = said.lines().filter(|line| line.contains("entrepot.service"));
+    let faults: Vec<&str> = about_us.filter(|line| !line.contains("is not executable")).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
+/// `Containerfile` runs as nobody in particular, keeps its data in a volume, and carries no secret.
+#[test]
+fn the_container_is_one_to_run_without_root() {
+    let sources = files();
+    let text = &file(&sources, "Containerfile").text;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let of = |word: &str| lines.iter().filter(|line| line.starts_with(word)).copied().collect::<Vec<_>>();
+    let bases = of("FROM ");
+    assert!(bases.len() == 2 && bases.iter().all(|base| base.contains("bookworm")), "{bases:?}");
+    assert_eq!(of("USER ").last(), Some(&"USER entrepot"));
+    assert_eq!(of("VOLUME "), ["VOLUME /var/lib/entrepot"]);
+    assert_eq!(of("ENTRYPOINT "), ["ENTRYPOINT [\"/usr/bin/entrepot\"]"], "the program gets the signals itself");
+    assert_eq!(of("CMD "), ["CMD [\"serve\"]"]);
+    assert!(of("HEALTHCHECK ").iter().any(|line| line.contains("/healthz")));
+    assert!(!text.contains("MASTER_KEY="), "no secret is baked in");
+    let rust = &file(&sources, "Cargo.toml").text;
+    let version = rust.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    assert!(bases[0].contains(&format!("rust:{version}")), "{} is not of Rust {version}", bases[0]);
+    let packages = lines.iter().find(|line| line.contains("apt-get install") && line.contains("postgresql"));
+    assert!(packages.is_some_and(|line| line.contains("--no-install-recommends")), "{packages:?}");
+}
+
 /// `README.md` lists the settings of the program; the program says which there are.
 #[test]
 fn the_table_of_settings_is_complete() {

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod backup;
+mod doctor;
 mod documents;
 mod nodes;
 mod openapi;
+mod outage;
+mod process;
 mod repository;
 mod start;
 mod tidy;

@@ -1,12 +1,6 @@
 //! The program refuses to run unsafe (VLT-2, TEN-1), and says what to do.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use db::{
     Login,
@@ -14,30 +8,7 @@ use db::{
 };
 use sqlx::{ConnectOptions, Connection, Executor};
 
-/// A master key as `openssl rand -hex 32` makes one.
-fn new_key() -> String {
-    kernel::random::bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A folder that PostgreSQL's user can get to, also under root.
-fn scratch() -> tempfile::TempDir {
-    tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o711)).tempdir().unwrap()
-}
-
-fn entrepot(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_entrepot"));
-    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.envs(environment.iter().copied()).stdin(Stdio::null());
-    command
-}
-
-fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let Output { status, stderr, .. } = entrepot(arguments, environment).output().unwrap();
-    let said = String::from_utf8(stderr).unwrap();
-    assert!(!status.success(), "it started with {environment:?}");
-    assert!(!said.contains("panicked"), "{said}");
-    said
-}
+use crate::process::{Serving, entrepot, new_key, refused, scratch};
 
 #[test]
 fn without_a_good_master_key_it_does_not_start() {
@@ -102,57 +73,6 @@ fn simulated_platforms_are_for_this_machine_only() {
     // The environment of a real installation cannot switch it on.
     let said = entrepot(&["serve", "--help"], &[]).output().unwrap();
     assert!(!String::from_utf8(said.stdout).unwrap().to_uppercase().contains("SANDBOX"));
-}
-
-/// A served program, killed when the test is done with it.
-struct Serving {
-    child: std::process::Child,
-    address: String,
-}
-
-impl Serving {
-    fn start(data_dir: &Path, key: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        let child = entrepot(
-            &["serve", "--listen", &address, "--data-dir", data_dir.to_str().unwrap()],
-            &[("ENTREPOT_MASTER_KEY", key)],
-        )
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-        let mut serving = Self { child, address };
-        let until = Instant::now() + Duration::from_secs(90);
-        while !serving.is_ready() {
-            assert!(serving.child.try_wait().unwrap().is_none(), "it ended");
-            assert!(Instant::now() < until, "it is not ready");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        serving
-    }
-
-    fn is_ready(&self) -> bool {
-        use std::io::{Read, Write};
-        let Ok(mut stream) = std::net::TcpStream::connect(&self.address) else { return false };
-        let request = format!("GET /readyz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address);
-        let mut answer = String::new();
-        stream.write_all(request.as_bytes()).is_ok()
-            && stream.read_to_string(&mut answer).is_ok()
-            && answer.starts_with("HTTP/1.1 200")
-    }
-
-    /// As a service manager stops it.
-    fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success(), "it did not stop cleanly");
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-    }
 }
 
 #[test]

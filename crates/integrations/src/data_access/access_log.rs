@@ -139,6 +139,10 @@ fn tell(waiting: Waiting, result: &Result<(), DbError>) {
 }
 
 async fn write(db: &Db, batch: &[Waiting]) -> Result<(), DbError> {
-    let mut once = db.ingest_once().await?;
-    store::insert_accesses(&mut once, batch.iter().map(|waiting| &waiting.line)).await
+    // The one writer must not wait for a database that fell silent: every answer waits for it.
+    db.unless_away(async {
+        let mut once = db.ingest_once().await?;
+        store::insert_accesses(&mut once, batch.iter().map(|waiting| &waiting.line)).await
+    })
+    .await
 }

@@ -15,6 +15,7 @@
 //! directory undo destruction for as long as they are kept: seven days at most.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
@@ -35,7 +36,7 @@ use super::{
     primitives::{KEY_LENGTH, frame},
 };
 
-const CHECK_LENGTH: usize = 8;
+pub(super) const CHECK_LENGTH: usize = 8;
 const FILE_LENGTH: usize = KEY_LENGTH + CHECK_LENGTH;
 const LAYOUT: &str = "layout";
 const LAYOUT_VERSION: &str = "entrepot key store 1 ";
@@ -62,9 +63,63 @@ impl DirectoryKeyStore {
         .await
     }
 
-    fn folder(&self, id: DataKeyId) -> PathBuf {
-        self.root.join(format!("{:02x}", id.uuid().as_bytes()[15]))
+    /// Opens a store that is there, and never makes one.
+    ///
+    /// # Errors
+    /// As [`DirectoryKeyStore::open`]; [`KeyStoreError::NotAKeyStore`] where there is none.
+    pub async fn existing(root: impl Into<PathBuf>) -> Result<Self, KeyStoreError> {
+        let root = root.into();
+        blocking(move || {
+            let metadata = fs::metadata(&root).map_err(failed("look at", &root))?;
+            refuse_exposed(&root, metadata.mode())?;
+            match read_layout(&root)? {
+                Some(fingerprint) => Ok(Self { root, fingerprint }),
+                None => Err(KeyStoreError::NotAKeyStore { path: root }),
+            }
+        })
+        .await
     }
+
+    /// A store of shards that come back from a backup. One sync of the file system instead of three of every file; the layout,
+    /// which makes it a store, is written after it.
+    pub(super) async fn make_from(
+        root: &Path,
+        fingerprint: Fingerprint,
+        shards: BTreeMap<DataKeyId, Shard>,
+    ) -> Result<Self, KeyStoreError> {
+        let root = root.to_owned();
+        blocking(move || {
+            make_folders(&root)?;
+            for (id, shard) in &shards {
+                let path = folder_of(&root, *id).join(id.to_string());
+                let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+                let written = opened.and_then(|mut file| file.write_all(content(*id, shard).as_slice()));
+                written.map_err(failed("write", &path))?;
+            }
+            let folder = File::open(&root).map_err(failed("open", &root))?;
+            rustix::fs::syncfs(&folder).map_err(|error| failed("sync", &root)(error.into()))?;
+            write_new(&root, LAYOUT, format!("{LAYOUT_VERSION}{fingerprint}\n").as_bytes())?;
+            sync_folder(&parent(&root))?;
+            Ok(Self { root, fingerprint })
+        })
+        .await
+    }
+
+    fn folder(&self, id: DataKeyId) -> PathBuf {
+        folder_of(&self.root, id)
+    }
+}
+
+fn folder_of(root: &Path, id: DataKeyId) -> PathBuf {
+    root.join(format!("{:02x}", id.uuid().as_bytes()[15]))
+}
+
+/// What the file of a shard holds.
+fn content(id: DataKeyId, shard: &Shard) -> Zeroizing<[u8; FILE_LENGTH]> {
+    let mut content = Zeroizing::new([0; FILE_LENGTH]);
+    content[..KEY_LENGTH].copy_from_slice(shard.bytes().as_slice());
+    content[KEY_LENGTH..].copy_from_slice(&check(id, shard));
+    content
 }
 
 #[async_trait]
@@ -75,16 +130,11 @@ impl KeyStore for DirectoryKeyStore {
 
     async fn put(&self, id: DataKeyId, shard: Shard) -> Result<(), KeyStoreError> {
         let folder = self.folder(id);
-        blocking(move || {
-            let mut content = Zeroizing::new([0; FILE_LENGTH]);
-            content[..KEY_LENGTH].copy_from_slice(shard.bytes().as_slice());
-            content[KEY_LENGTH..].copy_from_slice(&check(id, &shard));
-            match write_new(&folder, &id.to_string(), content.as_slice()) {
-                Err(KeyStoreError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
-                    Err(KeyStoreError::Exists { id })
-                }
-                written => written,
+        blocking(move || match write_new(&folder, &id.to_string(), content(id, &shard).as_slice()) {
+            Err(KeyStoreError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
+                Err(KeyStoreError::Exists { id })
             }
+            written => written,
         })
         .await
     }
@@ -136,6 +186,25 @@ impl KeyStore for DirectoryKeyStore {
 }
 
 fn open(root: &Path) -> Result<Fingerprint, KeyStoreError> {
+    create(root)?;
+    if let Some(fingerprint) = read_layout(root)? {
+        return Ok(fingerprint);
+    }
+    make_folders(root)?;
+    sync_folder(root)?;
+    let fingerprint = Fingerprint(random::bytes());
+    match write_new(root, LAYOUT, format!("{LAYOUT_VERSION}{fingerprint}\n").as_bytes()) {
+        Ok(()) => Ok(fingerprint),
+        // Another process made it first.
+        Err(KeyStoreError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
+            read_layout(root)?.ok_or_else(|| KeyStoreError::NotAKeyStore { path: root.into() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The directory itself, which must be ours alone.
+fn create(root: &Path) -> Result<(), KeyStoreError> {
     match DirBuilder::new().mode(0o700).create(root) {
         Ok(()) => sync_folder(&parent(root))?,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -145,11 +214,15 @@ fn open(root: &Path) -> Result<Fingerprint, KeyStoreError> {
     if !metadata.is_dir() {
         return Err(KeyStoreError::NotAKeyStore { path: root.into() });
     }
-    refuse_exposed(root, metadata.mode())?;
-    if let Some(fingerprint) = read_layout(root)? {
-        return Ok(fingerprint);
-    }
+    refuse_exposed(root, metadata.mode())
+}
 
+/// The 256 folders, in a directory where nothing else is.
+fn make_folders(root: &Path) -> Result<(), KeyStoreError> {
+    create(root)?;
+    if read_layout(root)?.is_some() {
+        return Err(KeyStoreError::NotAKeyStore { path: root.into() });
+    }
     for entry in fs::read_dir(root).map_err(failed("list", root))? {
         let name = entry.map_err(failed("list", root))?.file_name();
         // What an interrupted first opening leaves; anything else belongs to someone else.
@@ -165,16 +238,7 @@ fn open(root: &Path) -> Result<Fingerprint, KeyStoreError> {
             _ => {}
         }
     }
-    sync_folder(root)?;
-    let fingerprint = Fingerprint(random::bytes());
-    match write_new(root, LAYOUT, format!("{LAYOUT_VERSION}{fingerprint}\n").as_bytes()) {
-        Ok(()) => Ok(fingerprint),
-        // Another process made it first.
-        Err(KeyStoreError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
-            read_layout(root)?.ok_or_else(|| KeyStoreError::NotAKeyStore { path: root.into() })
-        }
-        Err(error) => Err(error),
-    }
+    Ok(())
 }
 
 fn read_layout(root: &Path) -> Result<Option<Fingerprint>, KeyStoreError> {
@@ -212,7 +276,7 @@ fn read(id: DataKeyId, path: &Path) -> Result<Option<Shard>, KeyStoreError> {
 }
 
 /// Tells damage of the disk from a key that does not fit. Says nothing usable about the shard.
-fn check(id: DataKeyId, shard: &Shard) -> [u8; CHECK_LENGTH] {
+pub(super) fn check(id: DataKeyId, shard: &Shard) -> [u8; CHECK_LENGTH] {
     let framed = Zeroizing::new(frame(&[b"entrepot shard v1", id.uuid().as_bytes(), shard.bytes().as_slice()]));
     let mut out = [0; CHECK_LENGTH];
     out.copy_from_slice(&Sha256::digest(&*framed)[..CHECK_LENGTH]);

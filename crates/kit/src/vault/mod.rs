@@ -8,6 +8,7 @@
 //!
 //! - [`MasterKey`]: 32 bytes of the operator's; the process does not run without them, or with weak ones.
 //! - [`KeyStore`]: the shards. Deleting one makes everything under its data key unreadable, in old dumps too.
+//! - [`ShardArchive`]: all shards in one piece, for backups.
 //! - [`Keyring`]: makes, opens, caches and destroys data keys.
 //! - [`seal`], [`open`]: values bound to their place by a [`Context`]; [`seal_personal`] is the vault's exit for
 //!   [`kernel::Personal`].
@@ -19,6 +20,7 @@
 //! The caller's part: write the row of a new data key only after [`Keyring::create`] returned; call [`Keyring::sweep`]
 //! daily with the ids of all tenants; compare [`Keyring::fingerprints`] with the stored ones at start.
 
+mod archive;
 mod cache;
 mod data_key;
 mod directory;
@@ -33,6 +35,7 @@ mod weakness;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{NotAnArchive, ShardArchive};
 pub use data_key::{DataKey, Import, ImportId, KeyIdentity, Scope, UnknownScope, WrappedKey};
 pub use directory::DirectoryKeyStore;
 pub use key_store::{KeyStore, KeyStoreError, Shard};

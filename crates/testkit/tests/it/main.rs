@@ -5,6 +5,7 @@
 //! - [`catalogue`]: tenancy as the database has it
 //! - [`connections`]: what people do with them, and what happens meanwhile
 //! - [`deletion`]: an organization that goes, with everything that could be opened
+//! - [`backup`]: another installation out of a backup, and what it must not bring back
 //! - [`events`]: the activity log, narrowed and exported
 //! - [`housekeeping`]: what is removed in the course of time
 //! - [`idempotency`]: what is created once, however often it is sent
@@ -16,6 +17,7 @@
 //! - [`mail`]: from the outbox to the mailbox, and what becomes of what cannot be sent
 
 mod api_keys;
+mod backup;
 mod canary;
 mod catalogue;
 mod connections;

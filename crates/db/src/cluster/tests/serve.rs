@@ -132,6 +132,62 @@ async fn the_four_logins_have_no_special_rights_and_nobody_else_gets_in() {
 }
 
 #[tokio::test]
+async fn the_login_of_backups_reads_all_rows_writes_none_and_never_serves() {
+    let folder = Folder::new();
+    let cluster = folder.start().await;
+    crate::Db::migrate(&cluster.url(Login::Owner, DATABASE)).await.unwrap();
+    let mut owner = connect(&cluster, Login::Owner).await;
+    sqlx::raw_sql(
+        "create table hidden as select 7::int8 n; alter table hidden enable row level security;
+         alter table hidden force row level security",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    assert_eq!(count(&mut owner, "select count(*) from hidden").await, 0, "it is hidden from its owner");
+    let target = cluster.backup_target(DATABASE);
+    let mut backup = PgConnection::connect_with(target.options()).await.unwrap();
+    assert_eq!(count(&mut backup, "select n from hidden").await, 7);
+    // Also where it says that it means to write.
+    sqlx::raw_sql("set default_transaction_read_only = off").execute(&mut backup).await.unwrap();
+    for sql in [
+        "insert into hidden values (8)",
+        "delete from hidden",
+        "create table t ()",
+        "create temporary table t ()",
+        "set role entrepot_owner",
+    ] {
+        assert!(sqlx::raw_sql(sql).execute(&mut backup).await.is_err(), "{sql}");
+    }
+    let mut logins = crate::Logins::of_cluster(&cluster, DATABASE);
+    logins.app = target.options().clone();
+    let refused = crate::Db::connect(&logins, &crate::PoolSizes::default()).await.err().unwrap().to_string();
+    assert!(refused.contains("has BYPASSRLS"), "{refused}");
+    backup.close().await.unwrap();
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_served_from_is_borrowed_and_none_is_made_to_be() {
+    let folder = Folder::new();
+    let missing = Borrowed::of(folder.options()).await.err().unwrap();
+    assert!(matches!(missing, ClusterError::NothingThere { .. }) && !folder.data().exists(), "{missing}");
+    let cluster = folder.start().await;
+    let borrowed = Borrowed::of(folder.options()).await.unwrap();
+    assert!(borrowed.is_served_from());
+    let mut app = PgConnection::connect_with(borrowed.target(Login::App).options()).await.unwrap();
+    assert_eq!(text(&mut app, "select current_user::text").await, "entrepot_app");
+    borrowed.give_back().await.unwrap();
+    assert_eq!(count(&mut app, "select 1::int8").await, 1, "it goes on");
+    cluster.stop().await.unwrap();
+    let borrowed = Borrowed::of(folder.options()).await.unwrap();
+    assert!(!borrowed.is_served_from());
+    PgConnection::connect_with(borrowed.backup_target().options()).await.unwrap();
+    borrowed.give_back().await.unwrap();
+    assert!(!folder.data().join("pgdata/postmaster.pid").exists(), "it is stopped again");
+}
+
+#[tokio::test]
 async fn databases_are_copied_from_a_template_and_dropped() {
     let folder = Folder::new();
     let cluster = folder.start().await;

@@ -1,3 +1,4 @@
+mod archive;
 mod directory;
 mod keyring;
 mod master_key;
@@ -47,6 +48,7 @@ macro_rules! never_implements {
 never_implements! {
     MasterKey: std::fmt::Debug, MasterKey: Clone,
     Shard: std::fmt::Debug, Shard: Clone,
+    super::ShardArchive: std::fmt::Debug, super::ShardArchive: Clone, super::ShardArchive: serde::Serialize,
     DataKey: std::fmt::Debug, DataKey: Clone, DataKey: serde::Serialize,
     Keyring: std::fmt::Debug,
     TokenSealer: std::fmt::Debug,

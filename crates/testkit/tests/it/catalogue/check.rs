@@ -477,7 +477,7 @@ impl Found {
             "select rolname::text as name, rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication as mighty,
                 exists (select 1 from pg_auth_members m where m.member = r.oid) as inherits,
                 exists (select 1 from pg_class c where c.relowner = r.oid) as owns
-             from pg_roles r where rolname like 'entrepot\\_%'",
+             from pg_roles r where rolname like 'entrepot\\_%' and rolname <> 'entrepot_backup'",
         )
         .await;
         let mut seen = BTreeSet::new();
@@ -488,6 +488,20 @@ impl Found {
                 self.add(Rule::Logins, format!("{name} can do more than its grants"));
             }
             seen.insert(name);
+        }
+        // The login of backups sees all rows, and that is all: it writes nothing, and nobody else is it.
+        let backups: i64 = sqlx::query_scalar(
+            "select count(*) from pg_roles r
+             where rolname = 'entrepot_backup' and rolbypassrls and not (rolsuper or rolcreaterole or rolcreatedb or rolreplication)
+                and array(select m.roleid::regrole::text from pg_auth_members m where m.member = r.oid) = '{pg_read_all_data}'
+                and not exists (select 1 from pg_auth_members m where m.roleid = r.oid)
+                and not exists (select 1 from pg_class c where c.relowner = r.oid)",
+        )
+        .fetch_one(&mut *conn)
+        .await
+        .expect("a count");
+        if backups != 1 {
+            self.add(Rule::Logins, "entrepot_backup can do more, or less, than read".to_owned());
         }
         for login in SERVING.into_iter().chain(["entrepot_owner"]) {
             if !seen.contains(login) {

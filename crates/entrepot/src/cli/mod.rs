@@ -1,0 +1,165 @@
+//! The command line. Every option but `--sandbox` is also an environment variable. One file per command that takes more than a word.
+
+mod backup;
+mod configuration;
+mod database;
+mod doctor;
+mod serve;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use db::Db;
+use kernel::OrganizationId;
+use kit::vault::MasterKey;
+
+pub use self::configuration::reference;
+use self::database::Database;
+use crate::{assembly, demo, verify};
+
+/// The commerce integration hub.
+#[derive(Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve. With only a master key it runs on its own PostgreSQL
+    Serve(Box<serve::Serve>),
+    /// Bring an external database up to date, as its owner
+    Migrate(Migrate),
+    /// Compare the logs with their seals, and name the first line that was altered, removed or put in between
+    Verify(Verify),
+    /// Back up the database to one place and the shards of its keys to another, also while it is served from
+    Backup(Box<backup::Backup>),
+    /// Make an installation out of a backup, where there is none
+    Restore(Box<backup::Restore>),
+    /// Look for what is wrong or will be, and say what to do. Changes nothing
+    Doctor(Box<doctor::Doctor>),
+    /// Show Entrepot with simulated shops, on this machine only
+    Demo(demo::Options),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Print the reference of all settings
+    #[command(hide = true)]
+    Configuration,
+    /// Make a master key file (mode 0600)
+    MasterKey {
+        /// Where to; it must not be there yet
+        path: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Migrate {
+    /// postgres://… of the login that owns the schema
+    #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
+    database_owner_url: String,
+}
+
+#[derive(Args)]
+struct Verify {
+    /// Only the logs of this organization
+    #[arg(long)]
+    organization: Option<OrganizationId>,
+    /// Where the embedded PostgreSQL lives
+    #[arg(long, env = "ENTREPOT_DATA_DIR", default_value = "data")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    database: Database,
+}
+
+impl Cli {
+    pub fn run(self) -> ExitCode {
+        let result = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("the runtime could not be started")
+            .and_then(|runtime| runtime.block_on(self.command.run()));
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                say_error(&format!("entrepot: {error:#}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl Command {
+    async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Serve(options) => serve::run(*options).await,
+            Self::Migrate(options) => {
+                let owner = options
+                    .database_owner_url
+                    .parse()
+                    .map_err(|_| anyhow::anyhow!("DATABASE_OWNER_URL is not a postgres:// URL"))?;
+                Db::migrate(&owner).await?;
+                say("The database is up to date.");
+                Ok(())
+            }
+            Self::Verify(options) => {
+                verify::run(options.database.logins()?, &options.data_dir, options.organization).await
+            }
+            Self::Backup(options) => Box::pin(backup::run(*options)).await,
+            Self::Restore(options) => Box::pin(backup::restore(*options)).await,
+            Self::Doctor(options) => Box::pin(doctor::run(*options)).await,
+            Self::Demo(options) => demo::run(options).await,
+            Self::Openapi => {
+                say(&assembly::openapi().to_pretty_json()?);
+                Ok(())
+            }
+            Self::Configuration => {
+                say(reference().trim_end());
+                Ok(())
+            }
+            Self::MasterKey { path } => {
+                let key = MasterKey::generate_file(&path)?;
+                say(&format!(
+                    "Master key {} is in {}. Back it up apart from the database.",
+                    key.fingerprint(),
+                    path.display()
+                ));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Ctrl-C, or the signal that service managers send.
+pub(crate) async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => Ok(result?),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Lines for people on a terminal, JSON for machines elsewhere. `RUST_LOG` chooses what.
+pub fn log_to_stderr(usually: &str) {
+    use std::io::IsTerminal;
+    use tracing_subscriber::{EnvFilter, fmt};
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usually));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let installed =
+        if std::io::stderr().is_terminal() { builder.with_target(false).try_init() } else { builder.json().try_init() };
+    if installed.is_err() {
+        tracing::debug!("logging was set up before");
+    }
+}
+
+/// To standard output, which is the program's answer and not its log.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A reader that has gone away (`| head`) is no error.
+    let _closed = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+fn say_error(text: &str) {
+    let _closed = writeln!(std::io::stderr().lock(), "{text}");
+}
