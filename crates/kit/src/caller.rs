@@ -102,10 +102,8 @@ impl<P: Permission> FromRequestParts<App> for AtConnection<P> {
 /// A caller who may do `P` at some connections: for lists of them, and for those that a query or a body names.
 pub struct AcrossConnections<P: Permission> {
     principal: Principal,
-    /// For what no connection is named in, and for lists together with [`reach`](Self::reach).
-    pub scope: TenantScope,
-    /// Where they may do it.
-    pub reach: Reach,
+    scope: TenantScope,
+    reach: Reach,
     permission: PhantomData<P>,
 }
 
@@ -121,6 +119,11 @@ impl<P: Permission> AcrossConnections<P> {
 
     pub fn actor(&self) -> Actor {
         self.principal.actor()
+    }
+
+    /// The scope to look at all of them in, and where they may do it, which a list is to be narrowed by.
+    pub fn across(&self) -> (&TenantScope, &Reach) {
+        (&self.scope, &self.reach)
     }
 
     /// The scope to do it in at this connection.

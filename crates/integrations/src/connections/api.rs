@@ -169,9 +169,10 @@ async fn list(
     State(app): State<App>,
     Query(query): Query<PageQuery>,
 ) -> Result<Body<Page<ConnectionView>>, Problem> {
-    let window = query.window(&app, &caller.scope, "connections", ())?;
-    let mut tx = app.db.tenant(&caller.scope).await?;
-    let rows = store::list(&mut tx, window, &caller.reach, None).await?;
+    let (scope, reach) = caller.across();
+    let window = query.window(&app, scope, "connections", ())?;
+    let mut tx = app.db.tenant(scope).await?;
+    let rows = store::list(&mut tx, window, reach, None).await?;
     tx.commit().await?;
     Ok(Body(window.page(&app, rows, |row| row.id.uuid(), ConnectionView::from)))
 }

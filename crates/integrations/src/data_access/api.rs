@@ -80,9 +80,10 @@ async fn list(
         Access::Products => "allow_product_access",
     });
     let page = PageQuery { limit: query.limit, cursor: query.cursor };
-    let window = page.window(&app, &caller.scope, "stores", switch)?;
-    let mut tx = app.db.tenant(&caller.scope).await?;
-    let rows = connections::list(&mut tx, window, &caller.reach, switch).await?;
+    let (scope, reach) = caller.across();
+    let window = page.window(&app, scope, "stores", switch)?;
+    let mut tx = app.db.tenant(scope).await?;
+    let rows = connections::list(&mut tx, window, reach, switch).await?;
     tx.commit().await?;
     Ok(Body(window.page(&app, rows, |row| row.id.uuid(), StoreView::from)))
 }
