@@ -8,6 +8,8 @@ kit::vocabulary! {
     pub(crate) MemberRole = Role::ALL.iter().map(|role| role.as_str());
     /// Whether a member may do anything: only while `active`.
     pub(crate) MemberStatus = ["active", "invited", "suspended"];
+    /// What a member's status can be set to.
+    pub(crate) SettableMemberStatus = ["active", "suspended"];
     /// What became of an invitation.
     pub(crate) InvitationStatus = ["pending", "accepted", "revoked", "expired"];
     /// What an organization has subscribed to.

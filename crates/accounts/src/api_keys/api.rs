@@ -48,9 +48,10 @@ struct CreateKey {
     /// 1 to 365; a year when absent.
     #[schema(minimum = 1, maximum = 365)]
     expires_in_days: Option<u16>,
+    #[serde(default, deserialize_with = "input::optional_object")]
     permissions: Option<KeyPermissions>,
     /// The stores that the key reaches; all when absent.
-    #[schema(max_items = 100)]
+    #[schema(min_items = 1, max_items = 100)]
     stores: Option<Vec<Uuid>>,
     /// Web pages that may use it (`https://example.com`); any program when absent.
     #[schema(max_items = 20)]

@@ -184,6 +184,7 @@ struct CreateConnection {
     /// The secret fields of the provider's form. They are sealed and never come back.
     #[schema(value_type = BTreeMap<String, String>)]
     credential: Fields,
+    #[serde(default, deserialize_with = "kit::input::optional_object")]
     data_access_permissions: Option<DataAccess>,
 }
 

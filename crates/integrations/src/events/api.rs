@@ -48,8 +48,10 @@ struct EventQuery {
     #[param(value_type = Option<EventLevel>)]
     level: Option<String>,
     /// `connection.connected`, or the beginning of a type and `*`: `connection.*`
+    #[param(pattern = "^[a-z0-9._]{1,100}\\*?$")]
     event_type: Option<String>,
     /// Who did it, as the log shows it: `user:…`, `key:…` or `system:…`
+    #[param(pattern = "^[a-z0-9_-]*:[a-z0-9:_-]*$", max_length = 100)]
     actor: Option<String>,
     /// Not older than this.
     created_after: Option<DateTime<Utc>>,
@@ -84,8 +86,10 @@ struct ExportQuery {
     #[param(value_type = Option<EventLevel>)]
     level: Option<String>,
     /// `connection.connected`, or the beginning of a type and `*`: `connection.*`
+    #[param(pattern = "^[a-z0-9._]{1,100}\\*?$")]
     event_type: Option<String>,
     /// Who did it, as the log shows it: `user:…`, `key:…` or `system:…`
+    #[param(pattern = "^[a-z0-9_-]*:[a-z0-9:_-]*$", max_length = 100)]
     actor: Option<String>,
     /// Not older than this; 90 days before the end when absent, and at most.
     created_after: Option<DateTime<Utc>>,

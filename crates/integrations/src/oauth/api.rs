@@ -34,6 +34,7 @@ pub fn routes() -> Router {
 #[serde(deny_unknown_fields)]
 struct Start {
     /// What may be read of the shop. When absent: everything of a new one, and as it was of one that is connected again.
+    #[serde(default, deserialize_with = "kit::input::optional_object")]
     data_access_permissions: Option<DataAccess>,
 }
 
@@ -46,7 +47,7 @@ struct Started {
 
 /// Begin to connect an account through its platform's consent page
 #[utoipa::path(post, path = "/api/oauth/{provider}/start", tag = "connections", params(("provider" = String, Path)),
-    request_body(content = Option<Start>, description = "Nothing need be chosen"), responses((status = 200, description = "Where to go", body = Started)))]
+    request_body(content = Start, description = "Nothing need be chosen"), responses((status = 200, description = "Where to go", body = Started)))]
 async fn start(
     caller: Authorized<CreateConnections>,
     State(app): State<App>,
