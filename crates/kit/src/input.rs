@@ -5,9 +5,11 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{header, request::Parts},
 };
+use chrono::Datelike;
+use kernel::Time;
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeOwned, Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
 use crate::{App, Code, Problem, problem::FieldError};
@@ -93,6 +95,19 @@ pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -
 /// When it is something else.
 pub fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer).map(|value| value.map(|Object(value)| value))
+}
+
+/// For a time in a request, with `#[serde(default)]`: RFC 3339 has years of four digits. What can be read beyond that has no
+/// place in the database, and nothing can be counted back from its ends.
+///
+/// # Errors
+/// When it is another.
+pub fn optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+    let time = Option::<Time>::deserialize(deserializer)?;
+    match time {
+        Some(time) if !(0..=9999).contains(&time.year()) => Err(D::Error::custom("a year has four digits")),
+        time => Ok(time),
+    }
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {

@@ -244,7 +244,7 @@ async fn rotate_once(app: App, scope: TenantScope, form: RotateKey) -> Result<Cr
 }
 
 /// Origins as browsers send them (RFC 6454): scheme, host and port, nothing after.
-fn origins(given: Vec<String>) -> Result<Vec<String>, Problem> {
+pub(crate) fn origins(given: Vec<String>) -> Result<Vec<String>, Problem> {
     if given.is_empty() || given.len() > 20 {
         return Err(Problem::invalid("/allowed_origins", "must name 1 to 20 origins, or be left out"));
     }

@@ -29,7 +29,7 @@ pub struct SignedUp {
 
 /// Whether an e-mail in lower case can be one: enough to catch what was typed into the wrong field. Only a message that
 /// arrives shows that it is one.
-pub(super) fn is_address(email: &str) -> bool {
+pub(crate) fn is_address(email: &str) -> bool {
     email.len() <= 254
         && email
             .split_once('@')

@@ -128,7 +128,7 @@ fn tagged(row: ConnectionRow) -> Tagged {
 }
 
 /// The versions that a caller has seen (RFC 9110, section 13.1.1). Weak tags match nothing here.
-fn if_match(headers: &HeaderMap) -> Seen {
+pub(super) fn if_match(headers: &HeaderMap) -> Seen {
     let mut lines = headers.get_all(header::IF_MATCH).iter().peekable();
     if lines.peek().is_none() {
         return Seen::Any;

@@ -5,6 +5,8 @@
 
 pub mod api;
 pub mod credential;
+#[cfg(test)]
+mod fuzz;
 pub mod model;
 mod open_stores;
 pub(crate) mod store;

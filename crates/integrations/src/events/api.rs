@@ -54,8 +54,10 @@ struct EventQuery {
     #[param(pattern = "^[a-z0-9_-]*:[a-z0-9:_-]*$", max_length = 100)]
     actor: Option<String>,
     /// Not older than this.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     created_after: Option<DateTime<Utc>>,
     /// Older than this.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     created_before: Option<DateTime<Utc>>,
     /// Part of the message, in small or capital letters. A page of a search may be short, or empty, and still have a
     /// `next_cursor`: it looks at a bounded part of the log.
@@ -92,8 +94,10 @@ struct ExportQuery {
     #[param(pattern = "^[a-z0-9_-]*:[a-z0-9:_-]*$", max_length = 100)]
     actor: Option<String>,
     /// Not older than this; 90 days before the end when absent, and at most.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     created_after: Option<DateTime<Utc>>,
     /// Older than this.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     created_before: Option<DateTime<Utc>>,
     /// Part of the message, in small or capital letters.
     search: Option<String>,

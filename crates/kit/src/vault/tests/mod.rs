@@ -1,4 +1,5 @@
 mod directory;
+mod fuzz;
 mod keyring;
 mod master_key;
 mod sealed;
