@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::{
-    assembly, demo,
+    assembly, demo, sandbox_command,
     simulated::{self, Simulated},
     startup::{Program, Served, Settings},
     verify,
@@ -36,6 +36,8 @@ enum Command {
     Verify(Verify),
     /// Show Entrepot with simulated shops, on this machine only
     Demo(demo::Options),
+    /// Serve the simulated shops alone, on loopback, for tests of your own
+    Sandbox(sandbox_command::Options),
     /// Print the OpenAPI document
     Openapi,
     /// Make a master key file (mode 0600)
@@ -206,6 +208,7 @@ impl Command {
                 verify::run(options.database.logins()?, &options.data_dir, options.organization).await
             }
             Self::Demo(options) => demo::run(options).await,
+            Self::Sandbox(options) => sandbox_command::run(options).await,
             Self::Openapi => {
                 say(&assembly::openapi().to_pretty_json()?);
                 Ok(())

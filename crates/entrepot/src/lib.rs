@@ -6,6 +6,7 @@ pub mod demo;
 mod document;
 pub mod housekeeping;
 pub mod pages;
+pub mod sandbox_command;
 pub mod server;
 pub mod simulated;
 pub mod startup;

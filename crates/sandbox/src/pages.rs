@@ -17,7 +17,10 @@ border-bottom:1px solid #8884;overflow-wrap:anywhere}dt{font-weight:600}dd{margi
 iframe{width:100%;height:480px;border:1px solid #8884;background:#fff}pre{white-space:pre-wrap;overflow-wrap:anywhere}\
 code{overflow-wrap:anywhere}form[action$=faults]{display:grid;gap:12px;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));\
 align-items:end}label{display:grid;gap:4px}.wide{grid-column:1/-1}input,select,button{font:inherit;padding:6px 8px;\
-min-width:0;width:100%;box-sizing:border-box}button{width:auto;justify-self:start;margin-top:8px}";
+min-width:0;width:100%;box-sizing:border-box}button{width:auto;justify-self:start;margin-top:8px;\
+white-space:nowrap}th{overflow-wrap:normal}select{height:100%}@media(max-width:600px){.rows thead{display:none}\
+.rows tr{display:block;padding:8px 0;border-bottom:1px solid #8884}.rows td{display:block;border:0;padding:0}\
+.rows td[data-label]::before{content:attr(data-label) \": \"}}";
 
 /// The pages of a sandbox.
 pub(crate) struct Pages {

@@ -247,18 +247,18 @@ impl Demo {
             moved = format!("\n{moved}\n");
         }
         let another = self.another();
+        let port = self.sandbox.http_addr().port();
         let shops = self.sandbox.woocommerce().shops().len() + self.sandbox.shopify().shops().len();
         format!(
             "\nEntrepot is up ({:.1} s), with {shops} simulated shops; two of them are connected.\n{moved}\n  \
              URL        {}\n  Sign in    {}\n  Password   {}\n  API key    {}\n  \
-             Mail       http://localhost:{}/sandbox/mail\n\n\
+             Mail       http://localhost:{port}/sandbox/mail\n  Faults     http://localhost:{port}/sandbox/faults\n\n\
              Three lines to paste:\n\n{first}\n\n{second}\n\n{third}\n{another}\nCtrl-C stops everything and keeps the data.",
             started.elapsed().as_secs_f64(),
             self.public_url,
             self.seeded.email,
             self.seeded.password,
             self.seeded.api_key,
-            self.sandbox.http_addr().port(),
         )
     }
 }
@@ -282,7 +282,7 @@ fn master_key(path: &Path) -> anyhow::Result<MasterKey> {
 type Shown = String;
 
 /// For files that only their owner may read.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     Ok(file.write_all(text.as_bytes())?)

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod documents;
+mod fuzzing;
 mod nodes;
 mod openapi;
 mod repository;

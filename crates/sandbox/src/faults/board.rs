@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use url::form_urlencoded;
 
@@ -137,11 +137,16 @@ impl Board {
             .with_state(self.clone())
     }
 
-    /// What is on, oldest first; what has struck for the last time is forgotten.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&[Active]) -> T) -> T {
+    /// What has struck for the last time is forgotten.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         let mut inner = lock(&self.inner);
         inner.active.retain(|active| !lock(&active.rule).is_over());
-        look(&inner.active)
+        inner
+    }
+
+    /// What is on, oldest first.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&[Active]) -> T) -> T {
+        look(&self.inner().active)
     }
 
     fn add(&self, asked: Asked) -> Result<Value, String> {
@@ -159,7 +164,7 @@ impl Board {
         for service in &services {
             service.share(&rule);
         }
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner();
         inner.made += 1;
         let active = Active { id: inner.made, asked, rule, services };
         let view = active.view();
@@ -168,7 +173,7 @@ impl Board {
     }
 
     fn take_away(&self, which: impl Fn(u64) -> bool) -> usize {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner();
         let (gone, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut inner.active).into_iter().partition(|active| which(active.id));
         inner.active = kept;

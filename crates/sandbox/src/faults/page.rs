@@ -12,7 +12,7 @@ pub(super) fn list(board: &Board, error: Option<&str>) -> Response {
     let on = board.look(|active| match active {
         [] => "<p>Nothing goes wrong at the moment.</p>".to_owned(),
         active => format!(
-            "<table><thead><tr><th>Fault</th><th>Where</th><th>Struck</th><th>Left</th><th></th></tr></thead><tbody>{}\
+            "<table class=\"rows\"><thead><tr><th>Fault</th><th>Where</th><th>Struck</th><th>Left</th><th></th></tr></thead><tbody>{}\
              </tbody></table><form method=\"post\" action=\"/sandbox/faults/clear\"><button>Take all away</button></form>",
             active.iter().map(row).collect::<String>()
         ),
@@ -52,7 +52,7 @@ fn row(active: &Active) -> String {
     let share = probability.map(|share| format!(" ({share})")).unwrap_or_default();
     let left = active.left().map_or_else(|| "until taken away".to_owned(), |left| left.to_string());
     format!(
-        "<tr><td>{}{share}</td><td>{}</td><td>{}</td><td>{left}</td><td><form method=\"post\" \
+        "<tr><td>{}{share}</td><td>{}</td><td data-label=\"Struck\">{}</td><td data-label=\"Left\">{left}</td><td><form method=\"post\" \
          action=\"/sandbox/faults/{}/remove\"><button>Take away</button></form></td></tr>",
         escape(fault),
         escape(place.trim()),
