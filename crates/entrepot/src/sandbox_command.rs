@@ -22,25 +22,25 @@ const CLIENT_ID: &str = "entrepot-sandbox";
 #[derive(clap::Args)]
 pub struct Options {
     /// Decides all data, and the keys of WooCommerce shops: the same seed gives the same on every machine
-    #[arg(long, env = "ENTREPOT_SANDBOX_SEED", default_value_t = 42)]
+    #[arg(long, default_value_t = 42)]
     seed: u64,
     /// How much data each shop has
-    #[arg(long, env = "ENTREPOT_SANDBOX_SIZE", value_enum, default_value_t = Size::Small)]
+    #[arg(long, value_enum, default_value_t = Size::Small)]
     size: Size,
     /// Port on loopback for http; any free one when absent
-    #[arg(long, env = "ENTREPOT_SANDBOX_HTTP_PORT")]
+    #[arg(long)]
     http_port: Option<u16>,
     /// Port on loopback for https; any free one when absent
-    #[arg(long, env = "ENTREPOT_SANDBOX_TLS_PORT")]
+    #[arg(long)]
     tls_port: Option<u16>,
     /// Port on loopback for mail; any free one when absent
-    #[arg(long, env = "ENTREPOT_SANDBOX_SMTP_PORT")]
+    #[arg(long)]
     smtp_port: Option<u16>,
     /// Where the certificate of the simulated hosts and what is printed are kept
-    #[arg(long, env = "ENTREPOT_SANDBOX_DIR", default_value = ".sandbox")]
+    #[arg(long, default_value = ".sandbox")]
     data_dir: PathBuf,
     /// Where the app is that shops of the simulated Shopify connect to
-    #[arg(long, env = "ENTREPOT_SANDBOX_APP_URL", default_value = "http://localhost:8080/")]
+    #[arg(long, default_value = "http://localhost:8080/")]
     app_url: Url,
 }
 
