@@ -71,6 +71,7 @@ const PARSERS: &[(&str, &str, Read)] = &[
         "deserialize",
         Fuzzed("crates/kit/src/fuzz.rs", &["json_bodies", "query_strings", "short_texts"]),
     ),
+    ("crates/kit/src/network.rs", "from_str", OPERATORS),
     ("crates/kit/src/trail/chain/verify.rs", "verify", DATABASE),
     ("crates/kit/src/vault/master_key.rs", "from_str", OPERATORS),
     ("crates/kit/src/vault/master_key.rs", "parse", Fuzzed("crates/kit/src/vault/tests/fuzz.rs", &["master_keys"])),
