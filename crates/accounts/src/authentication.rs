@@ -105,7 +105,7 @@ pub(crate) fn unauthenticated() -> Problem {
 
 /// # Errors
 /// When there is an `Authorization` header of another kind: ignoring it would fall back to a cookie unasked.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let text = value.to_str().map_err(|_| unauthenticated())?;
     match text.split_once(' ') {

@@ -3,6 +3,8 @@
 pub mod api_keys;
 pub mod audit;
 pub mod authentication;
+#[cfg(test)]
+mod fuzz;
 pub mod grants;
 mod hashing;
 pub mod invitations;

@@ -18,6 +18,8 @@ kit::vocabulary! {
     pub(crate) TeamMemberType = ["sales", "support", "operations"];
     /// What a commission is counted by: a share of each sale in percent, an amount for each sale, or shares that grow.
     pub(crate) CommissionType = ["percentage", "flat", "tiered"];
+    /// What a member's status can be set to.
+    pub(crate) SettableMemberStatus = ["active", "suspended"];
     /// What became of an invitation.
     pub(crate) InvitationStatus = ["pending", "accepted", "revoked", "expired"];
     /// What an organization has subscribed to.

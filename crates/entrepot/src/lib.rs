@@ -9,6 +9,7 @@ mod document;
 pub mod housekeeping;
 pub mod pages;
 pub mod restore;
+pub mod sandbox_command;
 pub mod server;
 pub mod simulated;
 pub mod startup;

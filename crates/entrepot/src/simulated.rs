@@ -12,9 +12,8 @@ use sandbox::Sandbox;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// The simulated platforms of one sandbox.
+/// The simulated platforms of one sandbox. `entrepot sandbox` writes more into its file, for other programs.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Simulated {
     /// Of the private authority that signs for the simulated hosts, as PEM. Trusted for them alone.
     certificate: String,

@@ -5,7 +5,12 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{header, request::Parts},
 };
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use chrono::Datelike;
+use kernel::Time;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use crate::{App, Code, Problem, problem::FieldError};
 
@@ -41,10 +46,10 @@ pub(crate) async fn body(request: Request, app: &App) -> Result<Bytes, Problem> 
     })
 }
 
-/// Reads JSON; the error names the place by JSON pointer and never quotes the value.
+/// Reads a JSON object; the error names the place by JSON pointer and never quotes the value.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer(error.path());
         let detail = describe(error.inner());
         Problem::new(Code::InvalidRequest, format!("The body is not as documented at \"{pointer}\": {detail}."))
@@ -52,6 +57,57 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|_| Problem::new(Code::InvalidRequest, "The body goes on after its JSON value."))?;
     Ok(value)
+}
+
+/// A value that is written as a JSON object. Serde takes the array of its fields' values for a struct as well: no document says
+/// that, and `[null, null]` would be a PATCH that changes nothing.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+        deserializer.deserialize_map(Members(std::marker::PhantomData)).map(Self)
+    }
+}
+
+/// For a field that is an object, `#[serde(deserialize_with = "kit::input::object")]`.
+///
+/// # Errors
+/// When it is something else.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(value)| value)
+}
+
+/// The same for one that may be null or, with `#[serde(default)]`, absent.
+///
+/// # Errors
+/// When it is something else.
+pub fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer).map(|value| value.map(|Object(value)| value))
+}
+
+/// For a time in a request, with `#[serde(default)]`: RFC 3339 has years of four digits. What can be read beyond that has no
+/// place in the database, and nothing can be counted back from its ends.
+///
+/// # Errors
+/// When it is another.
+pub fn optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+    let time = Option::<Time>::deserialize(deserializer)?;
+    match time {
+        Some(time) if !(0..=9999).contains(&time.year()) => Err(D::Error::custom("a year has four digits")),
+        time => Ok(time),
+    }
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {
@@ -84,10 +140,23 @@ fn describe(error: &serde_json::Error) -> String {
                 Some(_) => text.split(" at line").next().unwrap_or_default().to_owned(),
                 None => text.split_once("expected ").map_or_else(
                     || "it breaks a rule of this field".to_owned(),
-                    |(_, expected)| format!("expected {}", expected.split(" at line").next().unwrap_or_default()),
+                    |(_, expected)| {
+                        format!("expected {}", plain(expected.split(" at line").next().unwrap_or_default()))
+                    },
                 ),
             }
         }
+    }
+}
+
+/// Rust's names of kinds, as people say them.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative and not too large",
+        "i16" | "i32" | "i64" => "a whole number, not too large",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        other => other,
     }
 }
 
@@ -172,6 +241,43 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Form {
+        name: Option<String>,
+        hours: Option<u16>,
+        #[serde(default, deserialize_with = "optional_object")]
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Inner {
+        on: bool,
+    }
+
+    #[test]
+    fn an_object_is_not_written_as_a_list() {
+        let form = json::<Form>(br#"{"name":"a","inner":{"on":true}}"#).unwrap();
+        assert_eq!(form, Form { name: Some("a".to_owned()), hours: None, inner: Some(Inner { on: true }) });
+        assert_eq!(json::<Form>(br#"{"inner":null}"#).unwrap().inner, None);
+        for refused in [r#"[null,null,null]"#, "[]", "null", "3", r#""a""#, r#"{"inner":[true]}"#, r#"{"inner":true}"#]
+        {
+            let problem = json::<Form>(refused.as_bytes()).unwrap_err();
+            assert!(problem.detail().contains("expected an object"), "{refused}: {}", problem.detail());
+        }
+    }
+
+    #[test]
+    fn a_refusal_speaks_to_people() {
+        let detail = |body: &str| json::<Form>(body.as_bytes()).unwrap_err().detail().to_owned();
+        assert!(
+            detail(r#"{"hours":-1}"#).contains("/hours\": expected a whole number"),
+            "{}",
+            detail(r#"{"hours":-1}"#)
+        );
+        assert!(detail(r#"{"inner":{"on":1}}"#).contains("/inner/on\": expected true or false"));
+    }
 
     #[test]
     fn a_text_is_trimmed_and_counted_in_characters() {

@@ -17,6 +17,8 @@ pub mod caller;
 pub mod cross_origin;
 pub mod data_keys;
 pub mod decision_cache;
+#[cfg(test)]
+mod fuzz;
 pub mod idempotency;
 pub mod input;
 pub mod mail;

@@ -103,7 +103,7 @@ macro_rules! route {
 
 /// Adds to an operation what follows from who may call it.
 pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-    for operation in operations(&mut paths) {
+    for (path, operation) in operations(&mut paths) {
         // Handlers of different slices share plain names (`list`); a generated client needs one name each.
         if let (Some(tag), Some(name)) = (operation.tags.iter().flatten().next(), &operation.operation_id) {
             operation.operation_id = Some(format!("{}_{name}", tag.replace(' ', "_")));
@@ -130,6 +130,13 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
             answers.push(("404", "Not there, or not yours"));
             answers.push(("429", "The key's minute is used up"));
         }
+        if path.contains('{') {
+            answers.push(("404", "Nothing has this name"));
+        }
+        if operation.request_body.is_some() {
+            answers.push(("413", "The body is larger than 1 MiB"));
+            answers.push(("415", "The body is not sent as JSON"));
+        }
         let mut parameters = operation.parameters.iter().flatten();
         if parameters.any(|parameter| matches!(parameter, RefOr::T(named) if named.name == "Idempotency-Key")) {
             answers.push(("409", "The same request, by its Idempotency-Key, has not been answered yet"));
@@ -150,9 +157,10 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
     (schemas, paths, router)
 }
 
-fn operations(paths: &mut Paths) -> impl Iterator<Item = &mut Operation> {
-    paths.paths.values_mut().flat_map(|item| {
-        [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+fn operations(paths: &mut Paths) -> impl Iterator<Item = (&str, &mut Operation)> {
+    paths.paths.iter_mut().flat_map(|(path, item)| {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        operations.into_iter().flatten().map(|operation| (path.as_str(), operation))
     })
 }
 

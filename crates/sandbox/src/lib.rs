@@ -11,6 +11,7 @@
 mod clock;
 pub mod faults;
 pub mod mailbox;
+mod pages;
 pub mod server;
 pub mod shopify;
 pub mod woocommerce;
@@ -98,9 +99,14 @@ impl Sandbox {
         let mut sites: Vec<Arc<dyn Site>> = vec![shopify.clone()];
         sites.extend(woocommerce.shops().iter().map(|shop| Arc::new(shop.clone()) as Arc<dyn Site>));
         let patterns = sites.iter().flat_map(|site| site.hosts()).collect();
-        // Not among the patterns: people look at it, and no client is led to it.
+        let mut services: Vec<_> =
+            woocommerce.shops().iter().map(|shop| (shop.hosts(), shop.faults().clone())).collect();
+        services.extend(shopify.shops().iter().map(|shop| (vec![shop.domain()], shop.faults().clone())));
+        services.push((vec!["admin.shopify.com".to_owned()], shopify.admin_faults().clone()));
+        // Not among the patterns: people look at them, and no client is led to them.
         let mailbox = mailbox::Mailbox::default();
-        sites.push(Arc::new(mailbox::Page(mailbox.clone())));
+        let board = faults::board::Board::new(services);
+        sites.push(Arc::new(pages::Pages { mailbox: mailbox.clone(), board }));
         let smtp = mailbox::Smtp::start(mailbox.clone(), options.smtp_port).await?;
         let listeners = Listeners::start(&sites, authority.clone(), options.tls_port, options.http_port).await?;
         Ok(Sandbox { authority, listeners, patterns, clock: options.clock, woocommerce, shopify, mailbox, smtp })

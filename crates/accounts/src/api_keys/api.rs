@@ -48,9 +48,10 @@ struct CreateKey {
     /// 1 to 365; a year when absent.
     #[schema(minimum = 1, maximum = 365)]
     expires_in_days: Option<u16>,
+    #[serde(default, deserialize_with = "input::optional_object")]
     permissions: Option<KeyPermissions>,
     /// The stores that the key reaches; all when absent.
-    #[schema(max_items = 100)]
+    #[schema(min_items = 1, max_items = 100)]
     stores: Option<Vec<Uuid>>,
     /// Web pages that may use it (`https://example.com`); any program when absent.
     #[schema(max_items = 20)]
@@ -242,7 +243,7 @@ async fn rotate_once(app: App, scope: TenantScope, form: RotateKey) -> Result<Cr
 }
 
 /// Origins as browsers send them (RFC 6454): scheme, host and port, nothing after.
-fn origins(given: Vec<String>) -> Result<Vec<String>, Problem> {
+pub(crate) fn origins(given: Vec<String>) -> Result<Vec<String>, Problem> {
     if given.is_empty() || given.len() > 20 {
         return Err(Problem::invalid("/allowed_origins", "must name 1 to 20 origins, or be left out"));
     }

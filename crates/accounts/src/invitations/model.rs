@@ -62,14 +62,14 @@ pub(super) struct Draft {
 }
 
 /// A new token and the hash to keep of it. It names its organization, so that it is looked for there and nowhere else.
-pub(super) fn new_token(organization: OrganizationId) -> (Secret, Vec<u8>) {
+pub(crate) fn new_token(organization: OrganizationId) -> (Secret, Vec<u8>) {
     let token = Secret::new(format!("{TOKEN_PREFIX}{}{}", organization.uuid().simple(), random::base62(43)));
     let hash = hash(token.expose());
     (token, hash)
 }
 
 /// The organization of a token and the hash to look for.
-pub(super) fn read_token(token: &Secret) -> Option<(OrganizationId, Vec<u8>)> {
+pub(crate) fn read_token(token: &Secret) -> Option<(OrganizationId, Vec<u8>)> {
     let rest = token.expose().strip_prefix(TOKEN_PREFIX)?;
     let organization = rest.get(..32)?.parse().ok()?;
     (rest.len() == 32 + 43).then(|| (organization, hash(token.expose())))

@@ -15,7 +15,7 @@ use super::{
     SeatChange,
     store::{self, MemberRow},
 };
-use crate::words::{MemberRole, MemberStatus};
+use crate::words::{MemberRole, MemberStatus, SettableMemberStatus};
 
 kernel::permissions! {
     ReadMembers = (Members, Read);
@@ -50,8 +50,7 @@ struct ChangeMember {
     /// One that may do nothing that you may not.
     #[schema(value_type = Option<MemberRole>)]
     role: Option<String>,
-    /// `active` or `suspended`.
-    #[schema(value_type = Option<MemberStatus>)]
+    #[schema(value_type = Option<SettableMemberStatus>)]
     status: Option<String>,
     /// All of them, each of 1 to 40 characters.
     #[schema(max_items = 20)]

@@ -39,4 +39,6 @@ pub fn verify_base64(secret: &Secret, message: &[u8], given: &str) -> bool {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

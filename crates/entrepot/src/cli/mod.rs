@@ -16,7 +16,7 @@ use kit::vault::MasterKey;
 
 pub use self::configuration::reference;
 use self::database::Database;
-use crate::{assembly, demo, verify};
+use crate::{assembly, demo, sandbox_command, verify};
 
 /// The commerce integration hub.
 #[derive(Parser)]
@@ -42,6 +42,8 @@ enum Command {
     Doctor(Box<doctor::Doctor>),
     /// Show Entrepot with simulated shops, on this machine only
     Demo(demo::Options),
+    /// Serve the simulated shops alone, on loopback, for tests of your own
+    Sandbox(sandbox_command::Options),
     /// Print the OpenAPI document
     Openapi,
     /// Print the reference of all settings
@@ -110,6 +112,7 @@ impl Command {
             Self::Restore(options) => Box::pin(backup::restore(*options)).await,
             Self::Doctor(options) => Box::pin(doctor::run(*options)).await,
             Self::Demo(options) => demo::run(options).await,
+            Self::Sandbox(options) => sandbox_command::run(options).await,
             Self::Openapi => {
                 say(&assembly::openapi().to_pretty_json()?);
                 Ok(())

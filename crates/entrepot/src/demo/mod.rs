@@ -47,6 +47,9 @@ pub struct Options {
     /// Where the demo keeps its data
     #[arg(long, env = "ENTREPOT_DEMO_DIR", default_value = ".demo")]
     data_dir: PathBuf,
+    /// Requests a minute that an API key may make, and a session to the live API
+    #[arg(long, env = "ENTREPOT_LIVE_REQUESTS_PER_MINUTE", default_value_t = 100)]
+    live_requests_per_minute: u32,
 }
 
 /// The ports that the demo likes to have: the server's, and the simulators' plain and TLS ones.
@@ -71,7 +74,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             // PostgreSQL runs as another user under root, and must get through.
             .permissions(std::fs::Permissions::from_mode(0o711))
             .tempdir()?;
-        let demo = Demo::start(scratch.path(), false).await?;
+        let demo = Demo::start(scratch.path(), false, options.live_requests_per_minute).await?;
         let result = check::run(&demo, started).await;
         demo.stop().await?;
         return result;
@@ -80,7 +83,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         refuse_foreign_folder(&options.data_dir)?;
         std::fs::remove_dir_all(&options.data_dir)?;
     }
-    let demo = Demo::start(&options.data_dir, !options.free_ports).await?;
+    let demo = Demo::start(&options.data_dir, !options.free_ports, options.live_requests_per_minute).await?;
     say(&demo.greeting(started));
     let deaths = tokio::select! {
         signal = stop_signal() => signal.map(|()| None)?,
@@ -115,7 +118,7 @@ struct Demo {
 }
 
 impl Demo {
-    async fn start(data_dir: &Path, usual_ports: bool) -> anyhow::Result<Self> {
+    async fn start(data_dir: &Path, usual_ports: bool, live_requests_per_minute: u32) -> anyhow::Result<Self> {
         std::fs::create_dir_all(data_dir)
             .with_context(|| format!("cannot make {}: choose another place with --data-dir", data_dir.display()))?;
         let data_dir = &data_dir.canonicalize()?;
@@ -167,7 +170,7 @@ impl Demo {
             config: Config {
                 public_url: public_url.clone(),
                 apps: vec![("shopify".to_owned(), identity)],
-                live_requests_per_minute: 100,
+                live_requests_per_minute,
                 trusted_proxies: TrustedProxies::default(),
                 api_key_prefix: ApiKeyPrefix::default(),
                 mail: Some(SmtpSettings {
@@ -244,18 +247,18 @@ impl Demo {
             moved = format!("\n{moved}\n");
         }
         let another = self.another();
+        let port = self.sandbox.http_addr().port();
         let shops = self.sandbox.woocommerce().shops().len() + self.sandbox.shopify().shops().len();
         format!(
             "\nEntrepot is up ({:.1} s), with {shops} simulated shops; two of them are connected.\n{moved}\n  \
              URL        {}\n  Sign in    {}\n  Password   {}\n  API key    {}\n  \
-             Mail       http://localhost:{}/sandbox/mail\n\n\
+             Mail       http://localhost:{port}/sandbox/mail\n  Faults     http://localhost:{port}/sandbox/faults\n\n\
              Three lines to paste:\n\n{first}\n\n{second}\n\n{third}\n{another}\nCtrl-C stops everything and keeps the data.",
             started.elapsed().as_secs_f64(),
             self.public_url,
             self.seeded.email,
             self.seeded.password,
             self.seeded.api_key,
-            self.sandbox.http_addr().port(),
         )
     }
 }
@@ -279,7 +282,7 @@ fn master_key(path: &Path) -> anyhow::Result<MasterKey> {
 type Shown = String;
 
 /// For files that only their owner may read.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     Ok(file.write_all(text.as_bytes())?)

@@ -5,6 +5,7 @@
 mod backup;
 mod doctor;
 mod documents;
+mod fuzzing;
 mod nodes;
 mod openapi;
 mod outage;

@@ -134,7 +134,6 @@ fn every_field_of_an_answer_is_there() {
             "GrantEffect",
             "KeyPermissions",
             "MemberRole",
-            "MemberStatus",
             "PermissionAction",
             "PermissionResource",
             "TeamMemberType"

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What git does not keep, or what is not ours to word.
-const SKIPPED: &[&str] = &["target", ".git", ".demo", "data", ".sqlx", "node_modules"];
+const SKIPPED: &[&str] = &["target", ".git", ".demo", ".sandbox", "data", ".sqlx", "node_modules"];
 
 /// A text file of the repository.
 pub(crate) struct Source {
@@ -58,7 +58,7 @@ pub(crate) fn product() -> Vec<Source> {
 }
 
 pub(crate) fn is_test(path: &str) -> bool {
-    path.contains("/tests/") || path.ends_with("/tests.rs")
+    path.contains("/tests/") || path.ends_with("/tests.rs") || path.ends_with("/fuzz.rs")
 }
 
 pub(crate) fn without_tests_and_comments(text: &str) -> String {

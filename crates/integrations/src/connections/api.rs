@@ -147,7 +147,7 @@ fn tagged(row: ConnectionRow) -> Tagged {
 }
 
 /// The versions that a caller has seen (RFC 9110, section 13.1.1). Weak tags match nothing here.
-fn if_match(headers: &HeaderMap) -> Seen {
+pub(super) fn if_match(headers: &HeaderMap) -> Seen {
     let mut lines = headers.get_all(header::IF_MATCH).iter().peekable();
     if lines.peek().is_none() {
         return Seen::Any;
@@ -202,6 +202,7 @@ struct CreateConnection {
     /// The secret fields of the provider's form. They are sealed and never come back.
     #[schema(value_type = BTreeMap<String, String>)]
     credential: Fields,
+    #[serde(default, deserialize_with = "kit::input::optional_object")]
     data_access_permissions: Option<DataAccess>,
 }
 

@@ -6,6 +6,8 @@
 pub mod api;
 pub mod credential;
 pub(crate) mod exclusive;
+#[cfg(test)]
+mod fuzz;
 mod letters;
 mod lifecycle;
 pub mod model;

@@ -105,6 +105,7 @@ async fn read(app: &App, scope: &TenantScope, id: ConnectionId) -> Result<Connec
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetPermissions {
+    #[serde(deserialize_with = "input::object")]
     data_access_permissions: DataAccess,
     /// For the history: one line.
     #[schema(min_length = 1, max_length = 500)]

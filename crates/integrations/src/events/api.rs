@@ -48,12 +48,16 @@ struct EventQuery {
     #[param(value_type = Option<EventLevel>)]
     level: Option<String>,
     /// `connection.connected`, or the beginning of a type and `*`: `connection.*`
+    #[param(pattern = "^[a-z0-9._]{1,100}\\*?$")]
     event_type: Option<String>,
     /// Who did it, as the log shows it: `user:…`, `key:…` or `system:…`
+    #[param(pattern = "^[a-z0-9_-]*:[a-z0-9:_-]*$", max_length = 100)]
     actor: Option<String>,
     /// Not older than this.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     created_after: Option<DateTime<Utc>>,
     /// Older than this.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     created_before: Option<DateTime<Utc>>,
     /// Part of the message, in small or capital letters. A page of a search may be short, or empty, and still have a
     /// `next_cursor`: it looks at a bounded part of the log.
@@ -84,12 +88,16 @@ struct ExportQuery {
     #[param(value_type = Option<EventLevel>)]
     level: Option<String>,
     /// `connection.connected`, or the beginning of a type and `*`: `connection.*`
+    #[param(pattern = "^[a-z0-9._]{1,100}\\*?$")]
     event_type: Option<String>,
     /// Who did it, as the log shows it: `user:…`, `key:…` or `system:…`
+    #[param(pattern = "^[a-z0-9_-]*:[a-z0-9:_-]*$", max_length = 100)]
     actor: Option<String>,
     /// Not older than this; 90 days before the end when absent, and at most.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     created_after: Option<DateTime<Utc>>,
     /// Older than this.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     created_before: Option<DateTime<Utc>>,
     /// Part of the message, in small or capital letters.
     search: Option<String>,

@@ -116,7 +116,7 @@ impl State {
     }
 }
 
-fn write(out: &mut String, row: &EventRow) {
+pub(super) fn write(out: &mut String, row: &EventRow) {
     let connection = row.connection_id.map(|id| id.to_string()).unwrap_or_default();
     let cells = [
         &row.created_at.to_rfc3339_opts(SecondsFormat::Micros, true),

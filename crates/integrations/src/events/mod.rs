@@ -5,6 +5,8 @@
 
 pub mod api;
 mod export;
+#[cfg(test)]
+mod fuzz;
 mod model;
 mod places;
 mod store;

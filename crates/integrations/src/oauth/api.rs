@@ -47,6 +47,7 @@ pub fn routes() -> Router {
 #[serde(deny_unknown_fields)]
 struct Start {
     /// What may be read of the shop. When absent: everything of a new one, and as it was of one that is connected again.
+    #[serde(default, deserialize_with = "kit::input::optional_object")]
     data_access_permissions: Option<DataAccess>,
     /// Takes an account over that another organization holds: the consent at the account proves that its owner wants that.
     /// It is disconnected there, and its owners there are told.
@@ -66,7 +67,7 @@ struct Started {
 
 /// Begin to connect an account through its platform's consent page, or the shop's own
 #[utoipa::path(post, path = "/api/oauth/{provider}/start", tag = "connections", params(("provider" = String, Path)),
-    request_body(content = Option<Start>, description = "Nothing need be chosen"), responses(
+    request_body(content = Start, description = "Nothing need be chosen"), responses(
     (status = 200, description = "Where to go", body = Started),
     (status = 422, description = "The address is no shop's; the detail says why and what to do"),
 ))]

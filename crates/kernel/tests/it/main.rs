@@ -1,5 +1,6 @@
 mod clock;
 mod compile_fail;
+mod fuzz;
 mod id;
 mod money;
 mod permission;

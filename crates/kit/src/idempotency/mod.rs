@@ -214,7 +214,7 @@ fn unsettled() -> Problem {
 
 /// # Errors
 /// When there is more than one, or one that is empty, too long or not plain ASCII.
-fn chosen(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(crate) fn chosen(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().ok().map(str::trim).filter(|text| (1..=LENGTH_MAX).contains(&text.len()));

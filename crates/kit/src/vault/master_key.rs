@@ -117,7 +117,7 @@ impl MasterKey {
         Self::parse(MASTER_KEY_FILE, &text)
     }
 
-    fn parse(origin: &'static str, text: &[u8]) -> Result<Self, MasterKeyError> {
+    pub(super) fn parse(origin: &'static str, text: &[u8]) -> Result<Self, MasterKeyError> {
         let text = str::from_utf8(text).map_err(|_| MasterKeyError::Encoding { origin })?.trim();
         let is_hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let bytes = if is_hex { hex::decode(text).ok() } else { from_base64(text) };

@@ -229,7 +229,7 @@ async fn token(
     }
     response.expect_json_content()?;
     let body: TokenBody = response.json()?;
-    let after = |seconds: Option<i64>| seconds.and_then(Duration::try_seconds).map(|life| asked_at + life);
+    let after = |seconds: Option<i64>| end_of_life(asked_at, seconds?);
     let scopes = body.scope.split(',').map(str::trim).filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
     // A field that is there and empty is a field that is not there.
     let refresh = body.refresh_token.filter(|refresh| !refresh.expose().is_empty());
@@ -240,6 +240,11 @@ async fn token(
         expires_at: after(body.expires_in),
         scopes,
     })
+}
+
+/// None for a life that ends beyond all times: then it does not end.
+pub(super) fn end_of_life(asked_at: Time, seconds: i64) -> Option<Time> {
+    asked_at.checked_add_signed(Duration::try_seconds(seconds)?)
 }
 
 /// RFC 6749, section 5.2, with the meanings that Shopify gives the codes.

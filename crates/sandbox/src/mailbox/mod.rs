@@ -2,13 +2,12 @@
 //! ([`message`]), and a page that shows them ([`page`]). Nothing leaves it.
 
 mod message;
-mod page;
+pub(crate) mod page;
 mod smtp;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use page::Page;
 pub(crate) use smtp::Smtp;
 
 /// Mails kept; the oldest leave first.

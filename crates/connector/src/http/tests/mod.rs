@@ -1,5 +1,6 @@
 //! Against servers on loopback that behave as badly as servers do. The client is the real one; the hosts are mapped.
 
+mod fuzz;
 mod guard;
 mod hosts;
 mod limits;

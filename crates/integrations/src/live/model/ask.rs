@@ -50,12 +50,16 @@ pub struct ListParams {
     pub number: Option<String>,
     pub sku: Option<String>,
     /// At or after.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     pub created_after: Option<DateTime<Utc>>,
     /// Before.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     pub created_before: Option<DateTime<Utc>>,
     /// At or after.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     pub updated_after: Option<DateTime<Utc>>,
     /// Before.
+    #[serde(default, deserialize_with = "kit::input::optional_time")]
     pub updated_before: Option<DateTime<Utc>>,
 }
 

@@ -2,5 +2,7 @@
 
 pub mod ask;
 pub(super) mod check;
+#[cfg(test)]
+mod fuzz;
 pub(super) mod parameters;
 pub mod unified;

@@ -1,5 +1,6 @@
 mod archive;
 mod directory;
+mod fuzz;
 mod keyring;
 mod master_key;
 mod sealed;

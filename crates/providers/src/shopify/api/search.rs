@@ -85,7 +85,9 @@ impl Terms {
     fn days(&mut self, field: &str, after: Option<Time>, before: Option<Time>) {
         let day = Duration::days(1);
         self.is_inexact |= after.is_some() || before.is_some();
-        self.times(field, after.map(|at| at - day), before.map(|at| at + day));
+        let earlier = |at: Time| at.checked_sub_signed(day).unwrap_or(at);
+        let later = |at: Time| at.checked_add_signed(day).unwrap_or(at);
+        self.times(field, after.map(earlier), before.map(later));
     }
 
     fn into_search(self) -> Search {

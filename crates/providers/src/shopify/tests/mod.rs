@@ -7,6 +7,7 @@ mod cost;
 mod documents;
 mod errors;
 mod fixtures;
+mod fuzz;
 mod reads;
 mod search;
 mod shop;

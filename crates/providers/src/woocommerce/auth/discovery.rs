@@ -149,7 +149,7 @@ async fn send(http: &Http, request: Request) -> Result<Response, ProviderError> 
 }
 
 /// The root that the page announces: `Link: <https://shop.example/wp-json/>; rel="https://api.w.org/"`.
-fn announced_root(page: &Response) -> Option<Url> {
+pub(in super::super) fn announced_root(page: &Response) -> Option<Url> {
     let lines = page.headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
     let target = lines.flat_map(|line| line.split(", ")).find_map(|link| {
         let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;

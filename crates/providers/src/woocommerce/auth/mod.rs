@@ -28,6 +28,8 @@ use super::{
 };
 use discovery::Site;
 #[cfg(test)]
+pub(super) use discovery::announced_root;
+#[cfg(test)]
 pub(super) use facts::facts;
 
 pub(super) const SHOP_URL: &str = "shop_url";

@@ -13,6 +13,8 @@ pub(super) use customer::{IMPERSONAL as CUSTOMER_IMPERSONAL, customer};
 pub(super) use entities::decode as decode_entities;
 pub(super) use order::{IMPERSONAL as ORDER_IMPERSONAL, order, order_status_slug};
 pub(super) use product::{VariationsOf, product, variations_of};
+#[cfg(test)]
+pub(super) use sent::{decimal, parse_time};
 
 use chrono::Duration;
 use connector::Address;

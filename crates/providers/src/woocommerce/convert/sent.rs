@@ -203,7 +203,7 @@ fn stands_for_none(value: &Json<'_>) -> bool {
 }
 
 /// Money and measures: texts, and in places numbers (`line_items[].price`). Nothing is rounded.
-pub(super) fn decimal(value: &Json<'_>) -> Option<Decimal> {
+pub(in super::super) fn decimal(value: &Json<'_>) -> Option<Decimal> {
     let parse = |text: &str| Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok();
     match value {
         Json::Text(text) => parse(text),
@@ -216,7 +216,7 @@ pub(super) fn decimal(value: &Json<'_>) -> Option<Decimal> {
 }
 
 /// WooCommerce's dates carry no zone: `2017-03-22T19:28:02` (W7). One with a zone is believed.
-pub(super) fn parse_time(text: &str, offset: Option<FixedOffset>) -> Option<Time> {
+pub(in super::super) fn parse_time(text: &str, offset: Option<FixedOffset>) -> Option<Time> {
     let naive = whole_seconds(text).or_else(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok());
     match (naive, offset) {
         (Some(naive), Some(offset)) => offset.from_local_datetime(&naive).single().map(|time| time.with_timezone(&Utc)),

@@ -5,6 +5,7 @@ mod connect;
 mod convert;
 mod customers;
 mod faults;
+mod fuzz;
 mod nothing_lost;
 mod orders;
 mod products;

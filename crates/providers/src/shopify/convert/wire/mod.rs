@@ -108,7 +108,8 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-/// A `Decimal` or `Money`: a text; a JSON number is read by its digits. More than 28 digits are refused, never rounded.
+/// A `Decimal` or `Money`: a text, of which more than 28 digits are refused, never rounded. A bare JSON number, which Shopify
+/// does not send, is read as far as a double carries it: 15 digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exact(pub(crate) Decimal);
 

@@ -1,0 +1,92 @@
+//! What callers present, of any kind (`script/soak fuzz`).
+
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use kernel::{OrganizationId, Secret};
+use kit::ApiKeyPrefix;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use crate::{api_keys, authentication, invitations, members, sessions};
+
+fn headers(name: header::HeaderName, values: &[Vec<u8>]) -> HeaderMap {
+    let values = values.iter().filter_map(|bytes| HeaderValue::from_bytes(bytes).ok());
+    values.map(|value| (name.clone(), value)).collect()
+}
+
+proptest! {
+    #[test]
+    fn api_keys_as_sent(text in prop_oneof![any::<String>(), "api_shopcall_[0-9A-Za-z]{0,60}", "api_shopcall_.{38}"]) {
+        // A checksum of 36 bits: nothing that was made up passes.
+        prop_assert_eq!(api_keys::model::parse(&ApiKeyPrefix::default(), &text), None);
+    }
+
+    #[test]
+    fn credentials(values in prop::collection::vec(prop_oneof![any::<Vec<u8>>(), "(?i)(bearer|basic|token)?[ \t]{0,2}[!-~]{0,40}".prop_map(String::into_bytes)], 0..2)) {
+        let headers = headers(header::AUTHORIZATION, &values);
+        match authentication::bearer(&headers) {
+            Ok(None) => prop_assert!(headers.is_empty(), "a header that is there is not ignored"),
+            Ok(Some(token)) => {
+                let sent = headers[header::AUTHORIZATION].to_str().unwrap();
+                prop_assert!(sent.to_ascii_lowercase().starts_with("bearer ") && sent.ends_with(token.trim_end()));
+                prop_assert_eq!(token.trim(), token);
+            }
+            Err(problem) => prop_assert_eq!(problem.code(), kit::Code::Unauthenticated),
+        }
+    }
+
+    #[test]
+    fn cookies(values in prop::collection::vec(prop_oneof![any::<Vec<u8>>(), "((entrepot_session|other|__Host-entrepot_session)=?[!-~]{0,12}; ?){0,4}".prop_map(String::into_bytes)], 0..3)) {
+        let headers = headers(header::COOKIE, &values);
+        if let Some(value) = authentication::cookie(&headers, "entrepot_session") {
+            prop_assert!(!value.contains(';'));
+            let all: Vec<&str> = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+            let pair = format!("entrepot_session={value}");
+            prop_assert!(all.iter().any(|line| line.split(';').any(|part| part.trim() == pair.trim())), "{:?}", all);
+        }
+    }
+
+    #[test]
+    fn links_of_invitations(text in prop_oneof![any::<String>(), "[a-z_]{0,12}[0-9a-f]{32}[0-9A-Za-z]{43}", "[a-zé]{0,40}"], organization: u128) {
+        if let Some((organization, _)) = invitations::model::read_token(&Secret::new(text.clone())) {
+            prop_assert!(text.contains(&organization.uuid().simple().to_string()) || text.to_lowercase().contains(&organization.uuid().simple().to_string()));
+        }
+        let organization = OrganizationId::from(Uuid::from_u128(organization));
+        let (token, hash) = invitations::model::new_token(organization);
+        prop_assert_eq!(invitations::model::read_token(&token), Some((organization, hash)));
+        let shorter = Secret::new(token.expose()[..token.expose().len() - 1].to_owned());
+        prop_assert_eq!(invitations::model::read_token(&shorter), None);
+    }
+
+    #[test]
+    fn mail_addresses(text in prop_oneof![any::<String>(), "[a-z@. é\0]{0,20}", "[a-z]{1,300}@[a-z]{1,9}\\.[a-z]{2}"]) {
+        if sessions::model::is_address(&text) {
+            let (user, host) = text.split_once('@').unwrap();
+            prop_assert!(!user.is_empty() && host.contains('.') && text.matches('@').count() == 1);
+            // Nothing that would begin another line, or another recipient, in a mail.
+            prop_assert!(text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace()));
+        }
+    }
+
+    #[test]
+    fn origins(text in prop_oneof![any::<String>(), "(https?|ftp|HTTPS)?(://)?[a-zA-Z0-9.@:é-]{0,20}(:[0-9]{0,6})?[/?#a-z]{0,4}"]) {
+        match api_keys::api::origins(vec![text.clone()]) {
+            Ok(kept) => {
+                let [origin] = kept.as_slice() else { panic!("one") };
+                let uri: Uri = origin.parse().unwrap();
+                prop_assert_eq!(origin, &text.to_ascii_lowercase());
+                // As a browser sends it: scheme and authority, nothing after.
+                let sent = format!("{}://{}", uri.scheme_str().unwrap(), uri.authority().unwrap());
+                prop_assert_eq!(origin, &sent);
+            }
+            Err(problem) => prop_assert_eq!(problem.code(), kit::Code::InvalidRequest),
+        }
+    }
+
+    #[test]
+    fn roles(text in prop_oneof![any::<String>(), "[a-z_]{0,14}"]) {
+        match members::api::parse_role(&text) {
+            Ok(role) => prop_assert_eq!(role.as_str(), text),
+            Err(problem) => prop_assert_eq!(problem.code(), kit::Code::InvalidRequest),
+        }
+    }
+}
