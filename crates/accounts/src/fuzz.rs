@@ -13,6 +13,18 @@ fn headers(name: header::HeaderName, values: &[Vec<u8>]) -> HeaderMap {
     values.map(|value| (name.clone(), value)).collect()
 }
 
+#[test]
+fn an_origin_has_a_host_and_nothing_behind_it() {
+    for refused in
+        ["https://:", "https://:#", "https://shop.example#top", "https://shop.example/", "https://u@shop.example"]
+    {
+        assert!(api_keys::api::origins(vec![refused.to_owned()]).is_err(), "{refused}");
+    }
+    for taken in ["https://shop.example", "HTTPS://Shop.example:8443", "http://localhost:3000"] {
+        assert_eq!(api_keys::api::origins(vec![taken.to_owned()]).ok(), Some(vec![taken.to_ascii_lowercase()]));
+    }
+}
+
 proptest! {
     #[test]
     fn api_keys_as_sent(text in prop_oneof![any::<String>(), "api_shopcall_[0-9A-Za-z]{0,60}", "api_shopcall_.{38}"]) {

@@ -1,3 +1,4 @@
+use axum::http::uri::Authority;
 use axum::{Json as Body, extract::State, response::Response};
 use chrono::{DateTime, Duration, Utc};
 use kernel::{ConnectionId, Rights, TenantScope};
@@ -250,9 +251,13 @@ pub(crate) fn origins(given: Vec<String>) -> Result<Vec<String>, Problem> {
     let origin = |(index, text): (usize, String)| {
         let is_origin = text.len() <= 300
             && text.parse::<axum::http::Uri>().is_ok_and(|uri| {
-                matches!(uri.scheme_str(), Some("https" | "http"))
-                    && uri.path_and_query().is_none_or(|rest| rest.as_str() == "/" && !text.ends_with('/'))
-                    && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+                let (scheme, authority) = (uri.scheme_str().unwrap_or_default(), uri.authority());
+                let is_all = |authority: &Authority| text.eq_ignore_ascii_case(&format!("{scheme}://{authority}"));
+                matches!(scheme, "https" | "http")
+                    && authority.is_some_and(|authority| {
+                        // What stands behind `#` is dropped by the parser, and browsers never send it.
+                        is_all(authority) && !authority.host().is_empty() && !authority.as_str().contains('@')
+                    })
             });
         if is_origin {
             Ok(text.to_ascii_lowercase())

@@ -122,7 +122,17 @@ const PARSERS: &[(&str, &str, Read)] = &[
 
 /// Targets for what has no name that tells: headers, cursors, filters, CSV, answers.
 const BESIDES: &[(&str, &[&str])] = &[
-    ("crates/accounts/src/fuzz.rs", &["cookies", "credentials", "links_of_invitations", "mail_addresses", "origins"]),
+    (
+        "crates/accounts/src/fuzz.rs",
+        &[
+            "cookies",
+            "credentials",
+            "links_of_invitations",
+            "mail_addresses",
+            "an_origin_has_a_host_and_nothing_behind_it",
+            "origins",
+        ],
+    ),
     ("crates/connector/src/http/tests/fuzz.rs", &["targets_of_redirects", "waits"]),
     ("crates/integrations/src/connections/fuzz.rs", &["forms", "seen_versions"]),
     ("crates/integrations/src/events/fuzz.rs", &["csv", "filters"]),

@@ -102,6 +102,8 @@ proptest! {
         prop_assert_eq!(local.is_some(), utc.is_some() && local.is_some());
         if let (Some(local), Some(utc)) = (local, utc)
             && DateTime::parse_from_rfc3339(&text).is_err()
+            // The second 60 is one in UTC only.
+            && !text.contains(":60")
         {
             prop_assert_eq!(utc - local, chrono::Duration::minutes(minutes.into()), "{} without a zone is local", text);
         }
