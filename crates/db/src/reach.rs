@@ -104,6 +104,8 @@ impl Reach {
         if self.is_away() {
             return;
         }
+        // Under a name of its own: whoever ends the listener's connections has not ended the database.
+        let options = options.clone().application_name("entrepot_probe");
         let probe = async {
             let mut connection = options.connect().await?;
             connection.ping().await?;

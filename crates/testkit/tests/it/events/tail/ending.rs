@@ -229,8 +229,8 @@ async fn a_database_that_is_away_for_a_moment_ends_no_stream() {
     .await;
     assert!(follower.is_quiet(Duration::from_secs(4)).await, "it waits");
     run(&mut superuser, connections(-1)).await;
+    app.eventually("the node knows that it is back", || async { app.app().freshness.holds() }).await;
     let id = say(&app, &kata, "test.back", "Back.").await;
     assert_eq!(id_of(&follower.line(LONG).await), id);
-    app.eventually("the node hears", || async { app.app().freshness.holds() }).await;
     app.finish().await;
 }
