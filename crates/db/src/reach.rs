@@ -113,6 +113,7 @@ impl Reach {
         };
         let state = match tokio::time::timeout(PROBE, probe).await {
             Ok(Ok(())) => return,
+            Ok(Err(error)) if is_there(&error) => return,
             Ok(Err(_)) => State::Refusing,
             Err(_) => State::Silent,
         };
@@ -130,6 +131,12 @@ impl Reach {
         let old = std::mem::replace(&mut *self.0.pools.write().unwrap_or_else(PoisonError::into_inner), fresh);
         tokio::spawn(async move { old.close().await });
     }
+}
+
+/// Whether a refusal is one of a server that is well: it has no place for another connection (class 53), while those that there
+/// are go on.
+fn is_there(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53300")
 }
 
 async fn becomes(state: &mut watch::Receiver<State>, is_so: impl Fn(State) -> bool) {

@@ -24,10 +24,8 @@ const WATCHED: u64 = 50_000;
 
 /// Networks in a window. A program has one, a cloud's functions have some dozens.
 pub(super) const NETWORKS: usize = 100;
-/// Records and stores in a window that are not there or not allowed: somebody tries ids.
+/// Stores in a window that are not there or not open to the key: somebody tries ids.
 pub(super) const REFUSALS: u32 = 300;
-/// Calls in a window from web pages that the key does not name: it stands in somebody's page.
-pub(super) const FOREIGN_PAGES: u32 = 50;
 
 /// What looks wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +33,6 @@ pub(super) const FOREIGN_PAGES: u32 = 50;
 pub enum Suspicion {
     ManyNetworks,
     ManyRefusals,
-    ForeignPages,
 }
 
 impl Suspicion {
@@ -44,7 +41,6 @@ impl Suspicion {
         match self {
             Self::ManyNetworks => "many_networks",
             Self::ManyRefusals => "many_refusals",
-            Self::ForeignPages => "foreign_pages",
         }
     }
 
@@ -52,18 +48,15 @@ impl Suspicion {
     pub(super) fn sentence(self) -> String {
         match self {
             Self::ManyNetworks => format!("It was used from {NETWORKS} networks within ten minutes."),
-            Self::ManyRefusals => format!(
-                "It asked {REFUSALS} times within ten minutes for records or stores that are not there or not open to it."
-            ),
-            Self::ForeignPages => {
-                format!("It was used {FOREIGN_PAGES} times within ten minutes from web pages that it does not name.")
+            Self::ManyRefusals => {
+                format!("It asked {REFUSALS} times within ten minutes for stores that are not there or not open to it.")
             }
         }
     }
 
     /// The suspicion of a stored word.
     pub(super) fn of(word: &str) -> Option<Self> {
-        [Self::ManyNetworks, Self::ManyRefusals, Self::ForeignPages].into_iter().find(|known| known.as_str() == word)
+        [Self::ManyNetworks, Self::ManyRefusals].into_iter().find(|known| known.as_str() == word)
     }
 }
 
@@ -72,7 +65,6 @@ struct Seen {
     since: Time,
     networks: HashSet<Network>,
     refusals: u32,
-    foreign_pages: u32,
 }
 
 /// The keys that this node watches. Cheap to clone.
@@ -86,7 +78,7 @@ impl Default for Watch {
 }
 
 impl Watch {
-    /// A call with the key. The suspicion that this very call raises, once in a window.
+    /// A call with a key that stands in no web page: one that does comes from wherever its visitors are. The suspicion that this very call raises, once in a window.
     pub(super) fn called(&self, key: KeyAddress, network: Option<Network>, now: Time) -> Option<Suspicion> {
         let network = network?;
         self.note(key, now, |seen| {
@@ -95,7 +87,7 @@ impl Watch {
         })
     }
 
-    /// A call that was answered with: not there, or not allowed.
+    /// A call for a store that is not there, or not open to the key.
     pub(super) fn refused(&self, key: KeyAddress, now: Time) -> Option<Suspicion> {
         self.note(key, now, |seen| {
             seen.refusals = seen.refusals.saturating_add(1);
@@ -103,16 +95,8 @@ impl Watch {
         })
     }
 
-    /// A call from a web page that the key does not name.
-    pub(super) fn came_from_foreign_page(&self, key: KeyAddress, now: Time) -> Option<Suspicion> {
-        self.note(key, now, |seen| {
-            seen.foreign_pages = seen.foreign_pages.saturating_add(1);
-            (seen.foreign_pages == FOREIGN_PAGES).then_some(Suspicion::ForeignPages)
-        })
-    }
-
     fn note<T>(&self, key: KeyAddress, now: Time, look: impl FnOnce(&mut Seen) -> T) -> T {
-        let begin = || Seen { since: now, networks: HashSet::new(), refusals: 0, foreign_pages: 0 };
+        let begin = || Seen { since: now, networks: HashSet::new(), refusals: 0 };
         let seen = self.0.get_with(key, || Arc::new(Mutex::new(begin())));
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Also when the clock was set back.
@@ -161,16 +145,12 @@ mod tests {
         }
         assert_eq!(watch.refused(one, now + WINDOW), None);
         assert_eq!(watch.refused(other, now), Some(Suspicion::ManyRefusals));
-        for _ in 1..FOREIGN_PAGES {
-            assert_eq!(watch.came_from_foreign_page(one, now + WINDOW), None);
-        }
-        assert_eq!(watch.came_from_foreign_page(one, now + WINDOW), Some(Suspicion::ForeignPages));
         assert_eq!(watch.called(one, None, now), None);
     }
 
     #[test]
     fn suspicions_are_known_again_by_their_word() {
-        for suspicion in [Suspicion::ManyNetworks, Suspicion::ManyRefusals, Suspicion::ForeignPages] {
+        for suspicion in [Suspicion::ManyNetworks, Suspicion::ManyRefusals] {
             assert_eq!(Suspicion::of(suspicion.as_str()), Some(suspicion));
             assert_eq!(serde_json::to_value(suspicion).unwrap(), suspicion.as_str());
         }

@@ -202,11 +202,9 @@ impl ApiKeys {
         }
         let actor = Actor::Key { key: key.1, user: facts.user };
         let (watch, now) = (&self.0.watch, app.clock.now());
-        let suspicion = match facts.names_page(&parts.headers) {
-            Some(false) => watch.came_from_foreign_page(key, now),
-            Some(true) | None => watch.called(key, network, now),
-        };
-        self.suspect(key, suspicion);
+        if facts.allowed_origins.is_none() {
+            self.suspect(key, watch.called(key, network, now));
+        }
         // Whose key it is is known now, so that its refusal can be written down.
         facts.refuse(now, &parts.headers).map_err(|problem| problem.refusing(actor, facts.organization))?;
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
@@ -344,10 +342,11 @@ impl State {
             metrics::counter!("entrepot_api_key_cold_checks_refused_total").increment(1);
         })?;
         let mut tx = self.db.system(SystemTask::Authenticate).await?;
-        if let Some(guesses) = &guesses {
+        let found = store::hash_by_lookup(&mut tx, lookup).await?;
+        // Whoever has a key shares its network with others; eight of its characters are not met by guessing.
+        if let (None, Some(guesses)) = (&found, &guesses) {
             guesses.refuse_early(&mut tx, self.clock.now()).await?;
         }
-        let found = store::hash_by_lookup(&mut tx, lookup).await?;
         tx.rollback().await?;
         let hash = found.as_ref().map_or(NOBODY, |found| found.key_hash.as_str()).to_owned();
         let matches = self.hashing.run_seated(seat, move || model::matches(&key, &hash)).await?;

@@ -157,6 +157,22 @@ async fn may_give(
     if has { Ok(()) } else { Err(model::lacking(grant)) }
 }
 
+/// Nobody gives a role that may do more than they may, nor one that outlives what they may.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub(crate) async fn may_give_role(tx: &mut TenantTx, scope: &TenantScope, role: Role) -> Result<(), Problem> {
+    let own = store::seat_of(tx, person(scope)?).await?.ok_or_else(Problem::not_found)?;
+    let for_good = model::rights(&own.role, &own.grants, kernel::Time::MAX_UTC)?;
+    if scope.covers(role.permissions()) && for_good.cover(role.permissions()) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Forbidden,
+        "This role may do more than you may, or may do it for longer. Ask an owner of the organization.",
+    ))
+}
+
 /// Whether the caller may let a member have what was allowed to them: for one who was suspended.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use kit::{
 use serde_json::json;
 
 use crate::{
-    grants, letters, members,
+    grants, letters,
     sessions::{self, Opened, Visitor},
 };
 use model::{Draft, LIVES, NewInvitation, Status};
@@ -39,9 +39,9 @@ const KEPT: Duration = Duration::days(90);
 /// address that is a member or invited already.
 pub async fn invite(app: &App, scope: &TenantScope, new: &NewInvitation) -> Result<InvitationRow, Problem> {
     let invited_by = person(scope)?;
-    members::may_give(scope, new.role)?;
     let (organization, now) = (scope.organization(), app.clock.now());
     let mut tx = app.db.tenant(scope).await?;
+    grants::may_give_role(&mut tx, scope, new.role).await?;
     let names = store::names(&mut tx, invited_by).await?;
     if !names.inviter_is_verified {
         return Err(Problem::new(
@@ -94,7 +94,7 @@ pub async fn resend(app: &App, scope: &TenantScope, id: InvitationId) -> Result<
     let mut tx = app.db.tenant(scope).await?;
     let role = store::role(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     let role: Role = role.parse().map_err(|error| Problem::internal(&error))?;
-    members::may_give(scope, role)?;
+    grants::may_give_role(&mut tx, scope, role).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     let sealed = match (before.status_at(now), before.sealed_email) {
         (Status::Pending | Status::Expired, Some(sealed)) => sealed,
@@ -138,7 +138,7 @@ pub async fn revoke(app: &App, scope: &TenantScope, id: InvitationId) -> Result<
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
     if store::role(&mut tx, id).await?.ok_or_else(Problem::not_found)? == Role::Owner.as_str() {
-        members::may_give(scope, Role::Owner)?;
+        grants::may_give_role(&mut tx, scope, Role::Owner).await?;
     }
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     let status = before.status_at(now);
@@ -189,7 +189,12 @@ async fn find(app: &App, tx: &mut SystemTx, token: &Secret) -> Result<Offer, Pro
     let row = store::offer(tx, organization, &token_hash, now).await?.ok_or_else(sessions::link_invalid)?;
     let role: Role = row.role.parse().map_err(|error| Problem::internal(&error))?;
     let could_give = match &row.inviter_role {
-        Some(inviter) => grants::model::rights(inviter, &row.inviter_grants, now)?.cover(role.permissions()),
+        Some(inviter) => {
+            let could = |moment| {
+                Ok::<_, Problem>(grants::model::rights(inviter, &row.inviter_grants, moment)?.cover(role.permissions()))
+            };
+            could(now)? && could(kernel::Time::MAX_UTC)?
+        }
         None => false,
     };
     let email = row.sealed_email.and_then(|sealed| model::open(&app.keyring, organization, row.id, &sealed, now));

@@ -27,17 +27,6 @@ pub struct SeatChange {
     pub stations: Option<Vec<String>>,
 }
 
-/// Nobody gives more than they have, and only owners make owners.
-///
-/// # Errors
-/// [`Code::Forbidden`].
-pub(crate) fn may_give(scope: &TenantScope, role: Role) -> Result<(), Problem> {
-    if scope.covers(role.permissions()) {
-        return Ok(());
-    }
-    Err(Problem::new(Code::Forbidden, "This role may do more than you may. Ask an owner of the organization."))
-}
-
 /// An owner's seat is touched by owners alone.
 fn may_touch(scope: &TenantScope, row: &MemberRow) -> Result<Role, Problem> {
     let role: Role = row.role.parse().map_err(|error| Problem::internal(&error))?;
@@ -91,7 +80,7 @@ pub async fn change(app: &App, scope: &TenantScope, id: MemberId, wanted: SeatCh
     // Letting somebody back in gives them their role again, and what was allowed to them besides.
     let is_let_back = status == "active" && before.status != "active";
     if role != old_role || is_let_back {
-        may_give(scope, role)?;
+        grants::may_give_role(&mut tx, scope, role).await?;
     }
     if is_let_back {
         grants::may_give_all_of(&mut tx, app, scope, id).await?;

@@ -120,8 +120,8 @@ impl KeyGuesses {
                 let wait = (until - now).to_std().unwrap_or_default().max(std::time::Duration::from_secs(1));
                 Err(Problem::new(
                     Code::ApiKeyThrottled,
-                    "Many texts that are no API key came from your network. Wait as long as Retry-After says. Keys that are in \
-                     use here go on working.",
+                    "Many texts that are no API key came from your network. Wait as long as Retry-After says. API keys go on \
+                     working.",
                 )
                 .with_retry_after(wait))
             }

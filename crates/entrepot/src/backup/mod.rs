@@ -146,7 +146,11 @@ async fn make(options: &Options, clock: &Clock, store: &DirectoryKeyStore, targe
     // Shards without their dump are of use, a dump without its shards is not: so the dump gets its name last.
     let shards = archive.finish(Shards { program, key_store, shards: shard_count })?;
     let database = dump.finish(facts.clone())?;
-    let removed = (remove_dumps(&dumps, options.keep)?, remove_shards(&archives, clock)?);
+    // What is missing here may be in an earlier archive: nothing older goes before somebody has looked.
+    let removed = match without_shard {
+        0 => (remove_dumps(&dumps, options.keep)?, remove_shards(&archives, clock)?),
+        _ => Default::default(),
+    };
     Ok(Made { database, shards, facts, dump_bytes, shard_count, without_shard, removed })
 }
 

@@ -220,6 +220,10 @@ async fn end_at_provider(app: &App, scope: &TenantScope, id: ConnectionId) -> Re
     let (Some(revocation), true) = (store.provider.revoke_access(), store.credential.is_some()) else {
         return Ok(by_hand);
     };
+    if !exclusive::is_held(app, scope, store.provider, &store.account.external_account, id).await? {
+        // Another organization may have connected the account since, and it is theirs that would end.
+        return Ok(by_hand);
+    }
     if store.status == Status::NeedsReauth {
         // The provider does not take it any more.
         return Ok(Ended::Revoked);

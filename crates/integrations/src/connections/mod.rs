@@ -16,7 +16,7 @@ pub(crate) mod store;
 
 use connector::provider::Established;
 use db::TenantTx;
-use kernel::{ConnectionId, Denied, PermissionSet, Resource, TenantScope};
+use kernel::{ConnectionId, Denied, Resource, TenantScope};
 use kit::{
     App, Code, Problem,
     trail::{self, Change, Event},
@@ -89,7 +89,7 @@ pub async fn replace_credential(
     established: Established,
     data_access: Option<DataAccess>,
 ) -> Result<ConnectionRow, Problem> {
-    if !scope.covers(PermissionSet::of(&[(Resource::Connections, kernel::Action::Update)])) {
+    if !scope.rights().at(id).contains(Resource::Connections, kernel::Action::Update) {
         return Err(Denied { resource: Resource::Connections, action: kernel::Action::Update }.into());
     }
     let now = app.clock.now();

@@ -236,7 +236,8 @@ async fn accounted<R: LiveResource, P: Permission>(
     if let Err(problem) = &outcome {
         access.result = problem.code().as_str();
         access.records = None;
-        if matches!(problem.code(), Code::NotFound | Code::Forbidden) {
+        // Stores that are not there or not open to them; a record that a shop does not have is nothing to wonder at.
+        if access.connection_id.is_none() && matches!(problem.code(), Code::NotFound | Code::Forbidden) {
             app.authenticate.refused(organization, actor);
         }
     }
@@ -287,7 +288,7 @@ async fn read_page<R: LiveResource, P: Permission>(
     let scope = caller.at(id)?;
     let (store, reader) = super::open_store::<R>(app, &scope, id, access).await?;
     ask::refuse_unsupported(&filters, reader.filters(), store.provider.manifest().label)?;
-    let persons = store.data_access.allow_customer_access;
+    let persons = super::shows_persons(&scope, &store);
     let mut selection = ask::selection(&params.fields, R::FIELDS, Fields::Standard, persons)?;
     if !persons {
         ask::refuse_about_persons(&filters, R::ABOUT_PERSONS)?;
@@ -377,7 +378,7 @@ async fn read_one<R: LiveResource, P: Permission>(
     let id = ConnectionId::from(params.store_id);
     let scope = caller.at(id)?;
     let (store, reader) = super::open_store::<R>(app, &scope, id, access).await?;
-    let persons = store.data_access.allow_customer_access;
+    let persons = super::shows_persons(&scope, &store);
     let selection = ask::selection(&params.fields, R::FIELDS, Fields::All, persons)?;
     let mut digest = ask::digest(&live.digest_key);
     ask::feed(&mut digest, R::NAME, record);
@@ -387,6 +388,7 @@ async fn read_one<R: LiveResource, P: Permission>(
     let asked = selection.clone();
     let shared = super::one::<R>(app, store.clone(), reader, key, record.to_owned(), selection).await;
     let found = found(&shared, access)?;
+    let persons = super::still_allowed::<R>(app, &scope, id, persons).await?;
     let model =
         found.value.item.as_ref().ok_or_else(|| Problem::new(Code::NotFound, "The shop has no record by this id."))?;
     let meta = meta::<R>(&store, persons, &found.value.notes, found.took, app.clock.now(), access);

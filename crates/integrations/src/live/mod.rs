@@ -16,7 +16,7 @@ use std::{
 
 use async_trait::async_trait;
 use connector::{Answer, Call, Page, ProviderError, Query, Read, Selection};
-use kernel::{ConnectionId, OrganizationId, TenantScope};
+use kernel::{Action, ConnectionId, OrganizationId, Resource, TenantScope};
 use kit::{App, Code, Problem, single_flight::SingleFlight, vault::Keyring};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -184,6 +184,12 @@ pub(crate) async fn open_store<R: LiveResource>(
 
 fn switched_off(resource: &str) -> Problem {
     Problem::new(Code::DataAccessDisabled, format!("The store's owner has switched {resource} off for this store."))
+}
+
+/// Whether what is about customers may be shown: the store's owner shares it, and the caller may read customers there. An order
+/// is full of it.
+pub(crate) fn shows_persons(scope: &TenantScope, store: &Store) -> bool {
+    store.data_access.allow_customer_access && scope.rights().at(store.id).contains(Resource::Customers, Action::Read)
 }
 
 /// Asks again before anything is shown: a slow shop leaves time to switch access off. Whether persons may still be shown.

@@ -140,6 +140,10 @@ pub(super) async fn finish(
     if holder.is_some() && !traveller.is_transfer {
         return Err(exclusive::elsewhere());
     }
+    if holder.is_some() {
+        // Before anything is taken from anybody.
+        super::may_keep(app, scope, provider, &traveller, &callback.account).await?;
+    }
     let established = flow
         .exchange(&app.http, &app.clock, identity, &callback)
         .await

@@ -172,25 +172,8 @@ async fn keep(
 ) -> Result<ConnectionRow, Problem> {
     traveller.expect_account(&established.external_account)?;
     let provider_key = provider.manifest().key;
-    let known = match traveller.connection {
-        Some(id) => Some(id),
-        None => {
-            let mut tx = app.db.tenant(scope).await?;
-            let known =
-                connections::store::find_by_account(&mut tx, provider_key, &established.external_account).await?;
-            tx.commit().await?;
-            known.map(|known| known.id)
-        }
-    };
-    match known {
-        Some(id) => {
-            // Whoever may connect accounts may not therefore change this one.
-            let (resource, action) = (UpdateConnections::RESOURCE, UpdateConnections::ACTION);
-            if !scope.rights().at(id).contains(resource, action) {
-                return Err(Denied { resource, action }.into());
-            }
-            connections::replace_credential(app, scope, id, established, traveller.data_access).await
-        }
+    match may_keep(app, scope, provider, traveller, &established.external_account).await? {
+        Some(id) => connections::replace_credential(app, scope, id, established, traveller.data_access).await,
         None => {
             let new = model::NewConnection {
                 provider_key,
@@ -201,6 +184,31 @@ async fn keep(
             };
             connections::insert(app, scope, new).await
         }
+    }
+}
+
+/// The connection that there is of an account, if the caller may give it a new credential; None for an account that is new.
+async fn may_keep(
+    app: &App,
+    scope: &TenantScope,
+    provider: &'static dyn Provider,
+    traveller: &Traveller,
+    account: &str,
+) -> Result<Option<ConnectionId>, Problem> {
+    let known = match traveller.connection {
+        Some(id) => Some(id),
+        None => {
+            let mut tx = app.db.tenant(scope).await?;
+            let known = connections::store::find_by_account(&mut tx, provider.manifest().key, account).await?;
+            tx.commit().await?;
+            known.map(|known| known.id)
+        }
+    };
+    // Whoever may connect accounts may not therefore change this one.
+    let (resource, action) = (UpdateConnections::RESOURCE, UpdateConnections::ACTION);
+    match known {
+        Some(id) if !scope.rights().at(id).contains(resource, action) => Err(Denied { resource, action }.into()),
+        known => Ok(known),
     }
 }
 

@@ -89,7 +89,9 @@ impl DirectoryKeyStore {
     ) -> Result<Self, KeyStoreError> {
         let root = root.to_owned();
         blocking(move || {
-            make_folders(&root)?;
+            if !make_folders(&root)? {
+                return Err(KeyStoreError::NotAKeyStore { path: root });
+            }
             for (id, shard) in &shards {
                 let path = folder_of(&root, *id).join(id.to_string());
                 let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
@@ -190,7 +192,10 @@ fn open(root: &Path) -> Result<Fingerprint, KeyStoreError> {
     if let Some(fingerprint) = read_layout(root)? {
         return Ok(fingerprint);
     }
-    make_folders(root)?;
+    // Another process may have made it since.
+    if !make_folders(root)? {
+        return read_layout(root)?.ok_or_else(|| KeyStoreError::NotAKeyStore { path: root.into() });
+    }
     sync_folder(root)?;
     let fingerprint = Fingerprint(random::bytes());
     match write_new(root, LAYOUT, format!("{LAYOUT_VERSION}{fingerprint}\n").as_bytes()) {
@@ -217,14 +222,14 @@ fn create(root: &Path) -> Result<(), KeyStoreError> {
     refuse_exposed(root, metadata.mode())
 }
 
-/// The 256 folders, in a directory where nothing else is.
-fn make_folders(root: &Path) -> Result<(), KeyStoreError> {
+/// The 256 folders, in a directory where nothing else is; false when it is a store already.
+fn make_folders(root: &Path) -> Result<bool, KeyStoreError> {
     create(root)?;
-    if read_layout(root)?.is_some() {
-        return Err(KeyStoreError::NotAKeyStore { path: root.into() });
-    }
     for entry in fs::read_dir(root).map_err(failed("list", root))? {
         let name = entry.map_err(failed("list", root))?.file_name();
+        if name.to_str() == Some(LAYOUT) {
+            return Ok(false);
+        }
         // What an interrupted first opening leaves; anything else belongs to someone else.
         let ours = name.to_str().is_some_and(|name| is_fan_out(name) || name.starts_with(".layout."));
         if !ours {
@@ -238,7 +243,7 @@ fn make_folders(root: &Path) -> Result<(), KeyStoreError> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn read_layout(root: &Path) -> Result<Option<Fingerprint>, KeyStoreError> {

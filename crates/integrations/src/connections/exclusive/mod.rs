@@ -46,6 +46,26 @@ pub(super) async fn claim(
     if is_ours { Ok(()) } else { Err(elsewhere()) }
 }
 
+/// Whether a connection holds its account, or its account is of those that many may hold.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(super) async fn is_held(
+    app: &App,
+    scope: &TenantScope,
+    provider: &'static dyn Provider,
+    external_account: &str,
+    connection: ConnectionId,
+) -> Result<bool, Problem> {
+    if !provider.manifest().is_exclusive {
+        return Ok(true);
+    }
+    let mut tx = app.db.tenant(scope).await?;
+    let holds = store::holds(&mut tx, provider.manifest().key, external_account, connection).await?;
+    tx.commit().await?;
+    Ok(holds)
+}
+
 /// Lets the account go.
 ///
 /// # Errors

@@ -165,6 +165,58 @@ async fn nobody_grants_what_they_lack_nor_for_longer_than_they_have_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_not_given_by_who_has_its_rights_for_a_while() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let missing = Role::Administrator.permissions().difference(Role::Manager.permissions());
+    for (is_for_good, expected) in [(false, StatusCode::FORBIDDEN), (true, StatusCode::OK)] {
+        let stand_in = kata.member(Role::Manager).await;
+        let seat = seat_path(&kata, &stand_in.email).await;
+        for (resource, action) in missing.iter() {
+            let form = allow(resource.as_str(), action.as_str());
+            granted(&kata, &seat, if is_for_good { form } else { until(form, &app, 24) }).await;
+        }
+        let friend = kata.member(Role::Viewer).await;
+        for wanted in [&seat, &seat_path(&kata, &friend.email).await] {
+            let answer = stand_in.patch(wanted, json!({ "role": "administrator" })).await;
+            assert_eq!(answer.status, expected, "for good: {is_for_good}: {}", answer.short());
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_read_customers_sees_none_in_orders() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let (store, other) = (kata.connect_woocommerce("kavebolt.example").await, kata.connect_shopify("kis-bolt").await);
+    let member = kata.member(Role::Manager).await;
+    let seat = seat_path(&kata, &member.email).await;
+    granted(&kata, &seat, allow("api_keys", "create")).await;
+    let key = member.create_key("of a manager").await;
+    let orders = |store: Uuid| format!("/webshop-data-api/orders?store_id={store}&limit=1");
+    let full = key.get(&orders(store)).await.expect(StatusCode::OK);
+    assert!(full.at("/data/0/billing_address").is_object(), "{}", full.short());
+    let one = format!("/webshop-data-api/orders/{}?store_id={store}", full.at("/data/0/id").as_str().expect("an id"));
+
+    granted(&kata, &seat, at(deny("customers", "read"), store)).await;
+    for caller in [&*member, &*key] {
+        for (answer, data) in [(caller.get(&orders(store)).await, "/data/0"), (caller.get(&one).await, "/data")] {
+            let answer = answer.expect(StatusCode::OK);
+            for field in ["customer", "billing_address", "shipping_address", "note", "platform_specific"] {
+                assert!(answer.at(&format!("{data}/{field}")).is_null(), "{field}: {}", answer.short());
+            }
+            assert!(!answer.at("/meta/withheld").as_array().expect("a list").is_empty());
+        }
+        let answer = caller.get(&format!("{}&email=a@b.example", orders(store))).await;
+        assert!(answer.status.is_client_error(), "{}", answer.short());
+        let elsewhere = caller.get(&orders(other)).await.expect(StatusCode::OK);
+        assert!(elsewhere.at("/meta/withheld").as_array().expect("a list").is_empty(), "{}", elsewhere.short());
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_worth_what_its_sender_may_still_give() {
     let app = TestApp::start().await;
     let kata = app.sign_up("Kata").await;
