@@ -310,6 +310,8 @@ async fn a_store_that_is_allowed_works_for_that_store_only() {
     }
     let path = |store: Uuid| format!("/api/integrations/connections/{store}/");
     member.patch(&path(store), json!({ "display_name": "Ours" })).await.expect(StatusCode::OK);
+    let keys = json!({ "credential": kata.woocommerce_form("kavebolt.example")["credential"] });
+    member.post(&format!("{}credential/", path(store)), keys).await.expect(StatusCode::OK);
     member.get(&path(other)).await.expect_problem(403, "forbidden");
     member.patch(&path(other), json!({ "display_name": "Ours" })).await.expect_problem(403, "forbidden");
     let me = member.get("/api/me").await.expect(StatusCode::OK);
@@ -357,6 +359,17 @@ async fn consent_changes_no_connection_that_the_person_may_not_change() {
     member.consent_to("kis-bolt", json!({})).await.answer.expect_problem(403, "forbidden");
     let after = kata.get(&format!("/api/integrations/connections/{store}/")).await.at("/credential/set_at");
     assert_eq!(before, after);
+
+    // Nor do its keys, when it was disconnected and would come back with them.
+    let pasted = kata.connect_woocommerce("kavebolt.example").await;
+    granted(&kata, &seat, at(deny("connections", "update"), pasted)).await;
+    let path = format!("/api/integrations/connections/{pasted}/");
+    kata.post(&format!("{path}disconnect/"), json!({})).await.expect(StatusCode::OK);
+    let form = kata.woocommerce_form("kavebolt.example");
+    member.post("/api/integrations/connections/", form.clone()).await.expect_problem(403, "forbidden");
+    assert_eq!(kata.get(&path).await.at("/status"), "disconnected");
+    kata.post("/api/integrations/connections/", form).await.expect(StatusCode::CREATED);
+    assert_eq!(kata.get(&path).await.at("/status"), "connected");
     app.finish().await;
 }
 
