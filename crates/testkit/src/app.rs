@@ -22,6 +22,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sandbox::{Sandbox, mailbox::Mail, shopify, woocommerce, world};
 use sqlx::PgConnection;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tower::ServiceExt;
 use url::Url;
 
@@ -260,6 +261,28 @@ impl TestApp {
         F: Future<Output = bool>,
     {
         wait(what, Duration::from_secs(30), is_so).await
+    }
+
+    /// Ends the connections on which all nodes of the installation hear of changes, as soon as they come back, until the task is
+    /// aborted. Returns when `nodes` are deaf.
+    pub async fn deafen(&self, nodes: &[&Self]) -> JoinHandle<()> {
+        let mut superuser = self.superuser().await;
+        let task = tokio::spawn(async move {
+            loop {
+                sqlx::query(
+                    "select pg_terminate_backend(pid) from pg_stat_activity
+                     where application_name = 'entrepot_listener' and datname = current_database()",
+                )
+                .execute(&mut superuser)
+                .await
+                .expect("backends end");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        for node in nodes {
+            node.eventually("a node is deaf", || async { !node.app().freshness.holds() }).await;
+        }
+        task
     }
 
     /// A Prometheus text, as a scraper on this machine sees it.

@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    fmt::Write as _,
     os::unix::ffi::OsStrExt as _,
     path::Path,
     process::{Command, Stdio},
@@ -10,9 +9,14 @@ use std::{
 };
 
 use kernel::Secret;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use url::Url;
 
 use super::PORT;
+
+/// All but what a URI leaves as it is anywhere (RFC 3986, section 2.3).
+const OUTSIDE_OF_NAMES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How to reach one database as one role, for sqlx and for `pg_dump` alike.
 #[derive(Clone)]
@@ -26,7 +30,7 @@ pub struct Target {
 /// The text is not a connection URI that both sqlx and PostgreSQL's programs understand. Says nothing of the text, which
 /// holds a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a postgres:// URL")]
+#[error("not a postgres:// URL, or one whose password is not before its host")]
 pub struct NotATarget;
 
 impl Target {
@@ -36,15 +40,15 @@ impl Target {
     /// [`NotATarget`].
     pub fn parse(url: &str) -> Result<Self, NotATarget> {
         let options = PgConnectOptions::from_str(url).map_err(|_| NotATarget)?;
-        let (scheme, rest) = url.split_once("://").ok_or(NotATarget)?;
-        let authority_ends = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, place) = rest.split_at(authority_ends);
-        let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-        let (user, password) = match user.map(|user| user.split_once(':').unwrap_or((user, ""))) {
-            Some((user, password)) => (format!("{user}@"), decode(password).ok_or(NotATarget)?),
-            None => (String::new(), String::new()),
-        };
-        Ok(Self { options, uri: format!("{scheme}://{user}{host}{place}"), password: Secret::new(password) })
+        let mut uri = Url::parse(url).map_err(|_| NotATarget)?;
+        // What sqlx and libpq would read besides, and what would be shown with the arguments.
+        if uri.query_pairs().any(|(name, _)| matches!(&*name, "password" | "sslpassword" | "passfile")) {
+            return Err(NotATarget);
+        }
+        let password = percent_decode_str(uri.password().unwrap_or_default()).decode_utf8().map_err(|_| NotATarget)?;
+        let password = Secret::new(password);
+        uri.set_password(None).map_err(|()| NotATarget)?;
+        Ok(Self { options, uri: uri.into(), password })
     }
 
     pub(super) fn at_socket(dir: &Path, role: &str, password: &Secret, database: &str) -> Self {
@@ -55,7 +59,7 @@ impl Target {
             .password(password.expose())
             .database(database)
             .ssl_mode(PgSslMode::Disable);
-        let host = encode(dir.as_os_str().as_bytes());
+        let host = percent_encode(dir.as_os_str().as_bytes(), OUTSIDE_OF_NAMES);
         Self {
             options,
             uri: format!("postgres://{role}@/{database}?host={host}&port={PORT}"),
@@ -79,34 +83,6 @@ impl Target {
     }
 }
 
-fn encode(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            text.push(char::from(*byte));
-        } else {
-            let _infallible = write!(text, "%{byte:02X}");
-        }
-        text
-    })
-}
-
-/// `%41` to `A` (RFC 3986, section 2.1).
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = vec![];
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        if *first == b'%' {
-            let (digits, after) = rest.split_at_checked(2)?;
-            bytes.push(u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?);
-            rest = after;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,15 +99,21 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_without_being_repeated() {
-        for wrong in ["", "db.example", "mysql//x", "postgres://a:%zz@h/d"] {
+        for wrong in [
+            "",
+            "db.example",
+            "mysql//x",
+            "postgres://backup@h/d?password=geheim",
+            "postgres://backup@h/d?sslmode=require&sslpassword=geheim",
+        ] {
             let refused = Target::parse(wrong).map(|_| ()).unwrap_err();
-            assert_eq!(refused.to_string(), "not a postgres:// URL");
+            assert!(!refused.to_string().contains("geheim"), "{wrong}");
         }
     }
 
     #[test]
     fn an_odd_directory_of_a_socket_survives_the_address() {
-        assert_eq!(encode("/data dir/ü".as_bytes()), "%2Fdata%20dir%2F%C3%BC");
-        assert_eq!(decode("%2Fdata%20dir%2F%C3%BC").unwrap(), "/data dir/ü");
+        let target = Target::at_socket(Path::new("/data dir/ü"), "owner", &Secret::new("p"), "entrepot");
+        assert!(target.uri.ends_with("?host=%2Fdata%20dir%2F%C3%BC&port=5432"), "{}", target.uri);
     }
 }

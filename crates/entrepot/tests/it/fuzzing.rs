@@ -52,7 +52,6 @@ const PARSERS: &[(&str, &str, Read)] = &[
     ("crates/db/src/cluster/account.rs", "parse_passwd", OPERATORS),
     ("crates/db/src/cluster/binaries.rs", "parse_version", OPERATORS),
     ("crates/db/src/cluster/logins.rs", "parse", OPERATORS),
-    ("crates/db/src/cluster/target.rs", "decode", OPERATORS),
     ("crates/db/src/cluster/target.rs", "parse", OPERATORS),
     ("crates/db/src/listener.rs", "parse", DATABASE),
     ("crates/entrepot/src/verify.rs", "verify", DATABASE),

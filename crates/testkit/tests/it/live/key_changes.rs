@@ -1,10 +1,7 @@
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use serde_json::json;
 use testkit::{Client, TestApp};
-use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::list;
@@ -12,25 +9,6 @@ use super::list;
 async fn is_refused(caller: &Client, store: Uuid) -> bool {
     let answer = caller.get(&list("products", store)).await;
     answer.status == StatusCode::UNAUTHORIZED
-}
-
-/// Ends the connections on which the nodes hear of changes, as soon as they come back.
-async fn cut_listeners(app: &TestApp) -> JoinHandle<()> {
-    let mut superuser = app.superuser().await;
-    let task = tokio::spawn(async move {
-        loop {
-            sqlx::query(
-                "select pg_terminate_backend(pid) from pg_stat_activity
-                 where application_name = 'entrepot_listener' and datname = current_database()",
-            )
-            .execute(&mut superuser)
-            .await
-            .expect("backends end");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    app.eventually("a node is deaf", || async { !app.app().freshness.holds() }).await;
-    task
 }
 
 async fn warm(here: &Client, there: &Client, store: Uuid) {
@@ -53,7 +31,7 @@ async fn ended_keys_are_refused_everywhere(deaf: bool) {
     for key in [&revoked, &rotated, &expiring, &sound] {
         warm(key, &key.on(&b), store).await;
     }
-    let cut = if deaf { Some(cut_listeners(&a).await) } else { None };
+    let cut = if deaf { Some(a.deafen(&[&a]).await) } else { None };
 
     kata.post("/api-key-management/revoke", json!({ "key_id": revoked.id })).await.expect(StatusCode::OK);
     for caller in [&*revoked, &revoked.on(&b)] {

@@ -4,33 +4,11 @@ use axum::http::StatusCode;
 use kernel::{EventId, Role};
 use serde_json::json;
 use testkit::{Follower, Member, Options, TestApp};
-use tokio::task::JoinHandle;
 
 use super::{LONG, id_of, say, write};
 
 /// What the product promises: who loses the right hears no more after this.
 const PROMISED: Duration = Duration::from_secs(5);
-
-/// Ends the connections on which the nodes hear of changes, as soon as they come back.
-async fn deafen(nodes: [&TestApp; 2]) -> JoinHandle<()> {
-    let mut superuser = nodes[0].superuser().await;
-    let task = tokio::spawn(async move {
-        loop {
-            sqlx::query(
-                "select pg_terminate_backend(pid) from pg_stat_activity
-                 where application_name = 'entrepot_listener' and datname = current_database()",
-            )
-            .execute(&mut superuser)
-            .await
-            .expect("backends end");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    for node in nodes {
-        node.eventually("a node is deaf", || async { !node.app().freshness.holds() }).await;
-    }
-    task
-}
 
 /// Somebody who follows at each of two nodes, and has heard something there.
 async fn following(app: &TestApp, other: &TestApp, member: &Member, owner: &Member) -> Vec<Follower> {
@@ -68,7 +46,7 @@ async fn whoever_loses_the_right_is_let_go(deaf: bool) {
         kata.member(Role::Viewer).await,
     ];
     let mut staying = following(&app, &other, &stays, &kata).await;
-    let cut = if deaf { Some(deafen([&app, &other]).await) } else { None };
+    let cut = if deaf { Some(app.deafen(&[&app, &other]).await) } else { None };
     let seat = async |member: &Member| {
         let id: uuid::Uuid = sqlx::query_scalar("select id from organization_members where user_id = $1")
             .bind(member.user)
@@ -163,7 +141,7 @@ async fn a_deaf_node_tells_lines_late_and_not_never() {
     let other = app.second_node().await;
     let kata = app.sign_up("Kata").await;
     let mut follower = kata.follow("event_type=test.*", "").await.expect("a stream");
-    let cut = deafen([&app, &other]).await;
+    let cut = app.deafen(&[&app, &other]).await;
     let mut longest = Duration::ZERO;
     for _ in 0..3 {
         let began = Instant::now();
