@@ -52,6 +52,11 @@ impl Logins {
     }
 }
 
+/// How long work outside a request may take. Longer than the longest statement may (`BOUNDS`), and much shorter than TCP tries.
+const WORK_WITHIN: Duration = Duration::from_secs(60);
+/// How long connections that are still used are waited for when the program ends.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How many connections each login may hold, and how long a caller waits for one.
 #[derive(Clone, Debug)]
 pub struct PoolSizes {
@@ -139,12 +144,16 @@ impl Db {
             ingest: pool(&logins.ingest, Login::Ingest, sizes.ingest, sizes.acquire_timeout),
         });
         let pools = reach.pools();
-        tokio::try_join!(
-            Box::pin(refuse_unsafe(&pools.app, Login::App)),
-            Box::pin(refuse_unsafe(&pools.system, Login::System)),
-            Box::pin(refuse_unsafe(&pools.ingest, Login::Ingest)),
-        )?;
-        Ok(Self { reach, listener, grew: Arc::default() })
+        let db = Self { reach, listener, grew: Arc::default() };
+        db.unless_away(async {
+            tokio::try_join!(
+                Box::pin(refuse_unsafe(&pools.app, Login::App)),
+                Box::pin(refuse_unsafe(&pools.system, Login::System)),
+                Box::pin(refuse_unsafe(&pools.ingest, Login::Ingest)),
+            )
+        })
+        .await?;
+        Ok(db)
     }
 
     /// Brings the schema up to date, as the owner. Safe to run from several nodes at once.
@@ -182,7 +191,8 @@ impl Db {
             scope.permissions_text()
         );
         let pool = self.reach.pools().app;
-        let tx = self.reach.unless_away(async { Ok(pool.begin_with(AssertSqlSafe(begin)).await?) }).await?;
+        let begun = async { Ok::<_, DbError>(pool.begin_with(AssertSqlSafe(begin)).await?) };
+        let tx = self.reach.unless_away(begun).await?;
         Ok(TenantTx::new(tx, scope.clone(), self.grew.clone()))
     }
 
@@ -192,7 +202,7 @@ impl Db {
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn system(&self, task: SystemTask) -> Result<SystemTx, DbError> {
         let pool = self.reach.pools().system;
-        let tx = self.reach.unless_away(async { Ok(pool.begin().await?) }).await?;
+        let tx = self.reach.unless_away(async { Ok::<_, DbError>(pool.begin().await?) }).await?;
         Ok(SystemTx::new(tx, task, self.grew.clone()))
     }
 
@@ -202,7 +212,7 @@ impl Db {
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest(&self) -> Result<IngestTx, DbError> {
         let pool = self.reach.pools().ingest;
-        let tx = self.reach.unless_away(async { Ok(pool.begin().await?) }).await?;
+        let tx = self.reach.unless_away(async { Ok::<_, DbError>(pool.begin().await?) }).await?;
         Ok(IngestTx::new(tx))
     }
 
@@ -213,7 +223,7 @@ impl Db {
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest_once(&self) -> Result<IngestOnce, DbError> {
         let pool = self.reach.pools().ingest;
-        let connection = self.reach.unless_away(async { Ok(pool.acquire().await?) }).await?;
+        let connection = self.reach.unless_away(async { Ok::<_, DbError>(pool.acquire().await?) }).await?;
         Ok(IngestOnce::new(connection))
     }
 
@@ -223,20 +233,37 @@ impl Db {
         self.reach.falls_silent().await;
     }
 
-    /// Does something that waits for the database, outside a request: [`DbError::Unavailable`] when it goes away meanwhile.
+    /// Does something that waits for the database, outside a request: [`DbError::Unavailable`] when the database goes away
+    /// meanwhile, or after a minute, since the network may have forgotten a single connection too. Whoever works outside a
+    /// request does it here: nothing else ends a wait for an answer that never comes (`docs/adr/0031-a-database-that-is-away-is-known-to-be.md`).
     ///
     /// # Errors
     /// Those of the work, or that.
-    pub fn unless_away<T>(
+    pub fn unless_away<T, E: From<DbError>>(
         &self,
-        work: impl Future<Output = Result<T, DbError>>,
-    ) -> impl Future<Output = Result<T, DbError>> {
-        self.reach.unless_away(work)
+        work: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        self.unless_away_within(WORK_WITHIN, work)
     }
 
-    /// Closes the pools once their connections are returned.
+    /// The same for work that may take longer, or must not take as long.
+    ///
+    /// # Errors
+    /// Those of the work, or [`DbError::Unavailable`].
+    pub fn unless_away_within<T, E: From<DbError>>(
+        &self,
+        within: Duration,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        let work = self.reach.unless_away(work);
+        async move { tokio::time::timeout(within, work).await.unwrap_or_else(|_| Err(DbError::Unavailable.into())) }
+    }
+
+    /// Closes the pools once their connections are returned. One that waits for an answer that does not come is not waited for.
     pub async fn close(&self) {
-        self.reach.pools().close().await;
+        if tokio::time::timeout(CLOSED_WITHIN, self.reach.pools().close()).await.is_err() {
+            tracing::warn!("connections to the database are left behind: it does not answer");
+        }
     }
 }
 

@@ -13,6 +13,9 @@ const EVERY: Duration = Duration::from_hours(12);
 /// Not at the start: whoever restores a backup looks at the result before anything is removed for good.
 const FIRST: Duration = Duration::from_hours(1);
 
+/// How long each step may take.
+const WITHIN: Duration = Duration::from_mins(30);
+
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// What was removed.
@@ -47,10 +50,10 @@ async fn keep_rows(app: &App) {
     let mut tick = tokio::time::interval_at(Instant::now() + FIRST, EVERY);
     loop {
         tick.tick().await;
-        if let Err(error) = app.db.maintain_partitions(app.clock.now()).await {
+        if let Err(error) = app.db.unless_away_within(WITHIN, app.db.maintain_partitions(app.clock.now())).await {
             tracing::error!(%error, "partitions were not made; the next try is in twelve hours");
         }
-        match purge(app).await {
+        match app.db.unless_away_within(WITHIN, purge(app)).await {
             Ok(purged) => tracing::info!(?purged, "what has run out was removed"),
             Err(error) => tracing::error!(%error, "what has run out was not removed; the next try is in twelve hours"),
         }

@@ -13,6 +13,7 @@ pub mod sandbox_command;
 pub mod server;
 pub mod simulated;
 pub mod startup;
+pub mod upgrade_cluster;
 pub mod verify;
 
 /// A page of records is thousands of small texts, made and given back on different threads: glibc's allocator spends a

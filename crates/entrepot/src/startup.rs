@@ -115,7 +115,10 @@ impl Program {
         let stores = app.slice::<Stores>();
         let ((), are_settled) = tokio::join!(jobs.stop(GRACE), stores.settled(RENEWALS));
         if !are_settled {
-            tracing::warn!("a token was being renewed and took too long; it may have to be renewed again");
+            tracing::warn!(
+                "a token was being renewed, or waited for the database, and took too long: it is lost, and is renewed again with the \
+                 one that is stored"
+            );
         }
         if let Err(error) = keys.flush_uses().await {
             tracing::warn!(%error, "the last uses of API keys were not written");
@@ -154,7 +157,7 @@ async fn refuse_foreign_keys(db: &Db, keyring: &Keyring) -> anyhow::Result<()> {
 async fn make_partitions(db: &Db, clock: &Clock) -> anyhow::Result<()> {
     let mut tries = 0;
     loop {
-        match db.maintain_partitions(clock.now()).await {
+        match db.unless_away(db.maintain_partitions(clock.now())).await {
             Err(db::DbError::Unavailable) if tries < 5 => {
                 tries += 1;
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -16,6 +16,11 @@ use crate::{
     store::{Claimed, Settled},
 };
 
+/// How long an attempt may go on after the database fell silent.
+const AFTER_SILENCE: Duration = Duration::from_secs(10);
+/// Between two tries to note how an attempt ended.
+const SETTLE_AGAIN: Duration = Duration::from_millis(500);
+
 /// A registered job, with its type erased.
 pub(crate) struct Kind<C> {
     retry: Retry,
@@ -96,6 +101,7 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
                     Err(_elapsed) => Err(Failure::Transient("the attempt took too long".into())),
                 },
                 () = lease.lost.notified() => Err(Failure::LeaseLost),
+                () = self.stays_without_database() => Err(Failure::Transient("the database stopped answering".into())),
             }
         };
         let outcome = match ended {
@@ -158,11 +164,28 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
         }
     }
 
+    /// Ends a while after the database fell silent: an attempt that waits for its answer then would do so for as long as TCP
+    /// tries, and one that does something else meanwhile may still be done with it.
+    async fn stays_without_database(&self) {
+        self.db.falls_silent().await;
+        tokio::time::sleep(AFTER_SILENCE).await;
+    }
+
+    /// A database that is away is waited for, for as long as a lease lasts: otherwise the job would lie until its lease ends.
     async fn settle(&self, scope: &TenantScope, lease: &Lease, settled: &Settled<'_>) -> Result<bool, DbError> {
-        let mut tx = self.db.tenant(scope).await?;
-        let held = store::settle(&mut tx, lease.id, lease.token, settled).await?;
-        tx.commit().await?;
-        Ok(held)
+        let until = Instant::now() + self.limits.lease;
+        loop {
+            let noted = self.db.unless_away(async {
+                let mut tx = self.db.tenant(scope).await?;
+                let held = store::settle(&mut tx, lease.id, lease.token, settled).await?;
+                tx.commit().await?;
+                Ok(held)
+            });
+            match noted.await {
+                Err(DbError::Unavailable) if Instant::now() < until => tokio::time::sleep(SETTLE_AGAIN).await,
+                noted => return noted,
+            }
+        }
     }
 
     /// The job cannot wait for its next attempt, because one with the same dedupe key was enqueued while it ran. That one
@@ -174,7 +197,7 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
             tx.commit().await?;
             Ok::<_, DbError>(held)
         };
-        match removed.await {
+        match self.db.unless_away(removed).await {
             Ok(true) => Outcome::Superseded,
             Ok(false) => Outcome::LeaseLost,
             Err(error) => {

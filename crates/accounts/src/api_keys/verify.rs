@@ -228,7 +228,7 @@ impl ApiKeys {
                 ::jobs::enqueue_as_system(&mut tx, &state.clock, organization, &job).await?;
                 tx.commit().await
             };
-            if let Err(error) = asked.await {
+            if let Err(error) = state.db.unless_away(asked).await {
                 tracing::error!(%error, %key, reason = suspicion.as_str(), "a suspicious API key is not suspended");
             }
         });
@@ -279,7 +279,8 @@ impl ApiKeys {
         }
         let (flight, key, lookup) = (state.clone(), Secret::new(text), lookup.to_owned());
         let guesses = guesses();
-        let cold = || async move { flight.check_cold(digest, key, &lookup, guesses).await };
+        // A flight is nobody's request: nothing else ends its wait for a database that fell silent.
+        let cold = || async move { flight.db.unless_away(flight.check_cold(digest, key, &lookup, guesses)).await };
         let checked = state.checks.run(digest, cold).await;
         checked.ok_or_else(|| Problem::internal(&"the check of an API key panicked"))??.ok_or_else(unauthenticated)
     }
@@ -372,8 +373,8 @@ impl State {
             return Ok(Some(facts));
         }
         let state = self.clone();
-        let loaded =
-            self.loads.run(key, || async move { state.facts.get_or_load(&key, state.read_facts(key)).await }).await;
+        let load = || async move { state.db.unless_away(state.facts.get_or_load(&key, state.read_facts(key))).await };
+        let loaded = self.loads.run(key, load).await;
         loaded.ok_or_else(|| Problem::internal(&"the load of an API key's facts panicked"))?
     }
 
@@ -415,7 +416,7 @@ impl State {
             store::write_uses(&mut tx, &used, self.clock.now()).await?;
             tx.commit().await
         };
-        let result = written.await;
+        let result = self.db.unless_away(written).await;
         if result.is_err() {
             self.used.lock().unwrap_or_else(PoisonError::into_inner).extend(used);
         }

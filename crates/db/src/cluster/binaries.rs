@@ -101,6 +101,21 @@ impl Search {
         }
     }
 
+    /// Those of one major version, or the newest, wherever they are: in `also`, too, unless a directory is named.
+    pub(super) fn of(&self, major: Option<u32>, also: Option<&Path>) -> Result<Option<Binaries>, ClusterError> {
+        let mut seen = match &self.named {
+            Some(dir) => vec![Binaries::read(dir)?],
+            None => self.debian_packages()?,
+        };
+        if self.named.is_none() {
+            seen.extend(also.and_then(|dir| Binaries::read(dir).ok()));
+            seen.extend(self.on_path());
+        }
+        seen.retain(|found| major.is_none_or(|major| found.version.major == major));
+        // Of several the first that is found.
+        Ok(seen.into_iter().rev().max_by_key(|found| found.version.major))
+    }
+
     /// Newest first.
     fn debian_packages(&self) -> Result<Vec<Binaries>, ClusterError> {
         let Ok(entries) = fs::read_dir(&self.debian) else { return Ok(vec![]) };
@@ -281,6 +296,20 @@ mod tests {
         let found = search.find(&root.path().join("none")).unwrap();
         assert_eq!(found.dir, real.canonicalize().unwrap());
         assert_eq!(found.version.major, 18);
+    }
+
+    #[test]
+    fn for_an_upgrade_both_versions_are_found_wherever_they_are() {
+        let (root, search) = machine(&["15.18", "16.2"]);
+        let elsewhere = root.path().join("opt/pg/bin");
+        install(&elsewhere, "18.4");
+        let of = |major, also: Option<&Path>| search.of(major, also).unwrap().map(|found| found.version.to_string());
+        assert_eq!(of(Some(15), None).as_deref(), Some("15.18"));
+        assert_eq!(of(Some(17), None), None);
+        assert_eq!(of(None, None).as_deref(), Some("16.2"));
+        assert_eq!(of(None, Some(&elsewhere)).as_deref(), Some("18.4"));
+        let named = Search { named: Some(root.path().join("postgresql/15/bin")), ..machine(&[]).1 };
+        assert_eq!(named.of(None, Some(&elsewhere)).unwrap().unwrap().version.major, 15, "nothing else is looked at");
     }
 
     #[test]

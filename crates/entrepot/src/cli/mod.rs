@@ -5,6 +5,7 @@ mod configuration;
 mod database;
 mod doctor;
 mod serve;
+mod upgrade_cluster;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -38,6 +39,8 @@ enum Command {
     Backup(Box<backup::Backup>),
     /// Make an installation out of a backup, where there is none
     Restore(Box<backup::Restore>),
+    /// Convert the embedded PostgreSQL for a later version. The old cluster is kept
+    UpgradeCluster(Box<upgrade_cluster::UpgradeCluster>),
     /// Look for what is wrong or will be, and say what to do. Changes nothing
     Doctor(Box<doctor::Doctor>),
     /// Show Entrepot with simulated shops, on this machine only
@@ -97,6 +100,7 @@ impl Command {
         match self {
             Self::Serve(options) => serve::run(*options).await,
             Self::Migrate(options) => {
+                log_to_stderr("info,sqlx=warn");
                 let owner = options
                     .database_owner_url
                     .parse()
@@ -110,6 +114,7 @@ impl Command {
             }
             Self::Backup(options) => Box::pin(backup::run(*options)).await,
             Self::Restore(options) => Box::pin(backup::restore(*options)).await,
+            Self::UpgradeCluster(options) => Box::pin(upgrade_cluster::run(*options)).await,
             Self::Doctor(options) => Box::pin(doctor::run(*options)).await,
             Self::Demo(options) => demo::run(options).await,
             Self::Sandbox(options) => sandbox_command::run(options).await,

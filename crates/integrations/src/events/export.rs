@@ -97,10 +97,15 @@ impl State {
     /// The next page that is not empty.
     async fn page(&mut self) -> Result<Option<Vec<u8>>, Problem> {
         while let Some(before) = self.before {
-            let scope = self.caller.again(&self.app).await?;
-            let mut tx = self.app.db.tenant(&scope).await?;
-            let found = find(&mut tx, &self.filter, before, PAGE).await?;
-            tx.commit().await?;
+            let found = async {
+                let scope = self.caller.again(&self.app).await?;
+                let mut tx = self.app.db.tenant(&scope).await?;
+                let found = find(&mut tx, &self.filter, before, PAGE).await?;
+                tx.commit().await?;
+                Ok::<_, Problem>(found)
+            };
+            // The request has been answered: what ends those that wait for a silent database does not end this.
+            let found = self.app.db.unless_away(found).await?;
             let is_full = i64::try_from(found.rows.len()) == Ok(PAGE);
             self.before = if is_full { found.rows.last().map(|row| row.id) } else { found.looked_to };
             if found.rows.is_empty() {

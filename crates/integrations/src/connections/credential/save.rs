@@ -16,12 +16,14 @@ use serde_json::json;
 use super::{Version, context, seal, store};
 use crate::connections::{Store, Stores, store as connections};
 
-/// How long a new token is held for a database that is away. Nobody else has it.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two tries to save it.
+/// Between two tries to save a new token.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How often it is told that one waits.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 
-/// Saves the new token before anybody uses it: a token that only this process knew would be lost with it.
+/// Saves the new token before anybody uses it: a token that only this process knew would be lost with it. Nobody else has it, so
+/// it is kept for as long as the database is away; whoever stops the program waits for it (`Stores::settled`). Callers are told
+/// meanwhile that the database is away.
 pub(super) async fn save(
     app: &App,
     stores: &Stores,
@@ -32,22 +34,33 @@ pub(super) async fn save(
     let used = current.opened()?.version();
     let credential = Credential::Token(token);
     let began = Instant::now();
+    let mut told_at = None::<Instant>;
     let saved = loop {
-        match save_once(app, scope, current, used, &credential).await {
-            Err(problem) if problem.code() == Code::DatabaseUnavailable && began.elapsed() < PATIENCE => {
-                tracing::warn!(connection = %current.id, "a new token waits for the database");
+        match app.db.unless_away(save_once(app, scope, current, used, &credential)).await {
+            Err(problem) if problem.code() == Code::DatabaseUnavailable => {
+                if told_at.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+                    told_at = Some(Instant::now());
+                    tracing::warn!(
+                        connection = %current.id, seconds = began.elapsed().as_secs(),
+                        "a new token waits in memory for the database: it is lost if the program ends before that is back"
+                    );
+                }
                 tokio::time::sleep(AGAIN).await;
             }
             outcome => break outcome?,
         }
     };
+    if told_at.is_some() {
+        let seconds = began.elapsed().as_secs();
+        tracing::info!(connection = %current.id, seconds, "the token that waited for the database is settled");
+    }
     if saved {
         metrics::counter!("entrepot_token_refreshes_total").increment(1);
     } else {
         tracing::info!(connection = %current.id, "a new token is dropped: a newer one is stored");
     }
     stores.forget(current.organization, current.id);
-    stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found)
+    app.db.unless_away(stores.read(app, scope, current.id)).await?.ok_or_else(Problem::not_found)
 }
 
 /// False when a newer token is stored: its owner connected the store anew meanwhile, or another node was quicker.

@@ -26,10 +26,14 @@ const PACE: Duration = Duration::from_millis(100);
 const CHECK_PACE: Duration = Duration::from_millis(250);
 /// How long the database may take to say what somebody may do.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
+/// How long the next lines may take: as long as a statement may. A follower that waits holds up others (`TURNS`).
+const READ_WITHIN: Duration = Duration::from_secs(20);
 /// When lines that wait for an older transaction are looked for again: after the first, doubled up to the last.
 const HELD: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(1));
-/// When the database is asked again after it did not answer, and how long a follower is kept that nothing can be told.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// When the database is asked again after it did not answer.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long a follower is kept that nothing can be told.
+const KEPT: Duration = Duration::from_mins(15);
 
 /// What one follower is told. It reads and asks when somebody takes what it says, so that nothing is kept for one who does
 /// not; while it waits it holds no connection of the database.
@@ -59,7 +63,7 @@ pub(in crate::events) struct Stream {
 
 /// Why there is nothing more to be told.
 enum End {
-    /// The caller may no longer follow, or cannot be told anything: not to be opened again as it was.
+    /// The caller may no longer follow: not to be opened again as it was.
     Closed(Problem),
     /// Somebody else goes on.
     Stopped,
@@ -183,19 +187,21 @@ impl Stream {
         }
     }
 
-    /// Keeps the stream through a restart of the database: a browser would not come back to an answer that is an error.
+    /// Keeps the stream while the database is away: a browser would not come back to an answer that is an error. `closed` is said
+    /// to whoever may no longer follow, and to nobody else.
     fn bear(&mut self, problem: Problem) -> Result<(), End> {
         if !problem.code().status().is_server_error() {
             return Err(End::Closed(problem));
         }
         let now = Instant::now();
-        if now - *self.silent_since.get_or_insert(now) >= RETRY.1 {
-            return Err(End::Closed(problem));
+        if now - *self.silent_since.get_or_insert(now) >= KEPT {
+            tracing::warn!(code = problem.code().as_str(), "a stream of events ends: nothing could be told for long");
+            return Err(End::Stopped);
         }
         // Nothing is read before it is known again what the caller may do.
         self.scope = None;
-        self.check_at = now + RETRY.0;
-        self.read_at = Some(now + RETRY.0);
+        self.check_at = now + RETRY;
+        self.read_at = Some(now + RETRY);
         Ok(())
     }
 
@@ -206,9 +212,9 @@ impl Stream {
             let mut tx = self.app.db.tenant(scope).await?;
             let lines = after(&mut tx, &self.filter, self.position, PAGE).await?;
             tx.commit().await?;
-            Ok(lines)
+            Ok::<_, Problem>(lines)
         };
-        let lines = match read.await {
+        let lines = match self.app.db.unless_away_within(READ_WITHIN, read).await {
             Ok(lines) => lines,
             Err(problem) => return self.bear(problem).map(|()| None),
         };
@@ -221,8 +227,10 @@ impl Stream {
             settled += 1;
             self.position = line.position;
             if line.is_asked {
-                let data = serde_json::to_string(&EventView::from(line.event))
-                    .map_err(|error| End::Closed(Problem::internal(&error)))?;
+                let data = serde_json::to_string(&EventView::from(line.event)).map_err(|error| {
+                    let _told = Problem::internal(&error);
+                    End::Stopped
+                })?;
                 let id = self.positions.seal(&self.app, self.position);
                 let _infallible = write!(part, "id: {id}\nevent: event\ndata: {data}\n\n");
             }

@@ -2,25 +2,22 @@
 //!
 //! An outage takes 4 seconds here; `script/soak outage` makes it a minute.
 
+mod disk;
+mod elsewhere;
+mod network;
+
 use std::{
-    fs, io,
-    net::{TcpListener, TcpStream},
-    os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    fs,
+    path::Path,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use db::{
-    Db, Login,
-    cluster::{Cluster, ClusterOptions},
-};
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
 
 use crate::process::{Serving, call, new_key, scratch};
 
@@ -214,216 +211,6 @@ fn an_embedded_database_that_is_killed_is_back_soon() {
     }
     crowd.leave();
     assert!(serving.child.try_wait().unwrap().is_none());
-    assert!(!serving.said().contains("panicked"));
-    serving.stop();
-}
-
-/// What lies between the program and a server elsewhere, and can fail.
-struct Network {
-    address: String,
-    state: Arc<Mutex<Link>>,
-    socket: PathBuf,
-}
-
-#[derive(Default)]
-struct Link {
-    is_cut: bool,
-    is_refusing: bool,
-    open: Vec<(TcpStream, UnixStream)>,
-}
-
-impl Network {
-    fn to(socket: PathBuf) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let network = Self { address, state: Arc::default(), socket };
-        network.accept(listener);
-        network
-    }
-
-    fn accept(&self, listener: TcpListener) {
-        let (state, socket) = (self.state.clone(), self.socket.clone());
-        listener.set_nonblocking(true).unwrap();
-        thread::spawn(move || {
-            while !state.lock().unwrap().is_refusing {
-                let Ok((near, _)) = listener.accept() else {
-                    thread::sleep(Duration::from_millis(2));
-                    continue;
-                };
-                near.set_nonblocking(false).unwrap();
-                let Ok(far) = UnixStream::connect(&socket) else { continue };
-                let mut link = state.lock().unwrap();
-                link.open.push((near.try_clone().unwrap(), far.try_clone().unwrap()));
-                drop(link);
-                let (near_2, far_2) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-                let (there, back) = (state.clone(), state.clone());
-                thread::spawn(move || carry(near, far, &there));
-                thread::spawn(move || carry(far_2, near_2, &back));
-            }
-        });
-    }
-
-    /// Nobody listens any more, and what was open is closed.
-    fn refuse(&self) {
-        let mut link = self.state.lock().unwrap();
-        link.is_refusing = true;
-        for (near, far) in link.open.drain(..) {
-            let _closed = near.shutdown(std::net::Shutdown::Both);
-            let _closed = far.shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    fn listen_again(&self) {
-        // The one that refuses has ended by now; its port is ours again.
-        thread::sleep(Duration::from_millis(50));
-        self.state.lock().unwrap().is_refusing = false;
-        self.accept(TcpListener::bind(&self.address).unwrap());
-    }
-
-    /// Nothing gets through, in either direction, and nobody is told.
-    fn cut(&self, is_cut: bool) {
-        self.state.lock().unwrap().is_cut = is_cut;
-    }
-}
-
-/// Carries bytes one way. What is under way when the network is cut arrives when it is whole again, as TCP has it.
-fn carry(mut from: impl io::Read, mut to: impl io::Write, state: &Mutex<Link>) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(length) = from.read(&mut buffer) {
-        while state.lock().unwrap().is_cut {
-            thread::sleep(Duration::from_millis(5));
-        }
-        if length == 0 || to.write_all(&buffer[..length]).is_err() {
-            return;
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_elsewhere_that_refuses_or_falls_silent_is_not_waited_for_and_not_stormed_afterwards() {
-    let (folder, key) = (scratch(), new_key());
-    let cluster = Cluster::start(ClusterOptions::new(folder.path().join("elsewhere"))).await.unwrap();
-    Db::migrate(&cluster.url(Login::Owner, cluster.database())).await.unwrap();
-    let network = Network::to(cluster.socket_dir().join(".s.PGSQL.5432"));
-    let passwords = fs::read_to_string(folder.path().join("elsewhere/pgpass")).unwrap();
-    let urls = Login::ALL.map(|login| {
-        let entry = format!("*:*:*:{login}:");
-        let password = passwords.lines().find_map(|line| line.strip_prefix(&entry)).unwrap();
-        format!("postgres://{login}:{password}@{}/entrepot?sslmode=disable", network.address)
-    });
-    let names = ["DATABASE_OWNER_URL", "DATABASE_URL", "DATABASE_SYSTEM_URL", "DATABASE_INGEST_URL"];
-    let environment: Vec<(&str, &str)> = names.into_iter().zip(urls.iter().map(String::as_str)).collect();
-    let mut serving = Serving::with(&folder.path().join("data"), &key, &environment);
-    let token = serving.sign_up("kata");
-    println!("{}", outage("refused", &mut serving, &token, || network.refuse(), || network.listen_again()));
-    println!("{}", outage("cut off", &mut serving, &token, || network.cut(true), || network.cut(false)));
-
-    let crowd = Crowd::gather(&serving, &token);
-    thread::sleep(Duration::from_secs(1));
-    let mut superuser = PgConnection::connect_with(&cluster.superuser_url(cluster.database())).await.unwrap();
-    let connections: i64 = sqlx::query_scalar(
-        "select count(*) from pg_stat_activity where usename in ('entrepot_app', 'entrepot_system', 'entrepot_ingest')",
-    )
-    .fetch_one(&mut superuser)
-    .await
-    .unwrap();
-    crowd.leave();
-    // The pools have 16, 6 and 2 places, the listener has two connections; what was left behind is closed by now.
-    assert!(connections <= 26, "{connections} connections after two outages");
-    println!("{connections} connections after two outages, {CALLERS} callers");
-    superuser.close().await.unwrap();
-    serving.stop();
-    cluster.stop().await.unwrap();
-}
-
-/// A small file system of its own for as long as this lives.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// None where this user may not mount.
-    fn mount(at: PathBuf) -> Option<Self> {
-        fs::create_dir(&at).unwrap();
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=192m,mode=711", "tmpfs"]).arg(&at);
-        let is_mounted = mount.output().is_ok_and(|done| done.status.success());
-        is_mounted.then_some(Self(at))
-    }
-
-    /// Leaves no room at all.
-    fn fill(&self) {
-        let mut file = fs::File::create(self.0.join("filler")).unwrap();
-        let mut block = vec![1; 1024 * 1024];
-        while !block.is_empty() {
-            if io::Write::write_all(&mut file, &block).is_err() {
-                block.truncate(block.len() / 2);
-            }
-        }
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _gone = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
-#[test]
-fn a_full_disk_refuses_what_is_written_and_room_brings_it_back() {
-    let (folder, key) = (scratch(), new_key());
-    let Some(disk) = SmallDisk::mount(folder.path().join("disk")) else {
-        println!("skipped: this user may not mount a small file system");
-        return;
-    };
-    let data_dir = disk.0.join("data");
-    let mut serving = Serving::start(&data_dir, &key);
-    let token = serving.sign_up("kata");
-    let write = |serving: &Serving, text: &str| {
-        let path = "/api/sign-up";
-        let form = json!({
-            "name": text, "email": format!("{text}@example.com"), "password": crate::process::PASSWORD,
-            "organization_name": "x".repeat(150),
-        });
-        serving.call("POST", path, "", &form)
-    };
-    for round in 0..2 {
-        disk.fill();
-        let (mut refused, mut read) = (0, 0);
-        let began = Instant::now();
-        let mut number = 0;
-        while refused < 5 || began.elapsed() < length() {
-            let answer = write(&serving, &format!("full-{round}-{number}"));
-            number += 1;
-            match answer.status {
-                // Until the last page that is there is used up.
-                201 => {}
-                503 => refused += 1,
-                other => panic!("a full disk is no {other}: {}", answer.body),
-            }
-            let me = serving.get("/api/me", &token);
-            assert!([200, 503].contains(&me.status), "{}", me.body);
-            read += usize::from(me.status == 200);
-            assert_eq!(serving.get("/healthz", "").status, 200);
-            assert!(began.elapsed() < length() + Duration::from_secs(60), "{refused} refusals of {number}");
-        }
-        assert!(serving.child.try_wait().unwrap().is_none(), "it ended");
-        disk.make_room();
-        let room = Instant::now();
-        let mut again = 0;
-        while write(&serving, &format!("room-{round}-{again}")).status != 201 {
-            assert!(room.elapsed() < BACK_WITHIN, "not back");
-            again += 1;
-            thread::sleep(Duration::from_millis(50));
-        }
-        println!(
-            "full: {refused} of {number} writes were refused, {read} reads answered; back after {:?}",
-            room.elapsed()
-        );
-    }
-    assert_eq!(serving.get("/api/me", &token).status, 200);
     assert!(!serving.said().contains("panicked"));
     serving.stop();
 }
