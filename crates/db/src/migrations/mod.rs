@@ -67,7 +67,7 @@ async fn run_once(options: &PgConnectOptions) -> Result<Option<Waited>, DbError>
     let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await?;
     let watch = Watch::start(options.clone(), pid);
     let result = MIGRATOR.run_direct(None, &mut connection, false).await;
-    let waited = watch.stop();
+    let waited = watch.stop().await;
     connection.close().await?;
     match result {
         Ok(()) => Ok(None),

@@ -79,9 +79,10 @@ impl Watch {
         Self { last, task }
     }
 
-    /// The last wait that was seen.
-    pub(super) fn stop(self) -> Option<Waited> {
+    /// The last wait that was seen. Its connection is closed when this returns: nobody may be connected to a database that is copied.
+    pub(super) async fn stop(self) -> Option<Waited> {
         self.task.abort();
+        let _cancelled = self.task.await;
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -12,6 +12,7 @@ mod openapi;
 mod outage;
 mod process;
 mod repository;
+mod sbom;
 mod start;
 mod tidy;
 mod upgrade_cluster;

@@ -110,6 +110,8 @@ impl<'a> Conversion<'a> {
             "--locale=C.UTF-8",
             "--no-instructions",
         ]);
+        // Everything is written to the disk when `pg_upgrade` is done.
+        command.arg("--no-sync");
         // Both must have them or neither; from 18 on they are there unless it is said otherwise.
         match (profile.has_checksums, to.version.major) {
             (true, _) => drop(command.arg("--data-checksums")),

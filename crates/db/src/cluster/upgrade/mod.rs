@@ -189,9 +189,8 @@ impl Prepared {
     /// [`UpgradeError::Refused`], [`UpgradeError::Failed`]: the cluster is as it was.
     pub fn convert(self, profile: &Profile) -> Result<Converted, UpgradeError> {
         let lock = Lock::take(&self.area)?;
-        let conversion = convert::Conversion::begin(&self, profile, &lock)?;
-        conversion.check()?;
-        conversion.run()?;
+        // It looks at both clusters itself before it changes anything.
+        convert::Conversion::begin(&self, profile, &lock)?.run()?;
         Ok(Converted { prepared: self, _lock: lock })
     }
 

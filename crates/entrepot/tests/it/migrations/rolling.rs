@@ -95,7 +95,7 @@ impl Load {
                     let nodes = balancer.0.read().unwrap();
                     let node = &nodes[turn % nodes.len()];
                     let answer = match turn % 3 {
-                        0 => call(node, "PATCH", &member, &token, &json!({ "name": format!("Name {turn}") })),
+                        0 => call(node, "PATCH", &member, &token, &json!({ "full_name": format!("Name {turn}") })),
                         1 => call(node, "GET", "/api/integrations/events/", &token, &json!(null)),
                         _ => call(node, "GET", "/api/me", &token, &json!(null)),
                     };
@@ -154,7 +154,7 @@ async fn a_later_version_takes_over_under_load_and_gives_back_and_no_request_fai
 
     let old = Serving::with(&data_dir, &key, &environment);
     let token = old.sign_up("kata");
-    let made = old.call("POST", "/api/team-members", &token, &json!({ "name": "Bela" }));
+    let made = old.call("POST", "/api/team-members", &token, &json!({ "full_name": "Bela" }));
     assert_eq!(made.status, 201, "{}", made.body);
     let balancer = Balancer::default();
     balancer.put_in(&old);

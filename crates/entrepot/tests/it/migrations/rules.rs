@@ -49,6 +49,8 @@ struct File {
     tables: BTreeSet<String>,
     /// Columns that it adds to tables that were there.
     columns: BTreeSet<String>,
+    /// Constraints that it drops.
+    dropped: BTreeSet<String>,
     /// Everything that it makes, as `kind name` or `kind name on table`.
     made: BTreeSet<String>,
 }
@@ -59,6 +61,7 @@ impl File {
             statements: statements.len(),
             tables: BTreeSet::new(),
             columns: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             made: BTreeSet::new(),
         };
         for statement in statements {
@@ -66,17 +69,18 @@ impl File {
                 file.tables.extend(statement.name_after("table").map(str::to_owned));
             }
             if statement.starts("create") {
-                let kinds = ["policy", "function", "trigger", "index", "view", "type"];
-                if let Some(kind) = kinds.into_iter().find(|kind| statement.has(kind)) {
-                    file.made.insert(identity(statement, kind));
-                }
+                // `create or replace function`, `create unique index`
+                let words = statement.words.iter().skip(1);
+                let kind = words.map(String::as_str).find(|word| !["or", "replace", "unique"].contains(word));
+                file.made.extend(kind.map(|kind| identity(statement, kind)));
             }
             if statement.starts("alter table") {
                 for action in statement.actions() {
                     match added(action) {
                         Some(Added::Column(name)) => drop(file.columns.insert(name.to_owned())),
                         Some(Added::Constraint(Some(name))) => drop(file.made.insert(format!("constraint {name}"))),
-                        _ => {}
+                        Some(Added::Constraint(None)) => {}
+                        None => file.dropped.extend(dropped_constraint(action).map(str::to_owned)),
                     }
                 }
             }
@@ -147,7 +151,7 @@ impl File {
             }
             (Some(Added::Constraint(name)), _) => {
                 let is_validated_later = has(&["not", "valid"]);
-                let is_replaced = name.is_some_and(|name| has_dropped(&self.made, name));
+                let is_replaced = name.is_some_and(|name| self.dropped.contains(name));
                 let is_about_new = words.iter().any(|word| self.columns.contains(*word));
                 if LARGE.contains(&table) && !is_validated_later {
                     faults
@@ -157,8 +161,8 @@ impl File {
                     faults.push(takes_away("the version before may write what this constraint refuses"));
                 }
             }
-            (None, ["drop", "constraint", rest @ ..]) => {
-                let name = rest.iter().find(|word| !["if", "exists"].contains(word)).copied().unwrap_or_default();
+            (None, ["drop", "constraint", ..]) => {
+                let name = dropped_constraint(action).unwrap_or_default();
                 // Only what is unique is named by an `on conflict`.
                 let is_leant_on = !name.ends_with("_fkey") && !name.ends_with("_check");
                 if is_leant_on && !self.made.contains(&format!("constraint {name}")) {
@@ -183,11 +187,6 @@ impl File {
     }
 }
 
-/// Named constraints that are made in a file and were there: the file can only make one anew that it has dropped.
-fn has_dropped(made: &BTreeSet<String>, name: &str) -> bool {
-    made.contains(&format!("constraint {name}"))
-}
-
 fn identity(statement: &Statement, kind: &str) -> String {
     let name = statement.name_after(kind).unwrap_or_default();
     match kind {
@@ -210,6 +209,11 @@ fn added(action: &[String]) -> Option<Added<'_>> {
         ["add", name, ..] => Some(Added::Column(name)),
         _ => None,
     }
+}
+
+fn dropped_constraint(action: &[String]) -> Option<&str> {
+    let is_drop = action.first().is_some_and(|word| word == "drop");
+    if is_drop { name_after(action, "constraint") } else { None }
 }
 
 /// Literals, casts of them, and arrays of nothing.
