@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection, postgres::PgConnectOptions};
 
-use crate::DbError;
+use crate::{DbError, tls};
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 
 pub(crate) async fn run(owner: &PgConnectOptions) -> Result<(), DbError> {
-    let mut connection = PgConnection::connect_with(owner).await?;
+    let mut connection = tls::connect(owner).await?;
     // The migrator takes an advisory lock, so that nodes that start together queue up instead of colliding.
     let result =
         MIGRATOR.run_direct(None, &mut connection, false).await.map_err(|error| DbError::Migration(error.to_string()));
