@@ -4,6 +4,7 @@
 //! - [`Db::system`] opens a [`SystemTx`] for one of the few named [`SystemTask`]s, under another login with few grants
 //! - [`Db::ingest`] opens an [`IngestTx`], which can write receipts and logs of many organizations and read none
 //! - [`cluster`] runs PostgreSQL itself when no server is configured
+//! - [`tls`]: how a server elsewhere is known to be the right one
 //! - [`backup`] dumps all of it, as a login that never serves
 //!
 //! Nothing else can open a connection: the pools are private, and clippy refuses to make others.
@@ -15,6 +16,7 @@ pub mod listener;
 mod logins;
 mod migrations;
 mod reach;
+pub mod tls;
 mod transaction;
 
 use std::{sync::Arc, time::Duration};
@@ -94,6 +96,10 @@ pub enum DbError {
     /// No connection to be had.
     #[error("the database is not available")]
     Unavailable,
+    /// A server at the configured address that is not shown to be the right one. Told at the start and by `doctor`; while
+    /// the program serves, such a server is as good as none.
+    #[error("the database is not trusted: {0}")]
+    Untrusted(&'static str),
     #[error("database error {code}")]
     Other { code: String },
     #[error(transparent)]
@@ -184,6 +190,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time, and at once while the database is known to be away.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<TenantTx, DbError> {
+        let span = transaction::span("tenant transaction", None);
         // Both values are ours, a UUID and words of our own vocabulary, so that nothing from outside reaches this text.
         let begin = format!(
             "begin; set local app.organization_id = '{}'; set local app.permissions = '{}'",
@@ -193,7 +200,7 @@ impl Db {
         let pool = self.reach.pools().app;
         let begun = async { Ok::<_, DbError>(pool.begin_with(AssertSqlSafe(begin)).await?) };
         let tx = self.reach.unless_away(begun).await?;
-        Ok(TenantTx::new(tx, scope.clone(), self.grew.clone()))
+        Ok(TenantTx::new(tx, scope.clone(), self.grew.clone(), span))
     }
 
     /// A transaction of the machine itself, outside any organization.
@@ -201,9 +208,10 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn system(&self, task: SystemTask) -> Result<SystemTx, DbError> {
+        let span = transaction::span("system transaction", Some(task));
         let pool = self.reach.pools().system;
         let tx = self.reach.unless_away(async { Ok::<_, DbError>(pool.begin().await?) }).await?;
-        Ok(SystemTx::new(tx, task, self.grew.clone()))
+        Ok(SystemTx::new(tx, task, self.grew.clone(), span))
     }
 
     /// A transaction that can write receipts and access-log lines of any organization.
@@ -211,9 +219,10 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest(&self) -> Result<IngestTx, DbError> {
+        let span = transaction::span("ingest transaction", None);
         let pool = self.reach.pools().ingest;
         let tx = self.reach.unless_away(async { Ok::<_, DbError>(pool.begin().await?) }).await?;
-        Ok(IngestTx::new(tx))
+        Ok(IngestTx::new(tx, span))
     }
 
     /// A connection for one statement that writes access-log lines of any organization. It is its own transaction, so that
@@ -222,9 +231,10 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest_once(&self) -> Result<IngestOnce, DbError> {
+        let span = transaction::span("ingest transaction", None);
         let pool = self.reach.pools().ingest;
         let connection = self.reach.unless_away(async { Ok::<_, DbError>(pool.acquire().await?) }).await?;
-        Ok(IngestOnce::new(connection))
+        Ok(IngestOnce::new(connection, span))
     }
 
     /// Ends when the database stops answering: what waits for an answer then would wait for long. A database that refuses says so
@@ -268,7 +278,8 @@ impl Db {
 }
 
 async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbError> {
-    logins::refuse_unsafe(&mut *pool.acquire().await?, login).await
+    let mut connection = pool.acquire().await.map_err(tls::connecting)?;
+    logins::refuse_unsafe(&mut connection, login).await
 }
 
 /// A statement that waits for a lock, or for ever, gives its connection back; its caller has gone by then.

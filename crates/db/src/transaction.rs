@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kernel::{OrganizationId, TenantScope};
 use sqlx::{PgConnection, Postgres, Transaction, pool::PoolConnection};
+use tracing::Span;
 
 use crate::{DbError, listener::Grew};
 
@@ -48,16 +49,29 @@ impl Grown {
     }
 }
 
+/// The span of a transaction, for traces. It lasts from before a connection is waited for until the transaction is over.
+pub(crate) fn span(of: &'static str, task: Option<SystemTask>) -> Span {
+    tracing::info_span!(
+        target: "otel",
+        "transaction",
+        otel.kind = "client",
+        otel.name = of,
+        db.system.name = "postgresql",
+        entrepot.system_task = task.map(tracing::field::debug),
+    )
+}
+
 /// A transaction in one organization.
 pub struct TenantTx {
     tx: Transaction<'static, Postgres>,
     scope: TenantScope,
     grown: Grown,
+    _span: Span,
 }
 
 impl TenantTx {
-    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: TenantScope, grew: Arc<Grew>) -> Self {
-        Self { tx, scope, grown: Grown { organization: None, grew } }
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: TenantScope, grew: Arc<Grew>, span: Span) -> Self {
+        Self { tx, scope, grown: Grown { organization: None, grew }, _span: span }
     }
 
     /// Wakes, on all nodes, those who follow the activity log, once this is committed. Without it they hear of a line some two
@@ -102,6 +116,8 @@ pub enum SystemTask {
     Purge,
     /// Lists the organizations whose logs are compared with their seals.
     VerifyLogs,
+    /// Writes down what broke, and shows what belongs to no organization.
+    ErrorReports,
     /// Reads and writes facts of the installation.
     Installation,
     /// Answers whether the database answers.
@@ -113,11 +129,12 @@ pub struct SystemTx {
     tx: Transaction<'static, Postgres>,
     task: SystemTask,
     grown: Grown,
+    _span: Span,
 }
 
 impl SystemTx {
-    pub(crate) fn new(tx: Transaction<'static, Postgres>, task: SystemTask, grew: Arc<Grew>) -> Self {
-        Self { tx, task, grown: Grown { organization: None, grew } }
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, task: SystemTask, grew: Arc<Grew>, span: Span) -> Self {
+        Self { tx, task, grown: Grown { organization: None, grew }, _span: span }
     }
 
     /// The same as [`TenantTx::ring_followers`], of an organization that the transaction writes to.
@@ -136,6 +153,14 @@ impl SystemTx {
     pub async fn ping(&mut self) -> Result<(), DbError> {
         sqlx::query!("select 1 as one").fetch_one(&mut *self.tx).await?;
         Ok(())
+    }
+
+    /// The newest migration that has run.
+    ///
+    /// # Errors
+    /// When the database refuses or is gone.
+    pub async fn schema_version(&mut self) -> Result<i64, DbError> {
+        Ok(sqlx::query_scalar!(r#"select app.schema_version() as "version!""#).fetch_one(&mut *self.tx).await?)
     }
 
     /// A fact that all nodes share: what is stored under the name, or `first`, which is stored then.
@@ -161,11 +186,12 @@ transaction!(SystemTx, grown);
 /// A transaction that only writes, for many organizations at once.
 pub struct IngestTx {
     tx: Transaction<'static, Postgres>,
+    _span: Span,
 }
 
 impl IngestTx {
-    pub(crate) fn new(tx: Transaction<'static, Postgres>) -> Self {
-        Self { tx }
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, span: Span) -> Self {
+        Self { tx, _span: span }
     }
 }
 transaction!(IngestTx);
@@ -173,11 +199,12 @@ transaction!(IngestTx);
 /// A connection that only writes, for one statement, which commits by itself.
 pub struct IngestOnce {
     connection: PoolConnection<Postgres>,
+    _span: Span,
 }
 
 impl IngestOnce {
-    pub(crate) fn new(connection: PoolConnection<Postgres>) -> Self {
-        Self { connection }
+    pub(crate) fn new(connection: PoolConnection<Postgres>, span: Span) -> Self {
+        Self { connection, _span: span }
     }
 
     /// For the query of a `store.rs`.

@@ -13,7 +13,14 @@ use integrations::{
 };
 use jobs::{Runner, Schedule};
 use kernel::Clock;
-use kit::{App, Config, Router, app::Parts, mail::Mailer, rate_limit::RateLimit, vault::Keyring};
+use kit::{
+    App, Config, Router,
+    app::Parts,
+    error_reports::{ErrorReports, Report},
+    mail::Mailer,
+    rate_limit::RateLimit,
+    vault::Keyring,
+};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -43,6 +50,7 @@ pub const SLICES: &[fn() -> Router] = &[
     integrations::live::api::routes,
     integrations::health::api::routes,
     integrations::events::api::routes,
+    integrations::errors::api::routes,
 ];
 
 /// How long a line of a log may wait for its seal.
@@ -50,6 +58,7 @@ const SEAL_EVERY: Duration = Duration::from_mins(15);
 
 /// The jobs that the program works off, and when the house asks for them.
 pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
+    let reports = app.slice::<ErrorReports>().clone();
     Runner::new(app.db.clone(), app.clock.clone(), app.clone())
         .register::<kit::mail::jobs::SendMail>()
         .register::<accounts::api_keys::jobs::ExpireKeys>()
@@ -63,6 +72,7 @@ pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
         .schedule(Schedule::daily::<accounts::grants::jobs::PurgeGrants>())
         .schedule(Schedule::daily::<accounts::team_members::jobs::PurgeTeamMembers>())
         .schedule(Schedule::every::<accounts::audit::jobs::SealLogs>(SEAL_EVERY))
+        .on_dead(move |job, organization, failure| reports.record(Report::dead_job(job, organization, failure)))
         .listen(listener)
 }
 
@@ -84,6 +94,7 @@ pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
     let mut slices = axum::http::Extensions::new();
     slices.insert(keys.clone());
     slices.insert(mailer);
+    slices.insert(ErrorReports::new(clock.clone(), env!("CARGO_PKG_VERSION")));
     slices.insert(RateLimit::new(db.clone(), clock.clone(), config.live_requests_per_minute));
     slices.insert(Stores::new(listener));
     slices.insert(AccessLog::new(db.clone()));

@@ -4,9 +4,14 @@
 use std::time::Duration;
 
 use accounts::{invitations, sessions, user_links};
-use db::SystemTask;
+use db::{DbError, SystemTask};
 use integrations::{connections::Stores, oauth};
-use kit::{App, data_keys, idempotency, mail, rate_limit, vault::Swept};
+use kit::{
+    App, data_keys,
+    error_reports::{self, ErrorReports, Report, Words},
+    idempotency, mail, rate_limit,
+    vault::Swept,
+};
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_hours(12);
@@ -29,6 +34,7 @@ pub struct Purged {
     pub user_links: u64,
     pub invitations: u64,
     pub login_attempts: u64,
+    pub error_reports: u64,
     pub shards: Swept,
 }
 
@@ -52,10 +58,15 @@ async fn keep_rows(app: &App) {
         tick.tick().await;
         if let Err(error) = app.db.unless_away_within(WITHIN, app.db.maintain_partitions(app.clock.now())).await {
             tracing::error!(%error, "partitions were not made; the next try is in twelve hours");
+            app.slice::<ErrorReports>().record(Report::task("maintain_partitions", &error));
         }
         match app.db.unless_away_within(WITHIN, purge(app)).await {
             Ok(purged) => tracing::info!(?purged, "what has run out was removed"),
-            Err(error) => tracing::error!(%error, "what has run out was not removed; the next try is in twelve hours"),
+            Err(error) => {
+                tracing::error!(%error, "what has run out was not removed; the next try is in twelve hours");
+                let why = error.downcast_ref::<DbError>().map_or_else(|| "the key store refuses".into(), Words::from);
+                app.slice::<ErrorReports>().record(Report::task("purge", why));
+            }
         }
     }
 }
@@ -77,6 +88,7 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
     let user_links = user_links::purge(&mut tx, now).await?;
     let invitations = invitations::purge(&mut tx, now).await?;
     let login_attempts = sessions::purge_attempts(&mut tx, now).await?;
+    let error_reports = error_reports::purge(&mut tx, now).await?;
     let existing = data_keys::existing(&mut tx).await?;
     tx.commit().await?;
     let shards = app.keyring.sweep(&existing).await?;
@@ -89,6 +101,7 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
         user_links,
         invitations,
         login_attempts,
+        error_reports,
         shards,
     })
 }

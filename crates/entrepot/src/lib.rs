@@ -6,6 +6,7 @@ pub mod cli;
 pub mod demo;
 pub mod doctor;
 mod document;
+mod error_reporting;
 pub mod housekeeping;
 pub mod pages;
 pub mod restore;
@@ -13,6 +14,7 @@ pub mod sandbox_command;
 pub mod server;
 pub mod simulated;
 pub mod startup;
+pub mod telemetry;
 pub mod upgrade_cluster;
 pub mod verify;
 

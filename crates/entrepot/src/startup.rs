@@ -20,7 +20,10 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     assembly::{self, Ingredients},
-    housekeeping, restore, server,
+    error_reporting::Keeper,
+    housekeeping, restore,
+    server::{self, tls::Tls},
+    telemetry::sentry::{Dsn, Sentry},
 };
 
 /// How long running jobs may go on when the program stops; others take over what is left.
@@ -39,6 +42,8 @@ pub struct Settings {
     pub pools: PoolSizes,
     pub config: Config,
     pub hosts: Hosts,
+    /// Who is told of errors besides.
+    pub sentry: Option<Dsn>,
     pub clock: Clock,
 }
 
@@ -49,6 +54,7 @@ pub struct Program {
     listener: Listener,
     cluster: Option<Cluster>,
     housekeeping: JoinHandle<()>,
+    errors: Keeper,
     jobs: jobs::RunnerHandle,
 }
 
@@ -58,7 +64,7 @@ impl Program {
     /// # Errors
     /// With what is wrong and what to do about it.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { data_dir, master_key, logins, pools, config, hosts, clock } = settings;
+        let Settings { data_dir, master_key, logins, pools, config, hosts, sentry, clock } = settings;
         restore::refuse_unfinished(&data_dir)?;
         let mailer = Mailer::new(config.mail.as_ref())?;
         if !mailer.is_configured() {
@@ -92,9 +98,11 @@ impl Program {
         let listener = db.listen();
         let ingredients = Ingredients { db, clock, keyring, http, config, mailer };
         let (app, keys) = assembly::app(ingredients, &listener);
+        let sentry = sentry.map(|dsn| Sentry::start(dsn, env!("CARGO_PKG_VERSION"))).transpose()?;
+        let errors = Keeper::start(app.clone(), sentry);
         let housekeeping = tokio::spawn(housekeeping::keep(app.clone()));
         let jobs = assembly::runner(&app, &listener).start();
-        Ok(Self { app, keys, listener, cluster, housekeeping, jobs })
+        Ok(Self { app, keys, listener, cluster, housekeeping, errors, jobs })
     }
 
     pub fn listener(&self) -> &Listener {
@@ -110,7 +118,7 @@ impl Program {
     /// # Errors
     /// When the embedded database cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Self { app, keys, listener, cluster, housekeeping, jobs } = self;
+        let Self { app, keys, listener, cluster, housekeeping, errors, jobs } = self;
         housekeeping.abort();
         let stores = app.slice::<Stores>();
         let ((), are_settled) = tokio::join!(jobs.stop(GRACE), stores.settled(RENEWALS));
@@ -123,6 +131,7 @@ impl Program {
         if let Err(error) = keys.flush_uses().await {
             tracing::warn!(%error, "the last uses of API keys were not written");
         }
+        errors.stop().await;
         drop(listener);
         app.db.close().await;
         if let Some(cluster) = cluster {
@@ -182,24 +191,27 @@ pub struct Served {
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
-    upkeep: Option<JoinHandle<()>>,
+    /// What goes on beside it for as long as it serves.
+    beside: Vec<JoinHandle<()>>,
 }
 
 impl Served {
-    /// Serves a program on a listener.
+    /// Serves a program on a listener, with `tls` by https.
     ///
     /// # Errors
     /// When the listener has no address.
     pub fn start(
         program: Program,
         listener: TcpListener,
+        tls: Option<Tls>,
         metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let upkeep = metrics.clone().map(|metrics| tokio::spawn(keep_metrics(metrics)));
+        let files = tls.clone().map(|tls| tokio::spawn(tls.follow_files(program.app.clock.clone())));
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(server::serve(listener, server::service(&program.app, metrics), stopped));
-        Ok(Self { program, address, stop, server, upkeep })
+        let server = tokio::spawn(server::serve(listener, tls, server::service(&program.app, metrics), stopped));
+        Ok(Self { program, address, stop, server, beside: upkeep.into_iter().chain(files).collect() })
     }
 
     /// Lets open requests end, then stops the program.
@@ -208,9 +220,7 @@ impl Served {
     /// When the embedded database cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
-        if let Some(upkeep) = self.upkeep {
-            upkeep.abort();
-        }
+        self.beside.iter().for_each(JoinHandle::abort);
         self.server.await.context("the server ended badly")?;
         self.program.stop().await
     }

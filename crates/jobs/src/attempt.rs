@@ -6,6 +6,7 @@ use db::DbError;
 use futures::{FutureExt, future::BoxFuture};
 use kernel::{OrganizationId, TenantScope};
 use serde_json::Value;
+use tracing::Instrument;
 
 use crate::{
     Done, Failure, Job, Retry, Run, State, job,
@@ -86,13 +87,23 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
         };
         let scope = (kind.scope)(claimed.organization);
         let began = Instant::now();
+        let span = tracing::info_span!(
+            target: "otel",
+            "job",
+            otel.kind = "consumer",
+            otel.name = *name,
+            otel.status = tracing::field::Empty,
+            entrepot.job.name = *name,
+            entrepot.job.attempt = attempt,
+            entrepot.job.outcome = tracing::field::Empty,
+        );
         let ended = if attempt > kind.retry.attempts() {
             // The last attempt was begun, and its runner was not there to see the end of it.
             Err(Failure::Permanent("the lease of the last attempt ran out".into()))
         } else {
             let last_attempt = attempt == kind.retry.attempts();
             let run = Run { id, scope: scope.clone(), attempt, last_attempt, lease: Arc::clone(&lease) };
-            let run = (kind.run)(claimed.payload, self.context.clone(), run);
+            let run = (kind.run)(claimed.payload, self.context.clone(), run).instrument(span.clone());
             tokio::select! {
                 ended = tokio::time::timeout(kind.timeout, AssertUnwindSafe(run).catch_unwind()) => match ended {
                     Ok(Ok(ended)) => ended,
@@ -108,6 +119,10 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
             Ok(Done { .. }) => Outcome::Completed,
             Err(failure) => self.fail(name, kind, &scope, &lease, attempt, failure).await,
         };
+        span.record("entrepot.job.outcome", outcome.as_str());
+        if !matches!(outcome, Outcome::Completed | Outcome::Throttled | Outcome::Superseded) {
+            span.record("otel.status", "error");
+        }
         metrics::attempted(name, outcome, began.elapsed());
         outcome
     }
@@ -141,7 +156,8 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
         };
         match outcome {
             Outcome::Dead => {
-                tracing::error!(job = name, %id, %organization, attempt, error = %failure, "a job is dead")
+                tracing::error!(job = name, %id, %organization, attempt, error = %failure, "a job is dead");
+                (self.on_dead)(name, organization, &failure);
             }
             _ => {
                 tracing::info!(job = name, %id, %organization, attempt, error = %failure, %due_at, "a job will be tried again")

@@ -12,7 +12,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    Job, Schedule,
+    Failure, Job, Schedule,
     attempt::Kind,
     leases::{Lease, Leases},
     metrics, queue, store,
@@ -73,12 +73,17 @@ pub(crate) struct Core<C> {
     names: Vec<String>,
     schedules: Vec<Schedule>,
     pub(crate) limits: Limits,
+    pub(crate) on_dead: OnDead,
 }
+
+/// Is told of a job that is not tried again: its name, its organization, and why. It must be quick and must not block.
+type OnDead = Box<dyn Fn(&'static str, OrganizationId, &Failure) + Send + Sync>;
 
 impl<C: Clone + Send + Sync + 'static> Runner<C> {
     pub fn new(db: Db, clock: Clock, context: C) -> Self {
         let (kinds, names, schedules, limits) = (BTreeMap::new(), vec![], vec![], Limits::default());
-        Self { core: Core { db, clock, context, kinds, names, schedules, limits }, wake: Arc::default() }
+        let on_dead: OnDead = Box::new(|_, _, _| ());
+        Self { core: Core { db, clock, context, kinds, names, schedules, limits, on_dead }, wake: Arc::default() }
     }
 
     /// Teaches the runner a job.
@@ -109,6 +114,13 @@ impl<C: Clone + Send + Sync + 'static> Runner<C> {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.core.limits = limits;
+        self
+    }
+
+    /// Tells of jobs that are not tried again.
+    #[must_use]
+    pub fn on_dead(mut self, told: impl Fn(&'static str, OrganizationId, &Failure) + Send + Sync + 'static) -> Self {
+        self.core.on_dead = Box::new(told);
         self
     }
 

@@ -20,6 +20,8 @@ pub struct Config {
     /// Requests a minute that an API key may make, and a person to the live API.
     pub live_requests_per_minute: u32,
     pub trusted_proxies: TrustedProxies,
+    /// Whose `traceparent` is continued. Anybody else could decide which of our traces are kept, and what they are part of.
+    pub traced_callers: TrustedProxies,
     pub api_key_prefix: ApiKeyPrefix,
     /// Without it mails wait in the outbox.
     pub mail: Option<SmtpSettings>,

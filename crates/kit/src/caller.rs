@@ -10,7 +10,7 @@ use kernel::{
     permission::is_at_connections, scope::Refused,
 };
 
-use crate::{App, Code, Problem, app::Identity, input::Path, rate_limit};
+use crate::{App, Code, Problem, app::Identity, input::Path, rate_limit, request_id};
 
 /// The header that names the organization.
 pub const ORGANIZATION_HEADER: &str = "entrepot-organization";
@@ -25,7 +25,9 @@ async fn identify(parts: &Parts, app: &App) -> Result<Identity, Problem> {
 }
 
 async fn principal(parts: &Parts, app: &App, identity: &Identity) -> Result<Principal, Problem> {
-    app.authenticate.principal(app, identity, named_organization(parts)?).await
+    let principal = app.authenticate.principal(app, identity, named_organization(parts)?).await?;
+    request_id::is_of(principal.organization());
+    Ok(principal)
 }
 
 /// Fails to compile for what can be granted or denied for one connection.
@@ -178,7 +180,9 @@ impl<P: Permission> FromRequestParts<App> for Lasting<P> {
             Some(named) => Some(named),
             None => organization_of_query(parts)?,
         };
-        let scope = app.authenticate.principal(app, &identity, named).await?.allow::<P>()?;
+        let principal = app.authenticate.principal(app, &identity, named).await?;
+        request_id::is_of(principal.organization());
+        let scope = principal.allow::<P>()?;
         let mut parts = parts.clone();
         parts.extensions.clear();
         Ok(Self { scope, actor: identity.actor, parts, permission: PhantomData })

@@ -8,6 +8,7 @@
 //! - [`answer`]: the one writer that may put personal data into an answer
 //! - [`trail`]: the activity log and the audit log, [`rate_limit`]: a caller's minute, shared by all nodes
 //! - [`decision_cache`]: memory that is believed only while this node hears of changes
+//! - [`error_reports`]: what broke, counted by what it was
 //! - [`mail`]: what is written to people, sent by a job
 //! - [`vault`]: sealing, [`data_keys`]: the rows of its keys, [`single_flight`]: one of a kind at a time
 
@@ -17,6 +18,7 @@ pub mod caller;
 pub mod cross_origin;
 pub mod data_keys;
 pub mod decision_cache;
+pub mod error_reports;
 #[cfg(test)]
 mod fuzz;
 pub mod idempotency;

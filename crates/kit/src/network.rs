@@ -36,7 +36,7 @@ impl FromStr for TrustedProxies {
     /// Addresses and networks with commas between; `none` believes nobody.
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
         if text.trim() == "none" {
-            return Ok(Self(vec![]));
+            return Ok(Self::nobody());
         }
         let network = |word: &str| {
             let word = word.trim();
@@ -48,7 +48,12 @@ impl FromStr for TrustedProxies {
 }
 
 impl TrustedProxies {
-    fn contains(&self, address: IpAddr) -> bool {
+    /// An empty list.
+    pub fn nobody() -> Self {
+        Self(vec![])
+    }
+
+    pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 

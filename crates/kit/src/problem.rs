@@ -1,6 +1,6 @@
 //! Errors for people: what happened, whose side it is on, what to do next (RFC 9457, `application/problem+json`).
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, panic::Location, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ use kernel::{Actor, OrganizationId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::request_id;
+use crate::{error_reports::Words, request_id};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:ident, $title:literal;)+) => {
@@ -117,6 +117,15 @@ pub struct Problem {
     retry_after: Option<Duration>,
     extra: serde_json::Map<String, serde_json::Value>,
     refused: Option<Box<(Actor, OrganizationId)>>,
+    cause: Option<Arc<Cause>>,
+}
+
+/// What is behind an answer that is our fault, for error reports and not for the caller.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// Where in the program it became a problem.
+    pub place: &'static Location<'static>,
+    pub words: Words,
 }
 
 /// The body of every failed answer.
@@ -158,6 +167,7 @@ impl Problem {
             retry_after: None,
             extra: serde_json::Map::new(),
             refused: None,
+            cause: None,
         }
     }
 
@@ -171,10 +181,18 @@ impl Problem {
         Self::new(Code::NotFound, "It does not exist, was deleted, or belongs to another organization.")
     }
 
-    /// A bug or a broken invariant; the cause goes to the log, not to the caller.
+    /// A bug or a broken invariant; the cause goes to the log, not to the caller. Error reports name the line that calls this.
+    #[track_caller]
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "internal error");
-        Self::new(Code::Internal, "This is our fault. Try again; if it stays, tell us the request id.")
+        Self::internal_as(cause, "internal error".into())
+    }
+
+    #[track_caller]
+    fn internal_as(cause: &dyn std::fmt::Display, words: Words) -> Self {
+        let place = Location::caller();
+        tracing::error!(%cause, %place, "internal error");
+        let problem = Self::new(Code::Internal, "This is our fault. Try again; if it stays, tell us the request id.");
+        Self { cause: Some(Arc::new(Cause { place, words })), ..problem }
     }
 
     #[must_use]
@@ -245,18 +263,20 @@ impl From<kernel::Denied> for Problem {
 }
 
 impl From<db::DbError> for Problem {
+    #[track_caller]
     fn from(error: db::DbError) -> Self {
         match error {
             db::DbError::Unavailable => {
                 Self::new(Code::DatabaseUnavailable, "Nothing was changed. Try again in a few seconds.")
                     .with_retry_after(Duration::from_secs(2))
             }
-            other => Self::internal(&other),
+            other => Self::internal_as(&other, Words::from(&other)),
         }
     }
 }
 
 impl From<sqlx::Error> for Problem {
+    #[track_caller]
     fn from(error: sqlx::Error) -> Self {
         db::DbError::from(error).into()
     }
@@ -264,7 +284,7 @@ impl From<sqlx::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (code, retry_after) = (self.code, self.retry_after);
+        let (code, retry_after, cause) = (self.code, self.retry_after, self.cause.clone());
         let status = code.status();
         let mut response = (status, Json(self.into_body())).into_response();
         let headers = response.headers_mut();
@@ -280,6 +300,9 @@ impl IntoResponse for Problem {
         }
         // For the access log of the server, which tells failures by their code.
         response.extensions_mut().insert(code);
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(cause);
+        }
         response
     }
 }

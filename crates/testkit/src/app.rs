@@ -351,6 +351,7 @@ fn settings(installation: &Installation) -> Settings {
             apps: vec![("shopify".to_owned(), credentials)],
             live_requests_per_minute: options.live_requests_per_minute,
             trusted_proxies: TrustedProxies::default(),
+            traced_callers: TrustedProxies::nobody(),
             api_key_prefix: options.api_key_prefix.clone(),
             mail: options.has_mail_server.then(|| SmtpSettings {
                 url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
@@ -358,6 +359,7 @@ fn settings(installation: &Installation) -> Settings {
             }),
         },
         hosts: Simulated::of(sandbox).hosts().expect("the sandbox's hosts"),
+        sentry: None,
         clock: clock.clone(),
     }
 }

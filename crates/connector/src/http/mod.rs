@@ -153,6 +153,18 @@ impl Http {
             status = Empty,
             ms = Empty
         );
+        // For traces; the semantic conventions for HTTP clients, without the address's path and query.
+        let traced = tracing::info_span!(
+            target: "otel",
+            "provider call",
+            otel.kind = "client",
+            otel.name = request.method.as_str(),
+            otel.status = Empty,
+            http.request.method = request.method.as_str(),
+            server.address = request.url.host_str(),
+            http.response.status_code = Empty,
+            "error.type" = Empty,
+        );
         let started = Instant::now();
         async {
             let outcome = match tokio::time::timeout(limit, self.follow(request, started)).await {
@@ -160,6 +172,7 @@ impl Http {
                 Err(_) => Err(ProviderError::TimedOut { after: limit }),
             };
             record(&Span::current(), &outcome, started.elapsed());
+            trace(&traced, &outcome);
             outcome
         }
         .instrument(span)
@@ -263,6 +276,21 @@ fn simulated(hosts: &Hosts, options: &HttpOptions) -> Result<Clients, SetupError
             .map_err(|_| SetupError::Certificate)
     };
     Ok(Clients { https: client(Scheme::Https)?, http: client(Scheme::Http)? })
+}
+
+fn trace(span: &Span, outcome: &Result<Response, ProviderError>) {
+    match outcome {
+        Ok(response) => {
+            span.record("http.response.status_code", response.status.as_u16());
+            if response.status.as_u16() >= 400 {
+                span.record("otel.status", "error");
+            }
+        }
+        Err(error) => {
+            span.record("error.type", error.kind());
+            span.record("otel.status", "error");
+        }
+    }
 }
 
 fn record(span: &Span, outcome: &Result<Response, ProviderError>, took: Duration) {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     DbError,
     cluster::{ProgramError, Target, client_program},
+    tls,
 };
 
 /// Why there is no dump, or why it was not put back.
@@ -79,7 +80,7 @@ impl Snapshot {
     /// # Errors
     /// [`BackupError::Blind`] when the login would leave rows out.
     pub async fn take(target: &Target) -> Result<Self, BackupError> {
-        let mut connection = PgConnection::connect_with(target.options()).await?;
+        let mut connection = tls::connect(target.options()).await?;
         if !store::sees_everything(&mut connection).await? {
             return Err(BackupError::Blind);
         }
@@ -109,7 +110,7 @@ impl Snapshot {
 /// # Errors
 /// When the database is not available.
 pub async fn destroyed_data_keys(target: &Target) -> Result<Vec<Uuid>, DbError> {
-    let mut connection = PgConnection::connect_with(target.options()).await?;
+    let mut connection = tls::connect(target.options()).await?;
     let ids = store::destroyed_data_keys(&mut connection).await?;
     connection.close().await?;
     Ok(ids)
@@ -120,7 +121,7 @@ pub async fn destroyed_data_keys(target: &Target) -> Result<Vec<Uuid>, DbError> 
 /// # Errors
 /// When the database is not available.
 pub async fn facts(target: &Target) -> Result<Facts, DbError> {
-    let mut connection = PgConnection::connect_with(target.options()).await?;
+    let mut connection = tls::connect(target.options()).await?;
     let facts = store::facts(&mut connection).await?;
     connection.close().await?;
     Ok(facts)
@@ -131,7 +132,7 @@ pub async fn facts(target: &Target) -> Result<Facts, DbError> {
 /// # Errors
 /// When the database is not available.
 pub async fn emptiness(target: &Target) -> Result<(u32, bool), DbError> {
-    let mut connection = PgConnection::connect_with(target.options()).await?;
+    let mut connection = tls::connect(target.options()).await?;
     let found = store::emptiness(&mut connection).await?;
     connection.close().await?;
     Ok(found)
@@ -149,7 +150,7 @@ pub async fn restore(owner: &Target, major: u32, bin_dir: Option<&Path>, from: &
     command.args(["--no-owner", "--single-transaction", "--exit-on-error"]).arg(from);
     run("pg_restore", command).await?;
     // Statistics are not in a dump; without them the first queries are planned blindly.
-    let mut connection = PgConnection::connect_with(owner.options()).await?;
+    let mut connection = tls::connect(owner.options()).await?;
     store::analyze(&mut connection).await?;
     connection.close().await?;
     Ok(())

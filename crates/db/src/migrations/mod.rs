@@ -16,7 +16,7 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::DbError;
+use crate::{DbError, tls};
 use waiting::{Waited, Watch};
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
@@ -62,7 +62,7 @@ pub(crate) async fn run(owner: &PgConnectOptions) -> Result<(), DbError> {
 
 /// None when the schema is this program's or later, and otherwise what was waited for in vain.
 async fn run_once(options: &PgConnectOptions) -> Result<Option<Waited>, DbError> {
-    let mut connection = PgConnection::connect_with(options).await?;
+    let mut connection = tls::connect(options).await?;
     accept(&mut connection).await?;
     let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await?;
     let watch = Watch::start(options.clone(), pid);

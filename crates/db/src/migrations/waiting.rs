@@ -9,7 +9,7 @@ use std::{
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinHandle;
 
-use crate::DbError;
+use crate::{DbError, tls};
 
 /// Several times in what a migration waits.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -88,7 +88,7 @@ impl Watch {
 }
 
 async fn look(options: &PgConnectOptions, pid: i32, seen: &Mutex<Option<Waited>>) -> Result<(), DbError> {
-    let mut connection = PgConnection::connect_with(options).await?;
+    let mut connection = tls::connect(options).await?;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         // The catalogue's columns say no more when they are checked at compile time.

@@ -6,6 +6,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use kit::vault::{MASTER_KEY, MASTER_KEY_FILE};
 
 use super::Cli;
+use crate::telemetry::traces;
 
 /// What is read from the environment and is no option, so that it stands in no process list.
 const VARIABLES: &[(&str, &str)] = &[
@@ -29,7 +30,7 @@ pub fn reference() -> String {
          An option wins over its variable. A variable that is empty counts as not set where the setting may be left out.\n\n\
          ## The environment only\n\n| variable | |\n|---|---|\n",
     );
-    for (name, help) in VARIABLES {
+    for (name, help) in VARIABLES.iter().chain(traces::VARIABLES) {
         let _infallible = writeln!(text, "| `{name}` | {help} |");
     }
     let cli = Cli::command();

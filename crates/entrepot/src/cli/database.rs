@@ -1,6 +1,6 @@
 //! Which database a command works on.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 use clap::Args;
 use db::{Logins, cluster::Target};
@@ -20,6 +20,9 @@ pub(super) struct Database {
     /// … of the login that writes what comes in
     #[arg(long, env = "DATABASE_INGEST_URL", hide_env_values = true)]
     database_ingest_url: Option<String>,
+    /// Nobody but the database's machine and this one is on the network between them: do not warn of logins without sslmode=verify-full
+    #[arg(long, env = "ENTREPOT_DATABASE_NETWORK_IS_PRIVATE", value_parser = clap::builder::FalseyValueParser::new())]
+    database_network_is_private: bool,
 }
 
 /// The login of backups of an external PostgreSQL. `serve` has no option for it.
@@ -63,6 +66,16 @@ impl Database {
             (None, true) => anyhow::bail!("set DATABASE_OWNER_URL: the login that owns the schema is needed here"),
             (None, false) => Ok(None),
         }
+    }
+
+    /// The hosts that serve these logins and that nobody verifies, where that matters.
+    pub(super) fn unverified_hosts(&self, logins: &Logins) -> Vec<String> {
+        if self.database_network_is_private {
+            return vec![];
+        }
+        let all = [&logins.owner, &logins.app, &logins.system, &logins.ingest];
+        let hosts: BTreeSet<&str> = all.into_iter().filter_map(db::tls::unverified_host).collect();
+        hosts.into_iter().map(str::to_owned).collect()
     }
 
     pub(super) fn is_external(&self) -> bool {

@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     database::{BackupLogin, Database},
     log_to_stderr, say,
-    serve::Mail,
+    serve::{Mail, TlsFiles},
 };
 use crate::doctor::{self, Finding, Severity};
 
@@ -33,6 +33,8 @@ pub(super) struct Doctor {
     #[arg(long, env = "ENTREPOT_PUBLIC_URL")]
     public_url: Option<Url>,
     #[command(flatten)]
+    tls: TlsFiles,
+    #[command(flatten)]
     mail: Mail,
     /// Where dumps are kept
     #[arg(long, env = "ENTREPOT_BACKUP_DIR", requires = "backup_shards_dir")]
@@ -45,7 +47,11 @@ pub(super) struct Doctor {
 pub(super) async fn run(options: Doctor) -> anyhow::Result<()> {
     log_to_stderr("error");
     let external = match options.database.logins()? {
-        Some(logins) => Some(doctor::External { logins, backup: options.backup_login.target_if_set()? }),
+        Some(logins) => Some(doctor::External {
+            unverified_hosts: options.database.unverified_hosts(&logins),
+            logins,
+            backup: options.backup_login.target_if_set()?,
+        }),
         None => None,
     };
     let looked_at = doctor::Options {
@@ -53,6 +59,7 @@ pub(super) async fn run(options: Doctor) -> anyhow::Result<()> {
         external,
         master_key: MasterKey::from_env(),
         public_url: options.public_url,
+        tls: options.tls.files(),
         has_mail_server: options.mail.settings()?.is_some(),
         backups: options.backup_dir.zip(options.backup_shards_dir),
         all: options.all,

@@ -17,7 +17,11 @@ use kit::vault::MasterKey;
 
 pub use self::configuration::reference;
 use self::database::Database;
-use crate::{assembly, demo, sandbox_command, verify};
+use crate::{
+    assembly, demo, error_reporting, sandbox_command,
+    telemetry::traces::{SpanLayer, but_traces},
+    verify,
+};
 
 /// The commerce integration hub.
 #[derive(Parser)]
@@ -43,6 +47,8 @@ enum Command {
     UpgradeCluster(Box<upgrade_cluster::UpgradeCluster>),
     /// Look for what is wrong or will be, and say what to do. Changes nothing
     Doctor(Box<doctor::Doctor>),
+    /// Show what broke in the last 30 days and belongs to no organization, what broke last first
+    Errors(Errors),
     /// Show Entrepot with simulated shops, on this machine only
     Demo(demo::Options),
     /// Serve the simulated shops alone, on loopback, for tests of your own
@@ -71,6 +77,21 @@ struct Verify {
     /// Only the logs of this organization
     #[arg(long)]
     organization: Option<OrganizationId>,
+    /// Where the embedded PostgreSQL lives
+    #[arg(long, env = "ENTREPOT_DATA_DIR", default_value = "data")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Args)]
+struct Errors {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// How many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
     /// Where the embedded PostgreSQL lives
     #[arg(long, env = "ENTREPOT_DATA_DIR", default_value = "data")]
     data_dir: PathBuf,
@@ -116,6 +137,9 @@ impl Command {
             Self::Restore(options) => Box::pin(backup::restore(*options)).await,
             Self::UpgradeCluster(options) => Box::pin(upgrade_cluster::run(*options)).await,
             Self::Doctor(options) => Box::pin(doctor::run(*options)).await,
+            Self::Errors(Errors { json, limit, data_dir, database }) => {
+                error_reporting::show(database.logins()?, &data_dir, limit, json).await
+            }
             Self::Demo(options) => demo::run(options).await,
             Self::Sandbox(options) => sandbox_command::run(options).await,
             Self::Openapi => {
@@ -150,13 +174,20 @@ pub(crate) async fn stop_signal() -> anyhow::Result<()> {
 
 /// Lines for people on a terminal, JSON for machines elsewhere. `RUST_LOG` chooses what.
 pub fn log_to_stderr(usually: &str) {
+    log_and_trace(usually, None);
+}
+
+/// The same, with somebody who hears of the spans of traces.
+fn log_and_trace(usually: &str, traces: Option<SpanLayer>) {
     use std::io::IsTerminal;
-    use tracing_subscriber::{EnvFilter, fmt};
+    use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usually));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let installed =
-        if std::io::stderr().is_terminal() { builder.with_target(false).try_init() } else { builder.json().try_init() };
-    if installed.is_err() {
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines =
+        if std::io::stderr().is_terminal() { lines.with_target(false).boxed() } else { lines.json().boxed() };
+    let lines = lines.with_filter(but_traces(filter));
+    let subscriber = tracing_subscriber::registry().with(lines).with(traces.map(SpanLayer::filtered));
+    if subscriber.try_init().is_err() {
         tracing::debug!("logging was set up before");
     }
 }

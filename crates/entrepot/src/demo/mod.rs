@@ -172,6 +172,7 @@ impl Demo {
                 apps: vec![("shopify".to_owned(), identity)],
                 live_requests_per_minute,
                 trusted_proxies: TrustedProxies::default(),
+                traced_callers: TrustedProxies::nobody(),
                 api_key_prefix: ApiKeyPrefix::default(),
                 mail: Some(SmtpSettings {
                     url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
@@ -179,10 +180,11 @@ impl Demo {
                 }),
             },
             hosts: Simulated::of(&sandbox).hosts()?,
+            sentry: None,
             clock: Clock::system(),
         };
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
-        let served = Served::start(Program::start(settings).await?, listener, Some(metrics))?;
+        let served = Served::start(Program::start(settings).await?, listener, None, Some(metrics))?;
         let visitor = Visitor::new(&public_url, served.address, sandbox.http_addr())?;
         let (seeded, unconnected) =
             seed::ensure(data_dir, &visitor, &sandbox).await.context("the demo could not be seeded")?;

@@ -1,6 +1,12 @@
 use anyhow::Context;
 use chrono::{Days, Duration};
-use db::{Db, Login, Logins, PoolSizes, backup::facts, cluster::Target, inspect, inspect::Inspection};
+use db::{
+    Db, Login, Logins, PoolSizes,
+    backup::facts,
+    cluster::Target,
+    inspect,
+    inspect::{ErrorCounts, Inspection},
+};
 use kernel::Clock;
 
 use super::{
@@ -13,6 +19,8 @@ use crate::verify;
 const APART: Duration = Duration::seconds(2);
 /// How long a job may wait for somebody to take it.
 const STUCK: Duration = Duration::hours(1);
+/// How long ago what broke is of interest.
+const RECENT: Duration = Duration::days(1);
 /// How many organizations' logs are compared where not all are.
 const SAMPLE: usize = 20;
 
@@ -94,6 +102,7 @@ async fn rows(
             "is a program serving? If one is, restart it and look at its log",
         ),
     }
+    errors(&inspection.error_reports(clock.now() - RECENT).await?, report);
     match inspection.needing_reauthorization().await? {
         0 => report.ok("connections", "every shop accepts our access"),
         count => report.warning(
@@ -107,6 +116,25 @@ async fn rows(
     }
     inspection.end().await?;
     Ok(())
+}
+
+fn errors(counts: &ErrorCounts, report: &mut Report) {
+    match counts.broken {
+        0 => report.ok("errors", "nothing broke outside organizations in the last day"),
+        ways => report.warning(
+            "errors",
+            format!("something broke in {ways} ways in the last day that belong to no organization"),
+            "`entrepot errors` shows them; each has the id of a request, to be looked for in the log",
+        ),
+    }
+    match counts.strangers {
+        0 => report.ok("proxies", "whoever said in the last day for whom they ask is a trusted proxy"),
+        _ => report.warning(
+            "proxies",
+            "X-Forwarded-For came from an address that is no trusted proxy: if it is a proxy, all its callers are one network",
+            "name the proxy in ENTREPOT_TRUSTED_PROXIES (the log has its address); if it is a stranger, nothing is to be done",
+        ),
+    }
 }
 
 async fn schema(inspection: &mut Inspection, report: &mut Report) -> anyhow::Result<()> {

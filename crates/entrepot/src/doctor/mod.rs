@@ -4,6 +4,7 @@ mod backups;
 mod database;
 mod disk;
 pub(crate) mod keys;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,8 @@ use kernel::Clock;
 use kit::vault::{MasterKey, MasterKeyError};
 use serde::Serialize;
 use url::Url;
+
+use crate::server::tls::Files;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,6 +69,8 @@ pub struct Options {
     pub external: Option<External>,
     pub master_key: Result<MasterKey, MasterKeyError>,
     pub public_url: Option<Url>,
+    /// Of the listener, where it speaks https itself.
+    pub tls: Option<Files>,
     pub has_mail_server: bool,
     /// Where backups are: dumps, and shards.
     pub backups: Option<(PathBuf, PathBuf)>,
@@ -76,6 +81,8 @@ pub struct Options {
 /// The logins of an external server.
 pub struct External {
     pub logins: Logins,
+    /// Where those are that nobody verifies although they are elsewhere.
+    pub unverified_hosts: Vec<String>,
     pub backup: Option<Target>,
 }
 
@@ -84,6 +91,12 @@ pub struct External {
 pub async fn run(options: Options, clock: &Clock) -> anyhow::Result<Vec<Finding>> {
     let mut report = Report::default();
     settings(&options, &mut report);
+    if let Some(external) = &options.external {
+        verified(external, &mut report);
+    }
+    if let Some(files) = &options.tls {
+        tls::look(files, options.public_url.as_ref(), clock, &mut report);
+    }
     disk::look(&options.data_dir, &mut report);
     let Options { data_dir, external, master_key, backups, all, .. } = options;
     if let Some((dumps, shards)) = &backups {
@@ -122,18 +135,33 @@ pub async fn run(options: Options, clock: &Clock) -> anyhow::Result<Vec<Finding>
     Ok(report.0)
 }
 
+fn verified(external: &External, report: &mut Report) {
+    match external.unverified_hosts.as_slice() {
+        [] => report.ok("database_tls", "the database is on this machine, or its certificate is verified"),
+        hosts => report.warning(
+            "database_tls",
+            format!(
+                "nobody verifies the server at {}: whoever is in between can read and change everything",
+                hosts.join(", ")
+            ),
+            "add ?sslmode=verify-full&sslrootcert=FILE to the URLs, or set ENTREPOT_DATABASE_NETWORK_IS_PRIVATE",
+        ),
+    }
+}
+
 fn settings(options: &Options, report: &mut Report) {
     match &options.public_url {
         Some(url) if url.scheme() == "https" => report.ok("public_url", "people and providers reach us by https"),
         Some(url) => report.warning(
             "public_url",
             format!("ENTREPOT_PUBLIC_URL is {url}: only this machine can use it"),
-            "put a proxy with TLS before Entrepot, and set ENTREPOT_PUBLIC_URL to its https address",
+            "give the listener a certificate (ENTREPOT_TLS_CERTIFICATE) or put a proxy before it, and set ENTREPOT_PUBLIC_URL to the \
+             https address",
         ),
         None => report.warning(
             "public_url",
             "ENTREPOT_PUBLIC_URL is not set: only this machine can use it, and shops cannot send anybody back",
-            "set ENTREPOT_PUBLIC_URL to the https address of the proxy",
+            "set ENTREPOT_PUBLIC_URL to the https address that people type",
         ),
     }
     if options.has_mail_server {

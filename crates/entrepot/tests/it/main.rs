@@ -6,6 +6,7 @@ mod backup;
 mod doctor;
 mod documents;
 mod fuzzing;
+mod https;
 mod migrations;
 mod nodes;
 mod openapi;

@@ -120,6 +120,14 @@ pub async fn destroy_shards(keyring: &Keyring, ids: &[DataKeyId]) -> Result<(), 
     Ok(())
 }
 
+/// A data key of any organization, to look whether its shard is there: where it is not, the wrong directory is mounted or none.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn any(tx: &mut SystemTx) -> Result<Option<DataKeyId>, DbError> {
+    store::any(tx).await
+}
+
 /// The data keys of all organizations that were not destroyed, for [`Keyring::sweep`].
 ///
 /// # Errors

@@ -110,6 +110,14 @@ impl Keyring {
         self.fingerprints
     }
 
+    /// Whether the store has the shard of a data key, asked anew each time.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn has_shard(&self, id: DataKeyId) -> Result<bool, KeyStoreError> {
+        Ok(self.store.get(id).await?.is_some())
+    }
+
     /// A new data key. Its shard is durable when this returns, so the row can be written in any transaction after it; if that
     /// rolls back, [`Keyring::sweep`] finds the shard.
     ///

@@ -206,10 +206,12 @@ async fn look(app: &TestApp, places: &Places, master_key: MasterKey) -> Vec<Find
         data_dir: app.installation.data_dir.path().to_owned(),
         external: Some(doctor::External {
             logins: database.logins(),
+            unverified_hosts: vec![],
             backup: Some(cluster().backup_target(database.name())),
         }),
         master_key: Ok(master_key),
         public_url: Some("https://entrepot.example".parse().expect("a URL")),
+        tls: None,
         has_mail_server: true,
         backups: Some((places.path("dumps"), places.path("shards"))),
         all: true,

@@ -15,6 +15,7 @@ pub(super) const GLOBAL_TABLES: &[(&str, &str)] = &[
     ("public.user_links", "a link is a person's, before any organization is chosen"),
     ("public.login_attempts", "counted before it is known who tries"),
     ("public.oauth_states", "consumed on the way back from a provider, before any tenant is known"),
+    ("public.error_reports", "what breaks before anybody is known belongs to no organization"),
     ("public.exclusive_accounts", "an account is one organization's at a time, of all organizations"),
 ];
 
@@ -28,6 +29,10 @@ pub(super) const OPEN_POLICIES: &[(&str, &str, &str)] = &[
     ("entrepot_system", "public.api_key_prefixes", "select"),
     ("entrepot_system", "public.audit_log", "insert"),
     ("entrepot_system", "public.data_keys", "select"),
+    ("entrepot_system", "public.error_reports", "delete"),
+    ("entrepot_system", "public.error_reports", "insert"),
+    ("entrepot_system", "public.error_reports", "select"),
+    ("entrepot_system", "public.error_reports", "update"),
     ("entrepot_system", "public.events", "insert"),
     ("entrepot_system", "public.exclusive_accounts", "select"),
     ("entrepot_system", "public.idempotency_keys", "delete"),
@@ -89,6 +94,7 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.credentials", "update", &["connections:update"]),
     ("public.data_keys", "insert", &["connections:create", "connections:update", "members:create"]),
     ("public.data_keys", "update", &["connections:update", "connections:delete", "organization:delete"]),
+    ("public.error_reports", "select", &["events:read"]),
     ("public.event_seals", "insert", &["audit:create"]),
     ("public.exclusive_accounts", "delete", &["connections:update", "organization:delete"]),
     ("public.exclusive_accounts", "insert", &["connections:create", "connections:update"]),
@@ -212,7 +218,8 @@ pub(super) const CHANGED: &[(&str, &[&str])] = &[
 ];
 
 /// Functions that run with their owner's rights, and who may call them.
-pub(super) const DEFINERS: &[(&str, &str)] = &[("app.maintain_partitions", "entrepot_system")];
+pub(super) const DEFINERS: &[(&str, &str)] =
+    &[("app.maintain_partitions", "entrepot_system"), ("app.schema_version", "entrepot_system")];
 
 /// Columns that are named like secrets and are not sealed bytes.
 pub(super) const NOT_SEALED: &[(&str, &str)] = &[

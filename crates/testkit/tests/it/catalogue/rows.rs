@@ -42,6 +42,10 @@ const ROWS: &[(&str, &str)] = &[
         "insert into events (organization_id, id, level, event_type, message, actor, created_at) values ('{org}', '{n}', 'info', 'test', 'test', 'system:test', '{at}')",
     ),
     (
+        "public.error_reports",
+        "insert into error_reports (id, organization_id, fingerprint, kind, place, code, message, occurrences, first_seen_at, last_seen_at, release) values ('{n}', '{org}', md5('{n}'), 'task', 'test', 'failed', 'test', 1, '{at}', '{at}', 'test')",
+    ),
+    (
         "public.event_seals",
         "insert into event_seals (organization_id, id, number, last_xid, last_id, lines, previous, hash, created_at) values ('{org}', '{n}', 1, '1', '{n}', '\\x00', sha256('a'), sha256('b'), '{at}')",
     ),

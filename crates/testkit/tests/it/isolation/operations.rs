@@ -135,6 +135,7 @@ pub(super) const RECIPES: &[Recipe] = &[
     get("GET /api/stores/{id}/permissions/history"),
     get("GET /api/access-log"),
     get("GET /api/audit"),
+    get("GET /api/errors"),
     get("GET /api/integrations/events/"),
     get("GET /api/integrations/events/export.csv"),
     get("GET /api/integrations/events/stream"),
