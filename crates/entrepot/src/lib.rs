@@ -7,6 +7,7 @@ pub mod demo;
 pub mod doctor;
 mod document;
 pub mod housekeeping;
+pub mod keys;
 pub mod pages;
 pub mod restore;
 pub mod sandbox_command;

@@ -38,7 +38,7 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
-use crate::{assembly, pages};
+use crate::{assembly, keys::keep::HasMasterKey, pages};
 
 /// Bodies that people and programs send us. Webhooks will have a class of their own.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -161,9 +161,13 @@ async fn ready(State(app): State<App>) -> Response {
     let database = tokio::time::timeout(Duration::from_millis(900), database).await.is_ok_and(|result| result.is_ok());
     let listening = app.freshness.holds();
     let mail = if app.slice::<kit::mail::Mailer>().is_configured() { "configured" } else { "not_configured" };
-    let status = if database && listening { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let master_key = app.slice::<HasMasterKey>().holds();
+    let status = if database && listening && master_key { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let ready = status == StatusCode::OK;
-    (status, Json(json!({ "ready": ready, "database": database, "listening": listening, "mail": mail })))
+    (
+        status,
+        Json(json!({ "ready": ready, "database": database, "listening": listening, "master_key": master_key, "mail": mail })),
+    )
         .into_response()
 }
 

@@ -4,6 +4,7 @@ mod backup;
 mod configuration;
 mod database;
 mod doctor;
+mod keys;
 mod serve;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -40,6 +41,9 @@ enum Command {
     Restore(Box<backup::Restore>),
     /// Look for what is wrong or will be, and say what to do. Changes nothing
     Doctor(Box<doctor::Doctor>),
+    /// The master key and the shards: see them, replace the key, move the shards
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Show Entrepot with simulated shops, on this machine only
     Demo(demo::Options),
     /// Serve the simulated shops alone, on loopback, for tests of your own
@@ -111,6 +115,7 @@ impl Command {
             Self::Backup(options) => Box::pin(backup::run(*options)).await,
             Self::Restore(options) => Box::pin(backup::restore(*options)).await,
             Self::Doctor(options) => Box::pin(doctor::run(*options)).await,
+            Self::Keys(command) => Box::pin(keys::run(command)).await,
             Self::Demo(options) => demo::run(options).await,
             Self::Sandbox(options) => sandbox_command::run(options).await,
             Self::Openapi => {

@@ -7,11 +7,14 @@ use clap::Args;
 use connector::{AppCredentials, http::Hosts};
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKeys};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{database::Database, log_to_stderr, stop_signal};
+use super::{
+    database::{Database, KeyStoreDatabase},
+    log_to_stderr, stop_signal,
+};
 use crate::{
     simulated::{self, Simulated},
     startup::{Program, Served, Settings},
@@ -30,6 +33,8 @@ pub(super) struct Serve {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
+    #[command(flatten)]
+    key_database: KeyStoreDatabase,
     /// Seconds that a request waits for a connection to the database before it is answered with 503
     #[arg(long, env = "ENTREPOT_DATABASE_WAIT_SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
     database_wait_seconds: u64,
@@ -84,7 +89,7 @@ impl Mail {
 pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
     log_to_stderr("info,sqlx=warn");
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
-    let master_key = MasterKey::from_env()?;
+    let master_keys = MasterKeys::from_env()?;
     let public_url = match options.public_url {
         Some(url) => url,
         None => Url::parse(&format!("http://{}", options.listen))?,
@@ -109,8 +114,9 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
     }
     let settings = Settings {
         data_dir: options.data_dir,
-        master_key,
+        master_keys,
         logins: options.database.logins()?,
+        key_database: options.key_database.target()?,
         pools: PoolSizes {
             acquire_timeout: Duration::from_secs(options.database_wait_seconds),
             ..PoolSizes::default()

@@ -91,6 +91,7 @@ async fn the_doctor_is_content_with_what_is_well_and_names_what_is_not() {
         "data_keys",
         "dead_jobs",
         "disk",
+        "key_rotation",
         "key_store",
         "logins",
         "mail",
@@ -103,6 +104,7 @@ async fn the_doctor_is_content_with_what_is_well_and_names_what_is_not() {
         "schema",
         "seals",
         "shard_backup",
+        "shard_files",
         "shards",
         "stuck_jobs",
     ];

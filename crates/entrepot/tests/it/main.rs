@@ -6,6 +6,7 @@ mod backup;
 mod doctor;
 mod documents;
 mod fuzzing;
+mod keys;
 mod nodes;
 mod openapi;
 mod outage;
