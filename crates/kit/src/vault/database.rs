@@ -76,7 +76,14 @@ impl DatabaseKeyStore {
     ) -> Result<Option<(Self, State)>, KeyStoreError> {
         let database = KeyDatabase::connect(target).await?;
         let said = match fingerprint {
-            Some(fingerprint) => Some(database.name(&fingerprint.to_string(), State::Filling).await?),
+            Some(fingerprint) => {
+                let fingerprint = fingerprint.to_string();
+                if database.said().await?.is_some_and(|said| said.fingerprint != fingerprint) {
+                    // A program that was started with it too early has named it, and put nothing into it.
+                    database.forget_name().await?;
+                }
+                Some(database.name(&fingerprint, State::Filling).await?)
+            }
             None => database.said().await?,
         };
         said.map(|said| Ok((Self::any(database, &said.fingerprint)?, said.state))).transpose()

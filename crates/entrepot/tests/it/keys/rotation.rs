@@ -19,7 +19,7 @@ const POINTS: &[(&str, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_is_killed_anywhere_loses_nothing_and_goes_on_where_it_was() {
-    let many = Many::keys(8, 1_000).await;
+    let many = Many::keys(16, 1_000).await;
     let (old, new) = (name(&many.old), name(&many.new));
     let both = many.keyring(&many.new, Some(&many.old)).await;
     let check = async |what: &str| -> i64 {
@@ -59,7 +59,7 @@ async fn a_rotation_that_is_killed_anywhere_loses_nothing_and_goes_on_where_it_w
     while kills < 24 {
         numbers = numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut killed = many.rotate().spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(40 + (numbers >> 33) % 500)).await;
+        tokio::time::sleep(Duration::from_millis(250 + (numbers >> 33) % 450)).await;
         if killed.try_wait().unwrap().is_some() {
             break;
         }
@@ -71,12 +71,12 @@ async fn a_rotation_that_is_killed_anywhere_loses_nothing_and_goes_on_where_it_w
         assert!(now >= last, "it goes on where it was: {last}, then {now}");
         moved += usize::from(now > last);
         last = now;
-        if kills % 6 == 0 {
+        if kills % 8 == 0 {
             assert_eq!(many.opened(&both).await, many.rows, "all open, with both keys");
         }
     }
     println!("{kills} kills at random moments, {moved} of them after some were wrapped; {last} of {} then", many.rows);
-    assert!(kills >= 3);
+    assert!(kills + POINTS.len() >= 20 && moved >= 3, "{kills} kills, {moved}");
 
     let (ended_well, said) = Many::run(many.rotate());
     assert!(ended_well && said.contains("Done"), "{said}");
@@ -185,11 +185,6 @@ async fn data_keys_are_wrapped_fast_enough_for_a_million_in_ten_minutes() {
     // Somebody reads all the time.
     let both = many.keyring(&many.new, Some(&many.old)).await;
     let rows = many.all().await;
-    let reads = |keyring: &kit::vault::Keyring, row: &kit::vault::WrappedKey| {
-        let (id, organization) = (row.identity.id, row.identity.organization);
-        let _known = (id, organization, keyring.fingerprints());
-    };
-    reads(&both, &rows[0]);
     let began = Instant::now();
     let mut child = many.rotate().stdout(std::process::Stdio::null()).spawn().unwrap();
     let mut superuser = many.superuser().await;
