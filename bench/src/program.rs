@@ -73,8 +73,9 @@ impl Product {
             };
             let settings = Settings {
                 data_dir: folder.to_owned(),
-                master_key: MasterKey::generate_file(&folder.join("master.key"))?,
+                master_keys: MasterKey::generate_file(&folder.join("master.key"))?.into(),
                 logins: None,
+                key_database: None,
                 pools: PoolSizes::default(),
                 config: Config {
                     public_url,

@@ -242,3 +242,23 @@ pub async fn login(logins: &Logins, login: Login) -> Result<(), DbError> {
     connection.close().await?;
     checked
 }
+
+/// Whether a program serves from the database now: each holds a connection on which it listens.
+///
+/// # Errors
+/// When the database is not available.
+pub async fn is_served_from(logins: &Logins) -> Result<bool, DbError> {
+    let mut connection = PgConnection::connect_with(&logins.system).await?;
+    let serves = sqlx::query_scalar!(
+        r#"
+        -- is_served_from
+        select exists (
+            select 1 from pg_stat_activity where datname = current_database() and application_name = 'entrepot_listener'
+        ) as "serves!"
+        "#
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    Ok(serves)
+}

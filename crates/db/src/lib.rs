@@ -6,12 +6,14 @@
 //! - [`cluster`] runs PostgreSQL itself when no server is configured
 //! - [`tls`]: how a server elsewhere is known to be the right one
 //! - [`backup`] dumps all of it, as a login that never serves
+//! - [`key_database`] is another database, for shards of data keys alone
 //!
 //! Nothing else can open a connection: the pools are private, and clippy refuses to make others.
 
 pub mod backup;
 pub mod cluster;
 pub mod inspect;
+pub mod key_database;
 pub mod listener;
 mod logins;
 mod migrations;

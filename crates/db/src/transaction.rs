@@ -120,6 +120,8 @@ pub enum SystemTask {
     ErrorReports,
     /// Reads and writes facts of the installation.
     Installation,
+    /// Wraps data keys under another master key.
+    RotateKeys,
     /// Answers whether the database answers.
     Readiness,
 }
@@ -179,6 +181,28 @@ impl SystemTx {
             .fetch_one(&mut *self.tx)
             .await?;
         Ok(stored)
+    }
+
+    /// The same without storing anything.
+    ///
+    /// # Errors
+    /// When the database refuses or is gone.
+    pub async fn known_fact(&mut self, name: &str) -> Result<Option<String>, DbError> {
+        let stored = sqlx::query_scalar!("select value from installation where name = $1", name)
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(stored)
+    }
+
+    /// Replaces a fact that is stored.
+    ///
+    /// # Errors
+    /// When the database refuses or is gone.
+    pub async fn replace_fact(&mut self, name: &str, value: &str) -> Result<(), DbError> {
+        sqlx::query!("update installation set value = $2 where name = $1", name, value)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
     }
 }
 transaction!(SystemTx, grown);

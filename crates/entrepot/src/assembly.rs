@@ -101,6 +101,7 @@ pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
     slices.insert(Live::new(&keyring));
     slices.insert(Exports::default());
     slices.insert(Tails::new(listener));
+    slices.insert(crate::keys::keep::HasMasterKey::at_start());
     let app = App::new(Parts {
         db,
         clock,

@@ -8,6 +8,7 @@ pub mod doctor;
 mod document;
 mod error_reporting;
 pub mod housekeeping;
+pub mod keys;
 pub mod pages;
 pub mod restore;
 pub mod sandbox_command;

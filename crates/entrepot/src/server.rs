@@ -46,7 +46,7 @@ use tower::Service;
 use tracing::Instrument;
 
 use self::{strangers::Strangers, tls::Tls};
-use crate::{assembly, pages};
+use crate::{assembly, keys::keep::HasMasterKey, pages};
 
 /// Bodies that people and programs send us. Webhooks will have a class of their own.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -189,7 +189,8 @@ async fn ready(app: App, stopping: Stopping) -> Response {
     };
     let (database, schema) = (looked.is_some(), looked.map(|(is_current, _)| is_current));
     let (listening, stopping) = (app.freshness.holds(), stopping.load(Ordering::Acquire));
-    let ready = database && schema == Some(true) && vault == Some(true) && listening && !stopping;
+    let master_key = app.slice::<HasMasterKey>().holds();
+    let ready = database && schema == Some(true) && vault == Some(true) && master_key && listening && !stopping;
     let mail = if app.slice::<kit::mail::Mailer>().is_configured() { "configured" } else { "not_configured" };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
@@ -197,6 +198,7 @@ async fn ready(app: App, stopping: Stopping) -> Response {
         "database": database,
         "schema": schema,
         "vault": vault,
+        "master_key": master_key,
         "listening": listening,
         "stopping": stopping,
         "mail": mail,

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use connector::http::{Hosts, Http, HttpOptions};
 use db::{
     Db, Logins, PoolSizes,
-    cluster::{Cluster, ClusterOptions},
+    cluster::{Cluster, ClusterOptions, Target},
     listener::Listener,
 };
 use integrations::connections::Stores;
@@ -14,14 +14,17 @@ use kernel::Clock;
 use kit::{
     App, Config,
     mail::Mailer,
-    vault::{DirectoryKeyStore, Keyring, MasterKey},
+    vault::{Keyring, MasterKeys},
+    data_keys::rotation::{self, Standing},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     assembly::{self, Ingredients},
     error_reporting::Keeper,
-    housekeeping, restore,
+    housekeeping,
+    keys::{keep, place},
+    restore,
     server::{self, tls::Tls},
     telemetry::sentry::{Dsn, Sentry},
 };
@@ -36,9 +39,11 @@ const RENEWALS: Duration = Duration::from_secs(35);
 pub struct Settings {
     /// The embedded cluster and the key store live here.
     pub data_dir: PathBuf,
-    pub master_key: MasterKey,
+    pub master_keys: MasterKeys,
     /// None runs PostgreSQL itself.
     pub logins: Option<Logins>,
+    /// Where the shards are; None: in a directory beside the data.
+    pub key_database: Option<Target>,
     pub pools: PoolSizes,
     pub config: Config,
     pub hosts: Hosts,
@@ -55,6 +60,7 @@ pub struct Program {
     cluster: Option<Cluster>,
     housekeeping: JoinHandle<()>,
     errors: Keeper,
+    key_keeping: JoinHandle<()>,
     jobs: jobs::RunnerHandle,
 }
 
@@ -64,7 +70,7 @@ impl Program {
     /// # Errors
     /// With what is wrong and what to do about it.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { data_dir, master_key, logins, pools, config, hosts, sentry, clock } = settings;
+        let Settings { data_dir, master_keys, logins, key_database, pools, config, hosts, sentry, clock } = settings;
         restore::refuse_unfinished(&data_dir)?;
         let mailer = Mailer::new(config.mail.as_ref())?;
         if !mailer.is_configured() {
@@ -81,7 +87,11 @@ impl Program {
             .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
         // What needs no database is made ready while PostgreSQL starts.
         let http = tokio::task::spawn_blocking(move || Http::new(hosts, HttpOptions::default()));
-        let store = tokio::spawn(DirectoryKeyStore::open(data_dir.join("keys")));
+        let shards = place::of(&data_dir, key_database.as_ref());
+        let store = tokio::spawn({
+            let shards = shards.clone();
+            async move { place::open(&shards).await }
+        });
         let (logins, cluster) = match logins {
             Some(logins) => (logins, None),
             None => {
@@ -92,8 +102,9 @@ impl Program {
         Db::migrate(&logins.owner).await.context("the database could not be brought up to date")?;
         let db = Db::connect(&logins, &pools).await?;
         make_partitions(&db, &clock).await?;
-        let keyring = Arc::new(Keyring::new(master_key, Arc::new(store.await??), clock.clone()));
-        refuse_foreign_keys(&db, &keyring).await?;
+        let store = store.await??;
+        place::refuse_one_server(&shards, &logins).await?;
+        let keyring = Arc::new(establish_keys(&db, Keyring::new(master_keys, store, clock.clone())).await?);
         let http = http.await??;
         let listener = db.listen();
         let ingredients = Ingredients { db, clock, keyring, http, config, mailer };
@@ -101,8 +112,9 @@ impl Program {
         let sentry = sentry.map(|dsn| Sentry::start(dsn, env!("CARGO_PKG_VERSION"))).transpose()?;
         let errors = Keeper::start(app.clone(), sentry);
         let housekeeping = tokio::spawn(housekeeping::keep(app.clone()));
+        let key_keeping = tokio::spawn(keep::keep(app.clone()));
         let jobs = assembly::runner(&app, &listener).start();
-        Ok(Self { app, keys, listener, cluster, housekeeping, errors, jobs })
+        Ok(Self { app, keys, listener, cluster, housekeeping, errors, key_keeping, jobs })
     }
 
     pub fn listener(&self) -> &Listener {
@@ -118,8 +130,9 @@ impl Program {
     /// # Errors
     /// When the embedded database cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Self { app, keys, listener, cluster, housekeeping, errors, jobs } = self;
+        let Self { app, keys, listener, cluster, housekeeping, errors, key_keeping, jobs } = self;
         housekeeping.abort();
+        key_keeping.abort();
         let stores = app.slice::<Stores>();
         let ((), are_settled) = tokio::join!(jobs.stop(GRACE), stores.settled(RENEWALS));
         if !are_settled {
@@ -143,23 +156,28 @@ impl Program {
 
 /// The master key and the key store must be those that the database was filled with: anything else would fail later, one
 /// credential at a time.
-async fn refuse_foreign_keys(db: &Db, keyring: &Keyring) -> anyhow::Result<()> {
-    let present = keyring.fingerprints();
+async fn establish_keys(db: &Db, keyring: Keyring) -> anyhow::Result<Keyring> {
     let mut tx = db.system(db::SystemTask::Installation).await?;
-    for (name, present, what) in [
-        ("master_key", present.master.to_string(), "master key"),
-        ("key_store", present.store.to_string(), "key store"),
-    ] {
-        let stored = tx.installation_fact(name, &present).await?;
-        if stored != present {
-            bail!(
-                "this database was filled with {what} {stored}, but the program runs with {what} {present}. \
-                 Give it the one that belongs to it; with another nothing sealed could be opened."
-            );
-        }
+    let established = rotation::establish(&mut tx, keyring.masters()).await?;
+    let present = keyring.fingerprints().store.to_string();
+    let stored = tx.installation_fact("key_store", &present).await?;
+    if stored != present {
+        bail!(
+            "this database was filled with key store {stored}, but the program runs with key store {present}. Give it the one that \
+             belongs to it (ENTREPOT_DATA_DIR, or KEY_DATABASE_URL); with another nothing sealed could be opened."
+        );
     }
     tx.commit().await?;
-    Ok(())
+    match established.standing {
+        Standing::Prepared => tracing::warn!(
+            active = %established.active,
+            new = %keyring.masters().current(),
+            "another master key is here: run `entrepot keys rotate` once every node has both"
+        ),
+        Standing::Rotating => tracing::info!("data keys are left under the previous master key; they are wrapped anew"),
+        Standing::Settled | Standing::PreviousUnused => {}
+    }
+    Ok(keyring.with_installation_key(established.installation_key))
 }
 
 /// The first partitions, without which nothing can be written. A backup that holds a lock is waited for a little.

@@ -99,6 +99,7 @@ codes! {
     // Us
     PlatformAppRefused = "platform_app_refused", SERVICE_UNAVAILABLE, "The shop's platform refuses our app";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too busy at the moment";
+    KeysUnavailable = "keys_unavailable", SERVICE_UNAVAILABLE, "Our keys are not available";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "Our database is not available";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something broke on our side";
 }

@@ -16,7 +16,7 @@ use kit::{
     ApiKeyPrefix, App, Config,
     mail::SmtpSettings,
     network::TrustedProxies,
-    vault::{MASTER_KEY, MasterKey},
+    vault::{MASTER_KEY, MasterKeys},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandbox::{Sandbox, mailbox::Mail, shopify, woocommerce, world};
@@ -342,9 +342,10 @@ fn settings(installation: &Installation) -> Settings {
     };
     Settings {
         data_dir: data_dir.path().to_owned(),
-        master_key: MasterKey::from_lookup(|name| (name == MASTER_KEY).then(|| master_key.into()))
+        master_keys: MasterKeys::from_lookup(|name| (name == MASTER_KEY).then(|| master_key.into()))
             .expect("a master key"),
         logins: Some(database.logins()),
+        key_database: None,
         pools: PoolSizes { app: 12, system: 6, ingest: 2, acquire_timeout: DATABASE_WAIT },
         config: Config {
             public_url: Url::parse(PUBLIC_URL).expect("a URL"),

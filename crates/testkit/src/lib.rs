@@ -18,6 +18,7 @@
 //!   OpenAPI document (`contract.rs`)
 //! - [`cluster`]: one PostgreSQL per test process, one database per test, copied from a migrated template
 //! - [`Follower`]: somebody who follows the activity log, part by part
+//! - [`many_keys`]: data keys of an installation that has served for years
 //! - [`scan`]: finds values in whatever form they were written down; [`logs`]: everything that was logged
 
 pub mod app;
@@ -26,6 +27,7 @@ pub mod cluster;
 mod contract;
 pub mod follower;
 pub mod logs;
+pub mod many_keys;
 pub mod process;
 pub mod scan;
 pub mod shops;

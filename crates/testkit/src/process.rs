@@ -44,6 +44,14 @@ impl Process {
     /// # Panics
     /// When it cannot be started at all.
     pub fn launch(binary: &str, installation: &Installation) -> Self {
+        Self::launch_with(binary, installation, &[])
+    }
+
+    /// The same with further variables of the environment, or others.
+    ///
+    /// # Panics
+    /// When it cannot be started at all.
+    pub fn launch_with(binary: &str, installation: &Installation, environment: &[(&str, &str)]) -> Self {
         let folder = installation.data_dir.path();
         let sandbox = folder.join("sandbox.json");
         if !sandbox.exists() {
@@ -70,6 +78,7 @@ impl Process {
             .env("ENTREPOT_DATABASE_WAIT_SECONDS", DATABASE_WAIT.as_secs().to_string())
             .env("ENTREPOT_SMTP_URL", format!("smtp://{}", installation.sandbox.smtp_addr()))
             .env("ENTREPOT_MAIL_FROM", MAIL_FROM)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("a log"))

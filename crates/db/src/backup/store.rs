@@ -37,6 +37,9 @@ pub(super) async fn facts(connection: &mut PgConnection) -> Result<Facts, DbErro
             current_setting('server_version_num')::int4 / 10000 as "postgresql!",
             (select value from installation where name = 'master_key') as master_key,
             (select value from installation where name = 'key_store') as key_store,
+            array(
+                select distinct master_fingerprint from data_keys where destroyed_at is null order by master_fingerprint
+            ) as "master_keys!: Vec<String>",
             (select count(*) from organizations) as "organizations!",
             (select count(*) from users) as "users!",
             (select count(*) from organization_members) as "members!",
@@ -59,6 +62,7 @@ pub(super) async fn facts(connection: &mut PgConnection) -> Result<Facts, DbErro
         postgresql: u32::try_from(found.postgresql).unwrap_or_default(),
         schema,
         master_key: found.master_key,
+        master_keys: found.master_keys,
         key_store: found.key_store,
         counts: Counts {
             organizations: found.organizations,

@@ -52,7 +52,7 @@ impl Binaries {
             }
         }
         let program = dir.join("postgres");
-        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().at(&program)?;
+        let output = asking_version(&program).output().at(&program)?;
         let answer = String::from_utf8_lossy(&output.stdout);
         let version = parse_version(&answer).ok_or_else(|| ClusterError::UnknownVersion {
             program,
@@ -159,18 +159,38 @@ fn mismatch(pgdata: &Path, wanted: Option<u32>, seen: &[Binaries]) -> ClusterErr
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
     #[error(
-        "found no `{name}` of PostgreSQL {major} or later: install it (Debian: apt-get install postgresql-client-{major}), \
-         or name the directory of PostgreSQL's programs in ENTREPOT_PG_BIN"
+        "found no `{name}` of PostgreSQL {major} or later{}: install it (Debian: apt-get install postgresql-client-{major}), or name the \
+         directory of PostgreSQL's programs in ENTREPOT_PG_BIN", older(found)
     )]
-    Missing { name: &'static str, major: u32 },
+    Missing {
+        name: &'static str,
+        major: u32,
+        /// The versions that are there, which are too old.
+        found: Vec<u32>,
+    },
 }
 
-/// `pg_dump` or `pg_restore` for a server of this major version: that version's own, or the next later one. They refuse
-/// servers that are newer than they are.
+fn older(found: &[u32]) -> String {
+    let versions: Vec<String> = found.iter().map(u32::to_string).collect();
+    match versions.len() {
+        0 => String::new(),
+        _ => format!(" (there is {} only, which refuses what is newer than it)", versions.join(", ")),
+    }
+}
+
+/// One of PostgreSQL's own programs for clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientProgram {
+    pub path: PathBuf,
+    pub major: u32,
+}
+
+/// `pg_dump` or `pg_restore` for a server, or a dump, of this major version: that version's own, or the next later one. They refuse
+/// what is newer than they are.
 ///
 /// # Errors
 /// [`ProgramError::Missing`], with what to install.
-pub fn client_program(name: &'static str, major: u32, bin_dir: Option<&Path>) -> Result<PathBuf, ProgramError> {
+pub fn client_program(name: &'static str, major: u32, bin_dir: Option<&Path>) -> Result<ClientProgram, ProgramError> {
     let mut places = vec![];
     match bin_dir {
         Some(dir) => places.push(dir.to_owned()),
@@ -181,15 +201,28 @@ pub fn client_program(name: &'static str, major: u32, bin_dir: Option<&Path>) ->
         }
     }
     let found = places.into_iter().map(|dir| dir.join(name)).filter(|program| is_executable(program));
-    let versions = found.filter_map(|program| {
-        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().ok()?;
-        // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
-        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
-        let version = answer.split_once(' ').and_then(|(_, rest)| parse_version(&format!("postgres {rest}")))?;
-        Some((version.major, program))
-    });
-    let best = versions.filter(|(found, _)| *found >= major).min_by_key(|(found, _)| *found);
-    best.map(|(_, program)| program).ok_or(ProgramError::Missing { name, major })
+    let mut versions: Vec<ClientProgram> = found
+        .filter_map(|path| {
+            let output = asking_version(&path).output().ok()?;
+            // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
+            let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+            let version = answer.split_once(' ').and_then(|(_, rest)| parse_version(&format!("postgres {rest}")))?;
+            Some(ClientProgram { path, major: version.major })
+        })
+        .collect();
+    versions.sort_by_key(|program| program.major);
+    let mut older: Vec<u32> = versions.iter().map(|program| program.major).collect();
+    older.dedup();
+    let best = versions.into_iter().find(|program| program.major >= major);
+    best.ok_or(ProgramError::Missing { name, major, found: older })
+}
+
+/// With nothing of our environment, where secrets are: a program is not trusted before it is known.
+fn asking_version(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--version").env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C");
+    command.stdin(Stdio::null());
+    command
 }
 
 /// The major version that made the data; `None` where there is none.
@@ -318,6 +351,43 @@ mod tests {
         let search = Search { named: Some(root.path().into()), ..search };
         let found = search.find(&root.path().join("none"));
         assert!(matches!(found, Err(ClusterError::NotABinDir { missing: "postgres", .. })));
+    }
+
+    fn client(dir: &Path, name: &str, script: &str) {
+        fs::create_dir_all(dir).unwrap();
+        let file = dir.join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_program_of_the_servers_version_or_later_is_taken_and_an_older_one_is_refused_with_what_to_do() {
+        let root = tempfile::tempdir().unwrap();
+        client(root.path(), "pg_dump", "echo 'pg_dump (PostgreSQL) 15.18 (Fake)'");
+        let found = client_program("pg_dump", 15, Some(root.path())).unwrap();
+        assert_eq!((found.major, found.path), (15, root.path().join("pg_dump")));
+        assert_eq!(client_program("pg_dump", 14, Some(root.path())).unwrap().major, 15, "a newer one reads older servers");
+        let message = client_program("pg_dump", 18, Some(root.path())).unwrap_err().to_string();
+        for part in ["pg_dump` of PostgreSQL 18", "15 only", "postgresql-client-18", "ENTREPOT_PG_BIN"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let message = client_program("pg_restore", 18, Some(root.path())).unwrap_err().to_string();
+        assert!(!message.contains("only"), "{message}");
+    }
+
+    #[test]
+    fn a_program_is_asked_for_its_version_with_nothing_of_our_environment() {
+        let root = tempfile::tempdir().unwrap();
+        let seen = root.path().join("seen");
+        client(root.path(), "pg_dump", &format!("env > {}; echo 'pg_dump (PostgreSQL) 15.18'", seen.display()));
+        // What cargo sets for every test stands for what an operator sets.
+        assert!(env::var_os("CARGO_MANIFEST_DIR").is_some());
+        client_program("pg_dump", 15, Some(root.path())).unwrap();
+        let seen = fs::read_to_string(seen).unwrap();
+        let names: Vec<&str> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        let foreign: Vec<&&str> =
+            names.iter().filter(|name| !["PATH", "LC_ALL", "PWD", "SHLVL", "_", "OLDPWD"].contains(*name)).collect();
+        assert!(names.contains(&"PATH") && foreign.is_empty(), "{names:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
-use kit::vault::{MASTER_KEY, MASTER_KEY_FILE};
+use kit::vault::{MASTER_KEY, MASTER_KEY_FILE, MASTER_KEY_PREVIOUS, MASTER_KEY_PREVIOUS_FILE};
 
 use super::Cli;
 use crate::telemetry::traces;
@@ -15,6 +15,11 @@ const VARIABLES: &[(&str, &str)] = &[
         "A file of mode 0600 with the master key: 32 random bytes, in base64 or hexadecimal. `serve`, `restore` and `doctor` need it",
     ),
     (MASTER_KEY, "The master key itself, instead of the file; an environment is easier to read than a file"),
+    (
+        MASTER_KEY_PREVIOUS_FILE,
+        "The same for the master key before it, while it is replaced ([keys.md](keys.md#another-master-key)): a file of mode 0600",
+    ),
+    (MASTER_KEY_PREVIOUS, "The key itself, instead of that file"),
     (
         db::cluster::BIN_DIR_VARIABLE,
         "The directory of PostgreSQL's programs; found by itself where they are Debian's or on `PATH`",
@@ -35,14 +40,18 @@ pub fn reference() -> String {
     }
     let cli = Cli::command();
     for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
-        section(&mut text, command);
+        if command.has_subcommands() {
+            command.get_subcommands().for_each(|part| section(&mut text, &format!("{} {}", command.get_name(), part.get_name()), part));
+        } else {
+            section(&mut text, command.get_name(), command);
+        }
     }
     text
 }
 
-fn section(text: &mut String, command: &Command) {
+fn section(text: &mut String, name: &str, command: &Command) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let _infallible = writeln!(text, "\n## entrepot {}\n\n{about}.", command.get_name());
+    let _infallible = writeln!(text, "\n## entrepot {name}\n\n{about}.");
     let arguments: Vec<&Arg> = command
         .get_arguments()
         .filter(|argument| !argument.is_hide_set())

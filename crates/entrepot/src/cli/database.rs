@@ -33,6 +33,22 @@ pub(super) struct BackupLogin {
     database_backup_url: Option<String>,
 }
 
+/// Where the shards of several nodes are.
+#[derive(Args)]
+pub(super) struct KeyStoreDatabase {
+    /// postgres://… of a small database of its own, on another server, for the shards of several nodes; without it they are in a
+    /// directory beside the data
+    #[arg(long, env = "KEY_DATABASE_URL", hide_env_values = true)]
+    key_database_url: Option<String>,
+}
+
+impl KeyStoreDatabase {
+    /// None: the directory.
+    pub(super) fn target(&self) -> anyhow::Result<Option<Target>> {
+        set(&self.key_database_url).map(|url| target("KEY_DATABASE_URL", url)).transpose()
+    }
+}
+
 impl Database {
     /// None: the embedded one.
     pub(super) fn logins(&self) -> anyhow::Result<Option<Logins>> {
@@ -107,6 +123,6 @@ fn set(url: &Option<String>) -> Option<&str> {
     url.as_deref().filter(|url| !url.is_empty())
 }
 
-fn target(name: &str, url: &str) -> anyhow::Result<Target> {
+pub(super) fn target(name: &str, url: &str) -> anyhow::Result<Target> {
     Target::parse(url).map_err(|error| anyhow::anyhow!("{name} is {error}"))
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kernel::Clock;
-use kit::vault::MasterKey;
+use kit::vault::MasterKeys;
 use url::Url;
 
 use super::{
-    database::{BackupLogin, Database},
+    database::{BackupLogin, Database, KeyStoreDatabase},
     log_to_stderr, say,
     serve::{Mail, TlsFiles},
 };
@@ -29,6 +29,8 @@ pub(super) struct Doctor {
     database: Database,
     #[command(flatten)]
     backup_login: BackupLogin,
+    #[command(flatten)]
+    key_database: KeyStoreDatabase,
     /// Where people and providers reach us
     #[arg(long, env = "ENTREPOT_PUBLIC_URL")]
     public_url: Option<Url>,
@@ -57,7 +59,8 @@ pub(super) async fn run(options: Doctor) -> anyhow::Result<()> {
     let looked_at = doctor::Options {
         data_dir: options.data_dir,
         external,
-        master_key: MasterKey::from_env(),
+        key_database: options.key_database.target()?,
+        master_keys: MasterKeys::from_env(),
         public_url: options.public_url,
         tls: options.tls.files(),
         has_mail_server: options.mail.settings()?.is_some(),

@@ -4,6 +4,7 @@ mod backup;
 mod configuration;
 mod database;
 mod doctor;
+mod keys;
 mod serve;
 mod upgrade_cluster;
 
@@ -49,6 +50,9 @@ enum Command {
     Doctor(Box<doctor::Doctor>),
     /// Show what broke in the last 30 days and belongs to no organization, what broke last first
     Errors(Errors),
+    /// The master key and the shards: see them, replace the key, move the shards
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Show Entrepot with simulated shops, on this machine only
     Demo(demo::Options),
     /// Serve the simulated shops alone, on loopback, for tests of your own
@@ -140,6 +144,7 @@ impl Command {
             Self::Errors(Errors { json, limit, data_dir, database }) => {
                 error_reporting::show(database.logins()?, &data_dir, limit, json).await
             }
+            Self::Keys(command) => Box::pin(keys::run(command)).await,
             Self::Demo(options) => demo::run(options).await,
             Self::Sandbox(options) => sandbox_command::run(options).await,
             Self::Openapi => {

@@ -7,11 +7,14 @@ use clap::Args;
 use connector::{AppCredentials, http::Hosts};
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKeys};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{database::Database, log_and_trace, stop_signal};
+use super::{
+    database::{Database, KeyStoreDatabase},
+    log_and_trace, stop_signal,
+};
 use crate::{
     server::tls::{Files, Tls},
     simulated::{self, Simulated},
@@ -40,6 +43,8 @@ pub(super) struct Serve {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
+    #[command(flatten)]
+    key_database: KeyStoreDatabase,
     /// Seconds that a request waits for a connection to the database before it is answered with 503
     #[arg(long, env = "ENTREPOT_DATABASE_WAIT_SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
     database_wait_seconds: u64,
@@ -127,7 +132,7 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
             Some(exporter)
         }
     };
-    let master_key = MasterKey::from_env()?;
+    let master_keys = MasterKeys::from_env()?;
     let tls = options.tls.files();
     let public_url = match options.public_url {
         Some(url) => url,
@@ -166,8 +171,9 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
     }
     let settings = Settings {
         data_dir: options.data_dir,
-        master_key,
+        master_keys,
         logins,
+        key_database: options.key_database.target()?,
         pools: PoolSizes {
             acquire_timeout: Duration::from_secs(options.database_wait_seconds),
             ..PoolSizes::default()

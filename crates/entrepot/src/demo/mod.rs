@@ -164,8 +164,9 @@ impl Demo {
         let identity = AppCredentials { client_id: CLIENT_ID.to_owned(), client_secret: secret, previous_secret: None };
         let settings = Settings {
             data_dir: data_dir.to_owned(),
-            master_key,
+            master_keys: master_key.into(),
             logins: None,
+            key_database: None,
             pools: PoolSizes::default(),
             config: Config {
                 public_url: public_url.clone(),

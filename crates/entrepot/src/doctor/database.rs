@@ -13,7 +13,7 @@ use super::{
     Report,
     keys::{self, Keys},
 };
-use crate::verify;
+use crate::{keys::status, verify};
 
 /// How far the two clocks may be apart.
 const APART: Duration = Duration::seconds(2);
@@ -55,6 +55,9 @@ pub(super) async fn look(
                 report.error("backup_login", format!("rows could not be looked at: {error:#}"), UNSEEN);
             }
         }
+    }
+    if reached && let Err(error) = rotation(logins, keys, report).await {
+        report.error("key_rotation", format!("the state of the master key could not be read: {error:#}"), UNSEEN);
     }
     if reached && let Err(error) = seals(logins, all, report).await {
         report.error("seals", format!("the logs could not be compared with their seals: {error:#}"), UNSEEN);
@@ -190,6 +193,37 @@ async fn partitions(inspection: &mut Inspection, clock: &Clock, report: &mut Rep
                 "`entrepot serve` makes them at its start and twice a day: is it running, and what does its log say?",
             );
         }
+    }
+    Ok(())
+}
+
+async fn rotation(logins: &Logins, keys: Option<&Keys>, report: &mut Report) -> anyhow::Result<()> {
+    let db = Db::connect(logins, &PoolSizes::default()).await?;
+    let found = status::of(&db).await;
+    db.close().await;
+    let found = found?;
+    let previous = keys.and_then(|keys| keys.keyring.masters().previous()).map(|key| key.to_string());
+    match &found.rotation {
+        Some(last) if last.finished_at.is_none() => report.warning(
+            "key_rotation",
+            format!(
+                "master key {} is being replaced by {}: {} of {} data keys are wrapped anew",
+                last.from, last.to, last.rewrapped, last.total
+            ),
+            "nodes that serve with both keys go on with it; if none does, run `entrepot keys rotate`. Keep the previous key until it has \
+             finished",
+        ),
+        _ if previous.is_some() && previous == found.removable => report.warning(
+            "key_rotation",
+            "the previous master key is still here, and nothing is left under it",
+            "remove ENTREPOT_MASTER_KEY_PREVIOUS (or its file) from every node",
+        ),
+        _ if previous.is_some() && previous == found.master_key => report.warning(
+            "key_rotation",
+            "another master key is here and not in use yet",
+            "run `entrepot keys rotate` once every node has both",
+        ),
+        _ => report.ok("key_rotation", "no master key is being replaced"),
     }
     Ok(())
 }

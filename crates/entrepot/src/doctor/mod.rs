@@ -13,11 +13,11 @@ use db::{
     cluster::{Borrowed, ClusterOptions, Target},
 };
 use kernel::Clock;
-use kit::vault::{MasterKey, MasterKeyError};
+use kit::vault::{MasterKeyError, MasterKeys};
 use serde::Serialize;
 use url::Url;
 
-use crate::server::tls::Files;
+use crate::{keys::place, server::tls::Files};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,7 +67,9 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// None: the embedded server.
     pub external: Option<External>,
-    pub master_key: Result<MasterKey, MasterKeyError>,
+    /// Where the shards are; None: in a directory beside the data.
+    pub key_database: Option<Target>,
+    pub master_keys: Result<MasterKeys, MasterKeyError>,
     pub public_url: Option<Url>,
     /// Of the listener, where it speaks https itself.
     pub tls: Option<Files>,
@@ -98,7 +100,8 @@ pub async fn run(options: Options, clock: &Clock) -> anyhow::Result<Vec<Finding>
         tls::look(files, options.public_url.as_ref(), clock, &mut report);
     }
     disk::look(&options.data_dir, &mut report);
-    let Options { data_dir, external, master_key, backups, all, .. } = options;
+    let Options { data_dir, external, key_database, master_keys, backups, all, .. } = options;
+    let place = place::of(&data_dir, key_database.as_ref());
     if let Some((dumps, shards)) = &backups {
         backups::look(dumps, shards, clock, &mut report);
     } else {
@@ -108,7 +111,7 @@ pub async fn run(options: Options, clock: &Clock) -> anyhow::Result<Vec<Finding>
             "set ENTREPOT_BACKUP_DIR and ENTREPOT_BACKUP_SHARDS_DIR",
         );
     }
-    let keys = keys::Keys::open(master_key, &data_dir, clock, &mut report).await;
+    let keys = keys::Keys::open(master_keys, &place, clock, &mut report).await;
     let cluster = match &external {
         Some(_) => None,
         None => match Borrowed::of(ClusterOptions::new(data_dir.join("postgres"))).await {
@@ -128,6 +131,16 @@ pub async fn run(options: Options, clock: &Clock) -> anyhow::Result<Vec<Finding>
         (None, Some(cluster)) => (cluster.logins(), Some(cluster.backup_target())),
         (None, None) => return Ok(report.0),
     };
+    if key_database.is_some() {
+        match place::refuse_one_server(&place, &logins).await {
+            Ok(()) => report.ok("key_database", "the key database is on another server, and its login may do no more than it must"),
+            Err(error) => report.error(
+                "key_database",
+                format!("{error:#}"),
+                "make a key database on another server, with the logins of docs/keys.md, and move the shards with `entrepot keys move`",
+            ),
+        }
+    }
     database::look(&logins, backup.as_ref(), keys.as_ref(), all, clock, &mut report).await;
     if let Some(cluster) = cluster {
         cluster.give_back().await?;

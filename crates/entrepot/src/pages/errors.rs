@@ -77,6 +77,7 @@ pages! {
     PlatformAppRefused: "platform_app_refused",
     Overloaded: "overloaded",
     DatabaseUnavailable: "database_unavailable",
+    KeysUnavailable: "keys_unavailable",
     Internal: "internal",
 }
 

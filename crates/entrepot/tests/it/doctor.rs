@@ -92,6 +92,7 @@ async fn the_doctor_is_content_with_what_is_well_and_names_what_is_not() {
         "dead_jobs",
         "disk",
         "errors",
+        "key_rotation",
         "key_store",
         "logins",
         "mail",
@@ -105,6 +106,7 @@ async fn the_doctor_is_content_with_what_is_well_and_names_what_is_not() {
         "schema",
         "seals",
         "shard_backup",
+        "shard_files",
         "shards",
         "stuck_jobs",
     ];

@@ -7,6 +7,7 @@ mod doctor;
 mod documents;
 mod fuzzing;
 mod https;
+mod keys;
 mod migrations;
 mod nodes;
 mod openapi;

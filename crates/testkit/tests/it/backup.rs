@@ -43,6 +43,7 @@ impl Places {
             keep: 14,
             data_dir: app.installation.data_dir.path().to_owned(),
             external: Some(cluster().backup_target(app.installation.database.name())),
+            key_database: None,
         };
         backup::run(&options, app.clock()).await.expect("a backup")
     }
@@ -58,7 +59,8 @@ impl Places {
             shards_from: self.path("shards"),
             data_dir: data_dir.path().to_owned(),
             external: Some(external),
-            master_key: master_key(app),
+            key_database: None,
+            master_keys: master_key(app).into(),
             accept_lost_keys,
         };
         let restored = restore::run(options).await?;
@@ -209,7 +211,8 @@ async fn look(app: &TestApp, places: &Places, master_key: MasterKey) -> Vec<Find
             unverified_hosts: vec![],
             backup: Some(cluster().backup_target(database.name())),
         }),
-        master_key: Ok(master_key),
+        key_database: None,
+        master_keys: Ok(master_key.into()),
         public_url: Some("https://entrepot.example".parse().expect("a URL")),
         tls: None,
         has_mail_server: true,
@@ -230,7 +233,7 @@ async fn no_secret_is_in_a_dump_but_sealed() {
     let made = Places::new();
     let (places, made) = (&made, made.back_up(&app).await);
     let text = places.path("dump.sql");
-    let pg_restore = db::cluster::client_program("pg_restore", made.facts.postgresql, None).expect("pg_restore");
+    let pg_restore = db::cluster::client_program("pg_restore", made.facts.postgresql, None).expect("pg_restore").path;
     let dump = made.database.join("database.dump");
     let done = Command::new(pg_restore).arg("--file").arg(&text).arg(&dump).status().expect("it runs");
     assert!(done.success());

@@ -21,7 +21,8 @@ async fn what_has_run_out_is_removed_and_what_lives_is_kept() {
     // A key whose row was never committed.
     let organization = kata.organization.into();
     let scope = Scope::Connection(kernel::ConnectionId::new(app.clock()));
-    app.app().keyring.create(organization, scope, 1).await.expect("a shard without a row");
+    let keyring = &app.app().keyring;
+    keyring.create(keyring.masters().current(), organization, scope, 1).await.expect("a shard without a row");
     let count = async |table: &'static str| -> i64 {
         let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
         sqlx::query_scalar(sql).fetch_one(&mut app.superuser().await).await.expect("a count")
