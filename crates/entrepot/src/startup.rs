@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use connector::http::{Hosts, Http, HttpOptions};
+use accounts::oidc::{IssuerSettings, Issuers};
+use connector::http::{Hosts, Http, HttpOptions, SetupError};
 use db::{
     Db, Logins, PoolSizes,
     cluster::{Cluster, ClusterOptions},
@@ -38,6 +39,8 @@ pub struct Settings {
     pub logins: Option<Logins>,
     pub pools: PoolSizes,
     pub config: Config,
+    /// Whose tokens are taken besides our own sessions and keys.
+    pub issuers: Vec<IssuerSettings>,
     pub hosts: Hosts,
     pub clock: Clock,
 }
@@ -58,7 +61,7 @@ impl Program {
     /// # Errors
     /// With what is wrong and what to do about it.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { data_dir, master_key, logins, pools, config, hosts, clock } = settings;
+        let Settings { data_dir, master_key, logins, pools, config, issuers, hosts, clock } = settings;
         restore::refuse_unfinished(&data_dir)?;
         let mailer = Mailer::new(config.mail.as_ref())?;
         if !mailer.is_configured() {
@@ -74,7 +77,8 @@ impl Program {
             .create(&data_dir)
             .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
         // What needs no database is made ready while PostgreSQL starts.
-        let http = tokio::task::spawn_blocking(move || Http::new(hosts, HttpOptions::default()));
+        let is_inside = issuers.iter().any(|issuer| issuer.private_network);
+        let http = tokio::task::spawn_blocking(move || clients(hosts, is_inside));
         let store = tokio::spawn(DirectoryKeyStore::open(data_dir.join("keys")));
         let (logins, cluster) = match logins {
             Some(logins) => (logins, None),
@@ -88,9 +92,10 @@ impl Program {
         make_partitions(&db, &clock).await?;
         let keyring = Arc::new(Keyring::new(master_key, Arc::new(store.await??), clock.clone()));
         refuse_foreign_keys(&db, &keyring).await?;
-        let http = http.await??;
+        let (http, inside) = http.await??;
+        let issuers = Issuers::new(issuers, &http, inside.as_ref(), clock.clone());
         let listener = db.listen();
-        let ingredients = Ingredients { db, clock, keyring, http, config, mailer };
+        let ingredients = Ingredients { db, clock, keyring, http, config, mailer, issuers };
         let (app, keys) = assembly::app(ingredients, &listener);
         let housekeeping = tokio::spawn(housekeeping::keep(app.clone()));
         let jobs = assembly::runner(&app, &listener).start();
@@ -127,6 +132,13 @@ impl Program {
         }
         Ok(())
     }
+}
+
+/// The client for the world, and the one for issuers in a private network, where there are such.
+fn clients(hosts: Hosts, is_inside: bool) -> Result<(Http, Option<Http>), SetupError> {
+    let options = HttpOptions { reaches_inside: true, ..HttpOptions::default() };
+    let inside = is_inside.then(|| Http::new(hosts.clone(), options)).transpose()?;
+    Ok((Http::new(hosts, HttpOptions::default())?, inside))
 }
 
 /// The master key and the key store must be those that the database was filled with: anything else would fail later, one

@@ -78,6 +78,7 @@ codes! {
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "E-mail or password is wrong";
     LoginThrottled = "login_throttled", TOO_MANY_REQUESTS, "Too many attempts to sign in";
     ApiKeyThrottled = "api_key_throttled", TOO_MANY_REQUESTS, "Too many unknown API keys";
+    IdentityUnknown = "identity_unknown", FORBIDDEN, "Nobody here is linked to this token";
     EmailUnverified = "email_unverified", FORBIDDEN, "Confirm your e-mail first";
     CsrfRefused = "csrf_refused", FORBIDDEN, "This browser request was not made by the dashboard";
     Forbidden = "forbidden", FORBIDDEN, "You may not do this";
@@ -98,6 +99,7 @@ codes! {
 
     // Us
     PlatformAppRefused = "platform_app_refused", SERVICE_UNAVAILABLE, "The shop's platform refuses our app";
+    IssuerUnavailable = "issuer_unavailable", SERVICE_UNAVAILABLE, "The token's issuer cannot be asked";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too busy at the moment";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "Our database is not available";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something broke on our side";

@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     database::{BackupLogin, Database},
     log_to_stderr, say,
-    serve::Mail,
+    serve::{self, Mail},
 };
 use crate::doctor::{self, Finding, Severity};
 
@@ -34,6 +34,9 @@ pub(super) struct Doctor {
     public_url: Option<Url>,
     #[command(flatten)]
     mail: Mail,
+    /// The file of OpenID Connect issuers
+    #[arg(long, env = "ENTREPOT_OIDC_FILE", value_name = "FILE")]
+    oidc_file: Option<PathBuf>,
     /// Where dumps are kept
     #[arg(long, env = "ENTREPOT_BACKUP_DIR", requires = "backup_shards_dir")]
     backup_dir: Option<PathBuf>,
@@ -54,6 +57,7 @@ pub(super) async fn run(options: Doctor) -> anyhow::Result<()> {
         master_key: MasterKey::from_env(),
         public_url: options.public_url,
         has_mail_server: options.mail.settings()?.is_some(),
+        issuers: serve::issuers(options.oidc_file.as_deref()),
         backups: options.backup_dir.zip(options.backup_shards_dir),
         all: options.all,
     };

@@ -1,7 +1,12 @@
 //! `entrepot serve`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use accounts::oidc::IssuerSettings;
 use anyhow::Context;
 use clap::Args;
 use connector::{AppCredentials, http::Hosts};
@@ -44,6 +49,9 @@ pub(super) struct Serve {
     api_key_prefix: ApiKeyPrefix,
     #[command(flatten)]
     mail: Mail,
+    /// A file of JSON with the OpenID Connect issuers whose tokens are taken, as docs/oidc.md shows
+    #[arg(long, env = "ENTREPOT_OIDC_FILE", value_name = "FILE")]
+    oidc_file: Option<PathBuf>,
     /// The client id of our app at Shopify
     #[arg(long, env = "ENTREPOT_SHOPIFY_CLIENT_ID", requires = "shopify_client_secret")]
     shopify_client_id: Option<String>,
@@ -123,6 +131,7 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
             api_key_prefix: options.api_key_prefix,
             mail: options.mail.settings()?,
         },
+        issuers: issuers(options.oidc_file.as_deref())?,
         hosts,
         clock: Clock::system(),
     };
@@ -135,6 +144,14 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
     stop_signal().await?;
     tracing::info!("stopping: open requests may end");
     served.stop().await
+}
+
+/// The issuers of a file; none without one.
+pub(super) fn issuers(file: Option<&Path>) -> anyhow::Result<Vec<IssuerSettings>> {
+    // Compose files leave variables empty where they mean none.
+    let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) else { return Ok(vec![]) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    IssuerSettings::read(&text).with_context(|| format!("{} cannot be used", file.display()))
 }
 
 /// Sessions and keys over plain http are for everyone on the way to read.

@@ -178,6 +178,7 @@ impl Demo {
                     from: "Entrepot <no-reply@entrepot.example>".to_owned(),
                 }),
             },
+            issuers: vec![],
             hosts: Simulated::of(&sandbox).hosts()?,
             clock: Clock::system(),
         };

@@ -3,10 +3,12 @@
 mod backups;
 mod database;
 mod disk;
+mod issuers;
 pub(crate) mod keys;
 
 use std::path::PathBuf;
 
+use accounts::oidc::IssuerSettings;
 use db::{
     Logins,
     cluster::{Borrowed, ClusterOptions, Target},
@@ -67,6 +69,8 @@ pub struct Options {
     pub master_key: Result<MasterKey, MasterKeyError>,
     pub public_url: Option<Url>,
     pub has_mail_server: bool,
+    /// Whose tokens are taken, or what is wrong with the file that says so.
+    pub issuers: anyhow::Result<Vec<IssuerSettings>>,
     /// Where backups are: dumps, and shards.
     pub backups: Option<(PathBuf, PathBuf)>,
     /// Compare all logs with their seals, and open all data keys, instead of a sample.
@@ -85,7 +89,8 @@ pub async fn run(options: Options, clock: &Clock) -> anyhow::Result<Vec<Finding>
     let mut report = Report::default();
     settings(&options, &mut report);
     disk::look(&options.data_dir, &mut report);
-    let Options { data_dir, external, master_key, backups, all, .. } = options;
+    let Options { data_dir, external, master_key, issuers, backups, all, .. } = options;
+    issuers::look(issuers, &mut report).await?;
     if let Some((dumps, shards)) = &backups {
         backups::look(dumps, shards, clock, &mut report);
     } else {
