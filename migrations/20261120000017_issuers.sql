@@ -33,3 +33,26 @@ alter table sessions
 create unique index sessions_open_of_identity on sessions (identity_id) where revoked_at is null and identity_id is not null;
 -- identity_of_token
 create index sessions_of_identity on sessions (identity_id) where identity_id is not null;
+
+-- What waits for a consent is gone with its organization, keys that a shop handed over among it.
+grant select (organization_id), delete on oauth_states to entrepot_app;
+create policy app_select on oauth_states for select to entrepot_app
+    using (organization_id = (select current_setting('app.organization_id')::uuid));
+create policy app_delete on oauth_states for delete to entrepot_app
+    using (
+        organization_id = (select current_setting('app.organization_id')::uuid)
+        and (select app.can('organization', 'delete'))
+    );
+create function app.remove_oauth_states() returns trigger
+    language plpgsql
+    as $$
+begin
+    delete from public.oauth_states where organization_id = new.id;
+    return null;
+end $$;
+create trigger remove_oauth_states after update of deleted_at on organizations
+    for each row when (new.deleted_at is not null) execute function app.remove_oauth_states();
+-- remove_oauth_states
+create index oauth_states_by_organization on oauth_states (organization_id);
+-- count_oauth_states
+create index oauth_states_by_user on oauth_states (user_id);

@@ -10,6 +10,7 @@ use integrations::{
     data_access::access_log::AccessLog,
     events::{Exports, Tails},
     live::Live,
+    oauth::Handovers,
 };
 use jobs::{Runner, Schedule};
 use kernel::Clock;
@@ -88,6 +89,7 @@ pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
     slices.insert(issuers.clone());
     slices.insert(mailer);
     slices.insert(RateLimit::new(db.clone(), clock.clone(), config.live_requests_per_minute));
+    slices.insert(Handovers::default());
     slices.insert(Stores::new(listener));
     slices.insert(AccessLog::new(db.clone()));
     slices.insert(Live::new(&keyring));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::Duration;
 use connector::http::Http;
 use kernel::{Clock, Time};
-use kit::SingleFlight;
+use kit::single_flight::SingleFlight;
 
 use super::{
     NotChecked,

@@ -36,7 +36,7 @@ pub(super) struct Doctor {
     mail: Mail,
     /// The file of OpenID Connect issuers
     #[arg(long, env = "ENTREPOT_OIDC_FILE", value_name = "FILE")]
-    oidc_file: Option<PathBuf>,
+    oidc_file: Option<String>,
     /// Where dumps are kept
     #[arg(long, env = "ENTREPOT_BACKUP_DIR", requires = "backup_shards_dir")]
     backup_dir: Option<PathBuf>,

@@ -1,10 +1,6 @@
 //! `entrepot serve`.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use accounts::oidc::IssuerSettings;
 use anyhow::Context;
@@ -51,7 +47,7 @@ pub(super) struct Serve {
     mail: Mail,
     /// A file of JSON with the OpenID Connect issuers whose tokens are taken, as docs/oidc.md shows
     #[arg(long, env = "ENTREPOT_OIDC_FILE", value_name = "FILE")]
-    oidc_file: Option<PathBuf>,
+    oidc_file: Option<String>,
     /// The client id of our app at Shopify
     #[arg(long, env = "ENTREPOT_SHOPIFY_CLIENT_ID", requires = "shopify_client_secret")]
     shopify_client_id: Option<String>,
@@ -147,11 +143,11 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
 }
 
 /// The issuers of a file; none without one.
-pub(super) fn issuers(file: Option<&Path>) -> anyhow::Result<Vec<IssuerSettings>> {
+pub(super) fn issuers(file: Option<&str>) -> anyhow::Result<Vec<IssuerSettings>> {
     // Compose files leave variables empty where they mean none.
-    let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) else { return Ok(vec![]) };
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    IssuerSettings::read(&text).with_context(|| format!("{} cannot be used", file.display()))
+    let Some(file) = file.filter(|file| !file.is_empty()) else { return Ok(vec![]) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+    IssuerSettings::read(&text).with_context(|| format!("{file} cannot be used"))
 }
 
 /// Sessions and keys over plain http are for everyone on the way to read.

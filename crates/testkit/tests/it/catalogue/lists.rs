@@ -98,6 +98,7 @@ pub(super) const ASKED: &[(&str, &str, &[&str])] = &[
     ("public.exclusive_accounts", "insert", &["connections:create", "connections:update"]),
     ("public.invitations", "insert", &["members:create"]),
     ("public.invitations", "update", &["members:create", "members:delete"]),
+    ("public.oauth_states", "delete", &["organization:delete"]),
     ("public.oauth_states", "insert", &["connections:create", "connections:update"]),
     ("public.organization_members", "delete", &["members:delete"]),
     ("public.organization_members", "insert", &["members:create"]),

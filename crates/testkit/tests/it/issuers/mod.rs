@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::{Answer, Client, Member, Options, TestApp};
 
 /// The simulated issuer, with further members of its settings.
-fn file(more: &str) -> String {
+pub(crate) fn file(more: &str) -> String {
     format!(r#"{{"issuers": [{{"issuer": "{ISSUER}", "audiences": ["{AUDIENCE}"], "label": "Posta"{more}}}]}}"#)
 }
 
