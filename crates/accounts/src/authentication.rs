@@ -1,4 +1,4 @@
-//! Who is calling: a session's cookie, the same session as Bearer, or an API key.
+//! Who is calling: a session's cookie, the same session as Bearer, an API key, or a token of an issuer.
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Method, header, request::Parts};
@@ -11,7 +11,8 @@ use kit::{
 
 use crate::{
     api_keys::ApiKeys,
-    grants,
+    grants, identities,
+    oidc::Issuers,
     sessions::{SEEN_EVERY, model, store},
 };
 
@@ -19,11 +20,12 @@ use crate::{
 #[derive(Clone)]
 pub struct Authentication {
     keys: ApiKeys,
+    issuers: Issuers,
 }
 
 impl Authentication {
-    pub fn new(keys: ApiKeys) -> Self {
-        Self { keys }
+    pub fn new(keys: ApiKeys, issuers: Issuers) -> Self {
+        Self { keys, issuers }
     }
 }
 
@@ -42,6 +44,9 @@ impl Authenticate for Authentication {
             }
             if model::is_session_token(text) {
                 return session(app, text).await;
+            }
+            if self.issuers.are_claimed_by(text) {
+                return identities::identify(app, &self.issuers, text).await;
             }
             return Err(unauthenticated());
         }
@@ -96,11 +101,12 @@ async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
         _ => tx.rollback().await?,
     }
     let row = row.ok_or_else(|| Problem::new(Code::Unauthenticated, "The session has ended. Sign in again."))?;
-    Ok(Identity { actor: Actor::Person { user: row.user_id, session: row.id }, user: row.user_id, organization: None })
+    let actor = Actor::Person { user: row.user_id, session: row.id };
+    Ok(Identity { actor, user: row.user_id, organization: None, signed_in: None })
 }
 
 pub(crate) fn unauthenticated() -> Problem {
-    Problem::new(Code::Unauthenticated, "Send a session or an API key as Authorization: Bearer, or sign in.")
+    Problem::new(Code::Unauthenticated, "Send a session, an API key or a token of a configured issuer as Authorization: Bearer, or sign in.")
 }
 
 /// # Errors

@@ -88,3 +88,17 @@ pub(crate) fn key_suspended(app: &App, name: &str, organization: &str, key: &str
         closing: "You are told because you made the key, or because you own the organization.".to_owned(),
     }
 }
+
+pub(crate) fn identity_linked(app: &App, name: &str, issuer: &str) -> Letter {
+    Letter {
+        kind: "identity_linked",
+        subject: format!("{issuer} now opens your Entrepot account"),
+        paragraphs: vec![
+            format!("Hello {name},"),
+            format!("from now on whoever signs in as you at {issuer} can use Entrepot as you, with the tokens that they get there."),
+        ],
+        link: Some(Link { label: "Open Entrepot", url: Secret::new(app.config.public_url.clone()) }),
+        closing: "If it was not you, unlink it (DELETE /api/identities/{id}), then choose a new password, which ends all sessions."
+            .to_owned(),
+    }
+}

@@ -100,6 +100,8 @@ pub enum SystemTask {
     SignUp,
     /// Makes, finds and uses up links that prove that somebody reads an address, and what they allow.
     UserLink,
+    /// Finds whom of ours a person of an issuer is, and links the two.
+    Identity,
     /// Finds an invitation by its link, and takes the seat that it offers.
     Invitation,
     /// Consumes a single-use state of an OAuth flow.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use accounts::{Authentication, api_keys::ApiKeys};
+use accounts::{Authentication, api_keys::ApiKeys, oidc::Issuers};
 use connector::{Provider, Registry, http::Http};
 use db::{Db, listener::Listener};
 use integrations::{
@@ -10,6 +10,7 @@ use integrations::{
     data_access::access_log::AccessLog,
     events::{Exports, Tails},
     live::Live,
+    oauth::Handovers,
 };
 use jobs::{Runner, Schedule};
 use kernel::Clock;
@@ -36,6 +37,7 @@ pub const PROVIDERS: Registry = Registry::new(&[
 pub const SLICES: &[fn() -> Router] = &[
     accounts::sessions::api::routes,
     accounts::user_links::api::routes,
+    accounts::identities::api::routes,
     accounts::organizations::api::routes,
     accounts::members::api::routes,
     accounts::grants::api::routes,
@@ -84,18 +86,21 @@ pub struct Ingredients {
     pub http: Http,
     pub config: Config,
     pub mailer: Mailer,
+    pub issuers: Issuers,
 }
 
 /// Puts the program together. The listener must live as long as the app.
 pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
-    let Ingredients { db, clock, keyring, http, config, mailer } = ingredients;
+    let Ingredients { db, clock, keyring, http, config, mailer, issuers } = ingredients;
     let hash_key = *keyring.derive("api key memory");
     let keys = ApiKeys::new(db.clone(), clock.clone(), listener, hash_key, config.api_key_prefix.clone());
     let mut slices = axum::http::Extensions::new();
     slices.insert(keys.clone());
+    slices.insert(issuers.clone());
     slices.insert(mailer);
     slices.insert(ErrorReports::new(clock.clone(), env!("CARGO_PKG_VERSION")));
     slices.insert(RateLimit::new(db.clone(), clock.clone(), config.live_requests_per_minute));
+    slices.insert(Handovers::default());
     slices.insert(Stores::new(listener));
     slices.insert(AccessLog::new(db.clone()));
     slices.insert(Live::new(&keyring));
@@ -110,7 +115,7 @@ pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
         providers: PROVIDERS,
         freshness: listener.freshness(),
         config,
-        authenticate: Arc::new(Authentication::new(keys.clone())),
+        authenticate: Arc::new(Authentication::new(keys.clone(), issuers)),
         slices,
     });
     (app, keys)
@@ -136,7 +141,8 @@ impl Modify for SecuritySchemes {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "An API key (`api_shopcall_…`, unless the installation chose another prefix) or a session token",
+                "An API key (`api_shopcall_…`, unless the installation chose another prefix), a session token, or a token of an \
+                 issuer that the installation is configured for",
             ))
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));

@@ -40,7 +40,7 @@ pub struct Purged {
 
 /// Keeps house until it is dropped.
 pub async fn keep(app: App) {
-    tokio::join!(keep_rows(&app), keep_memory(&app));
+    tokio::join!(keep_rows(&app), keep_consents(&app), keep_memory(&app));
 }
 
 async fn keep_memory(app: &App) {
@@ -49,6 +49,28 @@ async fn keep_memory(app: &App) {
         tick.tick().await;
         app.slice::<Stores>().sweep();
     }
+}
+
+/// Keys that wait for a browser which never came are sealed, and gone within minutes all the same.
+async fn keep_consents(app: &App) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tick.tick().await;
+        if let Err(error) = purge_consents(app).await {
+            tracing::warn!(%error, "states of consent that have run out were not removed; the next try is in a minute");
+        }
+    }
+}
+
+/// Removes states of consent that have run out, with what waits in them. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge_consents(app: &App) -> anyhow::Result<u64> {
+    let mut tx = app.db.system(SystemTask::Purge).await?;
+    let removed = oauth::purge(&mut tx, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(removed)
 }
 
 /// Makes the next partitions, drops those past their retention, and removes what has run out.

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use connector::http::{Hosts, Http, HttpOptions};
+use accounts::oidc::{IssuerSettings, Issuers};
+use connector::http::{Hosts, Http, HttpOptions, SetupError};
 use db::{
     Db, Logins, PoolSizes,
     cluster::{Cluster, ClusterOptions, Target},
@@ -46,6 +47,8 @@ pub struct Settings {
     pub key_database: Option<Target>,
     pub pools: PoolSizes,
     pub config: Config,
+    /// Whose tokens are taken besides our own sessions and keys.
+    pub issuers: Vec<IssuerSettings>,
     pub hosts: Hosts,
     /// Who is told of errors besides.
     pub sentry: Option<Dsn>,
@@ -70,7 +73,7 @@ impl Program {
     /// # Errors
     /// With what is wrong and what to do about it.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { data_dir, master_keys, logins, key_database, pools, config, hosts, sentry, clock } = settings;
+        let Settings { data_dir, master_keys, logins, key_database, pools, config, issuers, hosts, sentry, clock } = settings;
         restore::refuse_unfinished(&data_dir)?;
         let mailer = Mailer::new(config.mail.as_ref())?;
         if !mailer.is_configured() {
@@ -86,7 +89,8 @@ impl Program {
             .create(&data_dir)
             .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
         // What needs no database is made ready while PostgreSQL starts.
-        let http = tokio::task::spawn_blocking(move || Http::new(hosts, HttpOptions::default()));
+        let is_inside = issuers.iter().any(|issuer| issuer.private_network);
+        let http = tokio::task::spawn_blocking(move || clients(hosts, is_inside));
         let shards = place::of(&data_dir, key_database.as_ref());
         let store = tokio::spawn({
             let shards = shards.clone();
@@ -105,9 +109,10 @@ impl Program {
         let store = store.await??;
         place::refuse_one_server(&shards, &logins).await?;
         let keyring = Arc::new(establish_keys(&db, Keyring::new(master_keys, store, clock.clone())).await?);
-        let http = http.await??;
+        let (http, inside) = http.await??;
+        let issuers = Issuers::new(issuers, &http, inside.as_ref(), clock.clone());
         let listener = db.listen();
-        let ingredients = Ingredients { db, clock, keyring, http, config, mailer };
+        let ingredients = Ingredients { db, clock, keyring, http, config, mailer, issuers };
         let (app, keys) = assembly::app(ingredients, &listener);
         let sentry = sentry.map(|dsn| Sentry::start(dsn, env!("CARGO_PKG_VERSION"))).transpose()?;
         let errors = Keeper::start(app.clone(), sentry);
@@ -152,6 +157,13 @@ impl Program {
         }
         Ok(())
     }
+}
+
+/// The client for the world, and the one for issuers in a private network, where there are such.
+fn clients(hosts: Hosts, is_inside: bool) -> Result<(Http, Option<Http>), SetupError> {
+    let options = HttpOptions { reaches_inside: true, ..HttpOptions::default() };
+    let inside = is_inside.then(|| Http::new(hosts.clone(), options)).transpose()?;
+    Ok((Http::new(hosts, HttpOptions::default())?, inside))
 }
 
 /// The master key and the key store must be those that the database was filled with: anything else would fail later, one

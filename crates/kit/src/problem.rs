@@ -78,6 +78,7 @@ codes! {
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "E-mail or password is wrong";
     LoginThrottled = "login_throttled", TOO_MANY_REQUESTS, "Too many attempts to sign in";
     ApiKeyThrottled = "api_key_throttled", TOO_MANY_REQUESTS, "Too many unknown API keys";
+    IdentityUnknown = "identity_unknown", FORBIDDEN, "Nobody here is linked to this token";
     EmailUnverified = "email_unverified", FORBIDDEN, "Confirm your e-mail first";
     CsrfRefused = "csrf_refused", FORBIDDEN, "This browser request was not made by the dashboard";
     Forbidden = "forbidden", FORBIDDEN, "You may not do this";
@@ -98,6 +99,7 @@ codes! {
 
     // Us
     PlatformAppRefused = "platform_app_refused", SERVICE_UNAVAILABLE, "The shop's platform refuses our app";
+    IssuerUnavailable = "issuer_unavailable", SERVICE_UNAVAILABLE, "The token's issuer cannot be asked";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too busy at the moment";
     KeysUnavailable = "keys_unavailable", SERVICE_UNAVAILABLE, "Our keys are not available";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "Our database is not available";
@@ -200,6 +202,11 @@ impl Problem {
     pub fn with_error(mut self, error: FieldError) -> Self {
         self.errors.push(error);
         self
+    }
+
+    /// When to come back, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     #[must_use]

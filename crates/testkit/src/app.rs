@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use accounts::oidc::IssuerSettings;
 use axum::{body::Body, extract::ConnectInfo, http::Request, response::Response};
 use chrono::TimeDelta;
 use connector::AppCredentials;
@@ -49,6 +50,8 @@ pub struct Options {
     pub has_mail_server: bool,
     /// The time is the machine's, which processes of their own have too ([`crate::Process`]); it is not to be moved.
     pub in_real_time: bool,
+    /// The file of issuers whose tokens are taken; empty for none.
+    pub issuers: String,
     /// The simulated Shopify shops.
     pub shopify_shops: Vec<shopify::ShopSpec>,
 }
@@ -61,6 +64,7 @@ impl Default for Options {
             size: world::Size { people: 20, products: 12, orders: 60 },
             has_mail_server: true,
             in_real_time: false,
+            issuers: String::new(),
             shopify_shops: shopify::ShopSpec::standard(),
         }
     }
@@ -358,6 +362,10 @@ fn settings(installation: &Installation) -> Settings {
                 url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
                 from: MAIL_FROM.to_owned(),
             }),
+        },
+        issuers: match options.issuers.as_str() {
+            "" => vec![],
+            text => IssuerSettings::read(text).expect("issuers"),
         },
         hosts: Simulated::of(sandbox).hosts().expect("the sandbox's hosts"),
         sentry: None,

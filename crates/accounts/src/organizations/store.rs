@@ -27,13 +27,14 @@ pub(super) async fn find(tx: &mut TenantTx) -> Result<Option<OrganizationRow>, D
     Ok(row)
 }
 
-/// The name, with the row locked until the transaction ends.
+/// The name, with the row locked until the transaction ends: against who holds the organization, and not against rows that refer to
+/// it, whose writers hold others that a deletion waits for.
 pub(super) async fn lock_name(tx: &mut TenantTx) -> Result<Option<String>, DbError> {
     let organization = tx.organization();
     let name = sqlx::query_scalar!(
         "
         -- lock_organization
-        select name from organizations where id = $1 and deleted_at is null for update
+        select name from organizations where id = $1 and deleted_at is null for no key update
         ",
         organization.uuid()
     )

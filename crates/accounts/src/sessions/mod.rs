@@ -20,7 +20,7 @@ use model::{NewUser, Session, SignedUp};
 use throttle::Attempt;
 
 /// How long a session lives, used or not.
-const LIFETIME: chrono::Duration = chrono::Duration::days(30);
+pub(crate) const LIFETIME: chrono::Duration = chrono::Duration::days(30);
 /// How long a session that has ended can still be looked at.
 const KEPT: chrono::Duration = chrono::Duration::days(30);
 /// How long a new organization may try the professional plan.
@@ -76,31 +76,74 @@ pub(crate) fn link_invalid() -> Problem {
 /// [`Code::Conflict`] when the e-mail has an account already.
 pub async fn sign_up(app: &App, user: NewUser, visitor: &Visitor) -> Result<SignedUp, Problem> {
     let hash = password::hash(&user.password).await?;
-    let now = app.clock.now();
-    let (user_id, organization, member) =
-        (UserId::new(&app.clock), OrganizationId::new(&app.clock), MemberId::new(&app.clock));
+    let NewUser { name, email, organization_name, .. } = user;
+    let founder = Founder { user: UserId::new(&app.clock), name, email, hash, organization_name };
     let mut tx = app.db.system(SystemTask::SignUp).await?;
-    let slug = model::slug(&user.organization_name);
-    store::insert_organization(&mut tx, organization, &user.organization_name, &slug, now + TRIAL, now).await?;
-    insert_user(&mut tx, user_id, &user.name, &user.email, &hash, organization, now).await?;
-    store::insert_member(&mut tx, organization, member, user_id, Role::Owner, now).await?;
-    let opened = open(&mut tx, app, user_id, &user.email, visitor).await?;
-    user_links::send_verification(&mut tx, app, user_id, &user.name, &user.email, organization).await?;
-    let actor = Actor::Person { user: user_id, session: opened.session.id };
+    let founded = found(&mut tx, app, &founder).await?;
+    let (user, organization) = (founder.user, founded.organization);
+    let opened = open(&mut tx, app, user, &founder.email, visitor).await?;
+    user_links::send_verification(&mut tx, app, user, &founder.name, &founder.email, organization).await?;
+    let actor = Actor::Person { user, session: opened.session.id };
+    tell_founded(&mut tx, app, &founder, &founded, actor).await?;
+    tx.commit().await?;
+    Ok(SignedUp { organization, opened })
+}
+
+/// Somebody who is about to have an organization of their own.
+pub(crate) struct Founder {
+    pub(crate) user: UserId,
+    pub(crate) name: String,
+    /// Lower case.
+    pub(crate) email: String,
+    /// Of their password.
+    pub(crate) hash: String,
+    pub(crate) organization_name: String,
+}
+
+/// Their organization.
+pub(crate) struct Founded {
+    pub(crate) organization: OrganizationId,
+    slug: String,
+}
+
+/// Makes a user with an organization of their own. Nothing is written into its logs yet: see [`tell_founded`].
+///
+/// # Errors
+/// [`Code::Conflict`] when the e-mail has an account already.
+pub(crate) async fn found(tx: &mut SystemTx, app: &App, founder: &Founder) -> Result<Founded, Problem> {
+    let (now, organization) = (app.clock.now(), OrganizationId::new(&app.clock));
+    let slug = model::slug(&founder.organization_name);
+    let Founder { user, name, email, hash, organization_name } = founder;
+    store::insert_organization(tx, organization, organization_name, &slug, now + TRIAL, now).await?;
+    insert_user(tx, *user, name, email, hash, organization, now).await?;
+    store::insert_member(tx, organization, MemberId::new(&app.clock), *user, Role::Owner, now).await?;
+    Ok(Founded { organization, slug })
+}
+
+/// Writes into its logs that an organization was founded.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(crate) async fn tell_founded(
+    tx: &mut SystemTx,
+    app: &App,
+    founder: &Founder,
+    founded: &Founded,
+    actor: Actor,
+) -> Result<(), Problem> {
+    let Founded { organization, slug } = founded;
     let change = Change {
         action: "organization.create",
         resource: "organization",
         resource_id: Some(organization.uuid()),
         before: None,
-        after: Some(json!({ "name": user.organization_name, "slug": slug })),
+        after: Some(json!({ "name": founder.organization_name, "slug": slug })),
     };
     let event = Event::info(
         "organization.created",
         "The organization was created; the trial of the professional plan runs for 14 days.",
     );
-    trail::joined(&mut tx, &app.clock, organization, actor, change, event).await?;
-    tx.commit().await?;
-    Ok(SignedUp { organization, opened })
+    Ok(trail::joined(tx, &app.clock, *organization, actor, change, event).await?)
 }
 
 /// Makes a user, who began in this organization.

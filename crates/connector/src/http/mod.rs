@@ -44,6 +44,7 @@ struct Inner {
     hosts: Hosts,
     ports: Vec<u16>,
     connect_timeout: Duration,
+    reaches_inside: bool,
     world: Clients,
     simulated: Option<Clients>,
 }
@@ -65,6 +66,9 @@ pub struct HttpOptions {
     pub ports: Vec<u16>,
     /// Lookup, TCP and TLS together.
     pub connect_timeout: Duration,
+    /// Whether internal addresses, and any port, may be called: for what the operator configured alone, never for an address that a
+    /// person or a shop gave.
+    pub reaches_inside: bool,
 }
 
 impl Default for HttpOptions {
@@ -74,6 +78,7 @@ impl Default for HttpOptions {
             product_url: None,
             ports: guard::PORTS.to_vec(),
             connect_timeout: Duration::from_secs(5),
+            reaches_inside: false,
         }
     }
 }
@@ -97,7 +102,7 @@ impl Http {
     }
 
     fn with_lookup(hosts: Hosts, options: HttpOptions, lookup: Arc<dyn Lookup>) -> Result<Self, SetupError> {
-        let guarded = Arc::new(Guarded(lookup));
+        let guarded = Arc::new(Guarded { lookup, reaches_inside: options.reaches_inside });
         // A sandbox works on machines without certificate authorities too; it then trusts nobody in the world.
         let world = match builder(&options)?.dns_resolver(Arc::clone(&guarded)).https_only(true).build() {
             Err(_) if hosts.is_sandbox() => {
@@ -113,8 +118,8 @@ impl Http {
             http: builder(&options)?.dns_resolver(guarded).tls_certs_only([]).build().map_err(SetupError::Tls)?,
         };
         let simulated = if hosts.is_sandbox() { Some(simulated(&hosts, &options)?) } else { None };
-        let HttpOptions { ports, connect_timeout, .. } = options;
-        Ok(Self(Arc::new(Inner { hosts, ports, connect_timeout, world, simulated })))
+        let HttpOptions { ports, connect_timeout, reaches_inside, .. } = options;
+        Ok(Self(Arc::new(Inner { hosts, ports, connect_timeout, reaches_inside, world, simulated })))
     }
 
     /// Where hosts are, for [`Hosts::public`].
@@ -216,7 +221,7 @@ impl Http {
     }
 
     fn client(&self, url: &Url) -> Result<&reqwest::Client, Refusal> {
-        let Inner { hosts, ports, world, simulated, .. } = &*self.0;
+        let Inner { hosts, ports, reaches_inside, world, simulated, .. } = &*self.0;
         let clients = match simulated {
             Some(simulated) if url.host_str().is_some_and(|host| hosts.route(host).is_some()) => {
                 guard::check_form(url)?;
@@ -225,6 +230,10 @@ impl Http {
                     return Err(Refusal::Port);
                 }
                 simulated
+            }
+            _ if *reaches_inside => {
+                guard::check_form(url)?;
+                world
             }
             _ => {
                 guard::check_url_with_ports(url, ports)?;

@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     database::{BackupLogin, Database, KeyStoreDatabase},
     log_to_stderr, say,
-    serve::{Mail, TlsFiles},
+    serve::{self, Mail, TlsFiles},
 };
 use crate::doctor::{self, Finding, Severity};
 
@@ -38,6 +38,9 @@ pub(super) struct Doctor {
     tls: TlsFiles,
     #[command(flatten)]
     mail: Mail,
+    /// The file of OpenID Connect issuers
+    #[arg(long, env = "ENTREPOT_OIDC_FILE", value_name = "FILE")]
+    oidc_file: Option<String>,
     /// Where dumps are kept
     #[arg(long, env = "ENTREPOT_BACKUP_DIR", requires = "backup_shards_dir")]
     backup_dir: Option<PathBuf>,
@@ -64,6 +67,7 @@ pub(super) async fn run(options: Doctor) -> anyhow::Result<()> {
         public_url: options.public_url,
         tls: options.tls.files(),
         has_mail_server: options.mail.settings()?.is_some(),
+        issuers: serve::issuers(options.oidc_file.as_deref()),
         backups: options.backup_dir.zip(options.backup_shards_dir),
         all: options.all,
     };

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use accounts::oidc::IssuerSettings;
 use anyhow::Context;
 use clap::Args;
 use connector::{AppCredentials, http::Hosts};
@@ -65,6 +66,9 @@ pub(super) struct Serve {
     api_key_prefix: ApiKeyPrefix,
     #[command(flatten)]
     mail: Mail,
+    /// A file of JSON with the OpenID Connect issuers whose tokens are taken, as docs/oidc.md shows
+    #[arg(long, env = "ENTREPOT_OIDC_FILE", value_name = "FILE")]
+    oidc_file: Option<String>,
     /// The client id of our app at Shopify
     #[arg(long, env = "ENTREPOT_SHOPIFY_CLIENT_ID", requires = "shopify_client_secret")]
     shopify_client_id: Option<String>,
@@ -187,6 +191,7 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
             api_key_prefix: options.api_key_prefix,
             mail: options.mail.settings()?,
         },
+        issuers: issuers(options.oidc_file.as_deref())?,
         hosts,
         sentry: dsn.map(|dsn| Dsn::parse(&Secret::new(dsn))).transpose()?,
         clock: Clock::system(),
@@ -204,6 +209,14 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
         exporter.stop().await;
     }
     stopped
+}
+
+/// The issuers of a file; none without one.
+pub(super) fn issuers(file: Option<&str>) -> anyhow::Result<Vec<IssuerSettings>> {
+    // Compose files leave variables empty where they mean none.
+    let Some(file) = file.filter(|file| !file.is_empty()) else { return Ok(vec![]) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+    IssuerSettings::read(&text).with_context(|| format!("{file} cannot be used"))
 }
 
 /// Sessions and keys over plain http are for everyone on the way to read.

@@ -180,6 +180,7 @@ impl Demo {
                     from: "Entrepot <no-reply@entrepot.example>".to_owned(),
                 }),
             },
+            issuers: vec![],
             hosts: Simulated::of(&sandbox).hosts()?,
             sentry: None,
             clock: Clock::system(),

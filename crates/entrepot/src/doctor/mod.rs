@@ -3,11 +3,13 @@
 mod backups;
 mod database;
 mod disk;
+mod issuers;
 pub(crate) mod keys;
 mod tls;
 
 use std::path::PathBuf;
 
+use accounts::oidc::IssuerSettings;
 use db::{
     Logins,
     cluster::{Borrowed, ClusterOptions, Target},
@@ -74,6 +76,8 @@ pub struct Options {
     /// Of the listener, where it speaks https itself.
     pub tls: Option<Files>,
     pub has_mail_server: bool,
+    /// Whose tokens are taken, or what is wrong with the file that says so.
+    pub issuers: anyhow::Result<Vec<IssuerSettings>>,
     /// Where backups are: dumps, and shards.
     pub backups: Option<(PathBuf, PathBuf)>,
     /// Compare all logs with their seals, and open all data keys, instead of a sample.
@@ -100,7 +104,8 @@ pub async fn run(options: Options, clock: &Clock) -> anyhow::Result<Vec<Finding>
         tls::look(files, options.public_url.as_ref(), clock, &mut report);
     }
     disk::look(&options.data_dir, &mut report);
-    let Options { data_dir, external, key_database, master_keys, backups, all, .. } = options;
+    let Options { data_dir, external, key_database, master_keys, issuers, backups, all, .. } = options;
+    issuers::look(issuers, &mut report).await?;
     let place = place::of(&data_dir, key_database.as_ref());
     if let Some((dumps, shards)) = &backups {
         backups::look(dumps, shards, clock, &mut report);

@@ -20,6 +20,8 @@ const DATABASE: Read = Ours("what we wrote into our own database");
 const PARSERS: &[(&str, &str, Read)] = &[
     ("crates/accounts/src/api_keys/model.rs", "parse", Fuzzed("crates/accounts/src/fuzz.rs", &["api_keys_as_sent"])),
     ("crates/accounts/src/members/api.rs", "parse_role", Fuzzed("crates/accounts/src/fuzz.rs", &["roles"])),
+    ("crates/accounts/src/oidc/keys.rs", "parse", Fuzzed("crates/accounts/src/oidc/fuzz.rs", &["key_sets"])),
+    ("crates/accounts/src/oidc/token.rs", "parse", Fuzzed("crates/accounts/src/oidc/fuzz.rs", &["tokens"])),
     ("crates/accounts/src/sessions/password.rs", "verify", Ours("argon2's parser of a hash that we keep")),
     ("crates/accounts/src/user_links/api.rs", "verify", Ours("a handler; the body is kit::input's")),
     ("crates/accounts/src/user_links/mod.rs", "verify", Ours("looks for the hash of a text, whatever the text")),
@@ -132,6 +134,7 @@ const BESIDES: &[(&str, &[&str])] = &[
             "origins",
         ],
     ),
+    ("crates/accounts/src/oidc/fuzz.rs", &["files_of_issuers"]),
     ("crates/connector/src/http/tests/fuzz.rs", &["targets_of_redirects", "waits"]),
     ("crates/integrations/src/connections/fuzz.rs", &["forms", "seen_versions"]),
     ("crates/integrations/src/events/fuzz.rs", &["csv", "filters"]),

@@ -16,7 +16,7 @@ use kit::{
 use serde_json::json;
 
 use super::{
-    Store, Stores, credential, exclusive, letters,
+    Store, Stores, credential, exclusive, hold, letters,
     model::{Action, Status},
     status_of,
     store::{self, ConnectionRow},
@@ -168,6 +168,7 @@ async fn end_and_tell<L: Fn(&App, &str) -> Letter>(
     letter: impl Fn(&str) -> Option<L>,
 ) -> Result<ConnectionRow, Problem> {
     let mut tx = app.db.tenant(scope).await?;
+    hold(&mut tx).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     let status = status_of(&before)?;
     if status == Status::Disconnected {
@@ -225,8 +226,9 @@ async fn end_at_provider(app: &App, scope: &TenantScope, id: ConnectionId) -> Re
         return Ok(by_hand);
     }
     if store.status == Status::NeedsReauth {
-        // The provider does not take it any more.
-        return Ok(Ended::Revoked);
+        // The provider does not take it any more, so there is nothing to ask it with. Whether something of ours is left there, such as
+        // an app that is installed, is not known.
+        return Ok(by_hand);
     }
     let revoking = async {
         let store: std::sync::Arc<Store> = credential::fresh(app, stores, store).await?;

@@ -42,6 +42,7 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
     let id = ConnectionId::new(&app.clock);
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
+    hold(&mut tx).await?;
     let known = store::find_by_account(&mut tx, new.provider_key, &new.established.external_account).await?;
     if let Some(known) = known.filter(|known| known.is_disconnected) {
         tx.rollback().await?;
@@ -49,9 +50,7 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
     }
     let name = new.display_name.clone().unwrap_or_else(|| model::own_name(&new.established));
     store::insert(&mut tx, id, &new, &name, scope.actor().user(), now).await.map_err(|error| match error {
-        db::DbError::Constraint { constraint } if constraint == "connections_by_account" => {
-            Problem::new(Code::Conflict, "This account is connected already. Change its credential instead.")
-        }
+        db::DbError::Constraint { constraint } if constraint == "connections_by_account" => connected_already(),
         other => other.into(),
     })?;
     exclusive::claim(app, &mut tx, new.provider_key, &new.established.external_account, id).await?;
@@ -76,6 +75,36 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
     Ok(row)
 }
 
+fn connected_already() -> Problem {
+    Problem::new(Code::Conflict, "This account is connected already. Change its credential instead.")
+}
+
+/// Refuses an account that has a connection in this organization, also one that is hidden from whoever asks: before the account is
+/// taken from another organization for a connection that could not be made.
+///
+/// # Errors
+/// [`Code::Conflict`].
+pub(crate) async fn refuse_known_account(
+    app: &App,
+    scope: &TenantScope,
+    provider_key: &str,
+    external_account: &str,
+) -> Result<(), Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    let id = ConnectionId::new(&app.clock);
+    let is_known = store::try_account(&mut tx, id, provider_key, external_account, app.clock.now()).await?;
+    tx.rollback().await?;
+    if is_known { Err(connected_already()) } else { Ok(()) }
+}
+
+/// Keeps the organization until the transaction ends.
+///
+/// # Errors
+/// [`Code::NotFound`] when it was deleted.
+async fn hold(tx: &mut TenantTx) -> Result<(), Problem> {
+    if store::hold_organization(tx).await? { Ok(()) } else { Err(Problem::not_found()) }
+}
+
 /// Gives a connection a new credential for the same account; the old one is gone at once. What may be read of the store
 /// stays as it is, unless the person chose it anew.
 ///
@@ -94,6 +123,7 @@ pub async fn replace_credential(
     }
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
+    hold(&mut tx).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     if before.external_account.as_deref() != Some(established.external_account.as_str()) {
         return Err(Problem::new(

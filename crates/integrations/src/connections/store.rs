@@ -99,6 +99,49 @@ pub(crate) async fn find(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<C
     Ok(row)
 }
 
+/// Makes the deletion of the organization wait until the transaction ends; false when it is deleted. Whoever writes a claim, or ends
+/// a connection, asks this first: a deletion takes the same rows in another order, and takes claims before it takes keys.
+pub(super) async fn hold_organization(tx: &mut TenantTx) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let held = sqlx::query_scalar!(
+        "
+        -- hold_organization
+        select id from organizations where id = $1 and deleted_at is null for share
+        ",
+        organization.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(held.is_some())
+}
+
+/// Whether an account has a connection in this organization, hidden ones too: a row is tried, which the caller takes back.
+pub(super) async fn try_account(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    provider_key: &str,
+    external_account: &str,
+    now: Time,
+) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- try_account
+        insert into connections (organization_id, id, provider_key, external_account, display_name, status, created_at, updated_at)
+        values ($1, $2, $3, $4, $4, 'pending', $5, $5)
+        on conflict do nothing
+        ",
+        organization.uuid(),
+        id.uuid(),
+        provider_key,
+        external_account,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 0)
+}
+
 /// Holds a connection until the transaction ends; false when there is none. Whoever changes a connection and its credential
 /// takes it first.
 pub(super) async fn lock(tx: &mut TenantTx, id: ConnectionId) -> Result<bool, DbError> {

@@ -9,17 +9,18 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use kernel::{Actor, SessionId, TenantScope};
+use kernel::{Actor, SessionId, TenantScope, scope::Refused};
 use kit::{
     App, AtConnection, Authorized, Code, Problem, Public, Router, SignedIn,
     input::{Json, Path},
+    network::Network,
     route,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::{Begun, LIFETIME, Traveller, Wishes, code, granted};
+use super::{Begun, Handovers, LIFETIME, Traveller, Wishes, code, granted};
 use crate::{
     connections::{
         api::{CreateConnections, UpdateConnections},
@@ -142,6 +143,9 @@ async fn callback(
 ) -> Response {
     let query = query.unwrap_or_default();
     let outcome = async {
+        if is_somebody_else(&caller) {
+            unless_it_was_none(code::burn_return(&app, &provider, &query).await)?;
+        }
         let caller = still_signed_in(caller)?;
         let given = code::take_return(&app, &provider, &query, session(&caller)).await?;
         let scope = rights(&app, &caller, &given.traveller).await?;
@@ -156,6 +160,7 @@ async fn callback(
     (status = 200, description = "The keys work at the shop that was meant, and wait for the browser", body = HandedOverView),
     (status = 413, description = "It is longer than keys are"),
     (status = 422, description = "The keys do not work at the shop that was meant"),
+    (status = 429, description = "Too many come from this network"),
 ))]
 async fn hand_over(
     _: Public,
@@ -163,7 +168,9 @@ async fn hand_over(
     Path(provider): Path<String>,
     request: Request,
 ) -> Result<Body<HandedOverView>, Problem> {
-    let body = to_bytes(request.into_body(), HANDED_OVER_MAX)
+    let (parts, body) = request.into_parts();
+    app.slice::<Handovers>().enter(app.config.trusted_proxies.address(&parts).and_then(Network::of), app.clock.now())?;
+    let body = to_bytes(body, HANDED_OVER_MAX)
         .await
         .map_err(|_| Problem::new(Code::PayloadTooLarge, "Keys are shorter than that."))?;
     granted::hand_over(&app, &provider, &body).await?;
@@ -187,12 +194,26 @@ async fn come_back(
 ) -> Response {
     let query = query.unwrap_or_default();
     let outcome = async {
+        if is_somebody_else(&caller) {
+            unless_it_was_none(granted::burn_return(&app, &provider, &query).await)?;
+        }
         let caller = still_signed_in(caller)?;
         let given = granted::take_return(&app, &provider, &query, session(&caller)).await?;
         let scope = rights(&app, &caller, &given.traveller).await?;
         granted::finish(&app, &scope, &provider, given).await
     };
     connected(&app, &headers, outcome.await)
+}
+
+/// Whether nobody whom we know came back: a browser without a session, or a program. What they bring is not brought again.
+fn is_somebody_else(caller: &Result<SignedIn, Problem>) -> bool {
+    matches!(caller, Err(problem) if matches!(problem.code(), Code::Unauthenticated | Code::Forbidden))
+}
+
+/// What was no way back at all burns nothing, and is told who must come instead. Only our own failures are told first: the state may
+/// still be there.
+fn unless_it_was_none(burnt: Result<(), Problem>) -> Result<(), Problem> {
+    burnt.or_else(|problem| if problem.code().status().is_server_error() { Err(problem) } else { Ok(()) })
 }
 
 fn still_signed_in(caller: Result<SignedIn, Problem>) -> Result<SignedIn, Problem> {
@@ -202,7 +223,8 @@ fn still_signed_in(caller: Result<SignedIn, Problem>) -> Result<SignedIn, Proble
         }
         Problem::new(
             Code::Unauthenticated,
-            "Your session has ended on the way, so nothing was connected. Sign in to Entrepot and start again.",
+            "Your session has ended on the way, so nothing was connected. Sign in to Entrepot and start again. If you did not \
+             begin this yourself, somebody else asked for access to your shop: delete the key that was made for Entrepot there.",
         )
     })
 }
@@ -217,10 +239,13 @@ fn session(caller: &SignedIn) -> Option<SessionId> {
 /// The rights that they have now, which may be fewer than when they began.
 async fn rights(app: &App, caller: &SignedIn, traveller: &Traveller) -> Result<TenantScope, Problem> {
     let principal = app.authenticate.principal(app, &caller.identity, Some(traveller.organization)).await?;
-    Ok(match traveller.connection {
-        Some(_) => principal.allow::<UpdateConnections>()?,
-        None => principal.allow::<CreateConnections>()?,
-    })
+    match traveller.connection {
+        Some(connection) => principal.allow_at::<UpdateConnections>(connection).map_err(|refused| match refused {
+            Refused::Unknown => Problem::not_found(),
+            Refused::Denied(denied) => denied.into(),
+        }),
+        None => Ok(principal.allow::<CreateConnections>()?),
+    }
 }
 
 fn connected(app: &App, headers: &HeaderMap, outcome: Result<ConnectionRow, Problem>) -> Response {
@@ -276,11 +301,13 @@ fn page(headers: &HeaderMap, problem: Problem) -> Response {
         return problem.into_response();
     }
     let (code, detail) = (problem.code(), escape(problem.detail()));
+    let again = problem.retry_after().map(|wait| format!("<meta http-equiv=refresh content={}>", wait.as_secs().max(1)));
     let body = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
-         <meta name=color-scheme content='light dark'><title>{title}</title><style>{STYLE}</style>\
+         <meta name=color-scheme content='light dark'>{again}<title>{title}</title><style>{STYLE}</style>\
          <h1>{title}</h1><p>{detail}<p><a href='/'>Back to Entrepot</a>",
-        title = code.title()
+        title = code.title(),
+        again = again.unwrap_or_default()
     );
     let mut response = (code.status(), Html(body)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

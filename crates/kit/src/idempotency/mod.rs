@@ -148,9 +148,20 @@ impl Attempt {
             .sealer()
             .open_stored(&sealed, &self.bound_to(), now)
             .map_err(|error| Problem::internal(&format!("a kept answer: {error}")))?;
+        if self.names_what_is_hidden(&opened) {
+            return Err(Problem::not_found());
+        }
         let mut response = created(opened.to_vec());
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(Some(response))
+    }
+
+    /// Whether an answer names a connection that was hidden from the caller since.
+    fn names_what_is_hidden(&self, answer: &[u8]) -> bool {
+        self.scope.rights().hidden().any(|connection| {
+            let id = connection.to_string();
+            answer.windows(id.len()).any(|part| part.eq_ignore_ascii_case(id.as_bytes()))
+        })
     }
 
     /// Keeps the answer, or frees the key when nothing was created.

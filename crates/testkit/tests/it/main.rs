@@ -11,6 +11,7 @@
 //! - [`idempotency`]: what is created once, however often it is sent
 //! - [`input`]: whatever text people send
 //! - [`isolation`]: who may call what, from the OpenAPI document
+//! - [`issuers`]: tokens of OpenID Connect issuers, those that are taken and those that are not
 //! - [`live`]: reading shops, from key to answer, and every way that a shop can fail
 //! - [`people`]: invitations, seats, sessions, lost passwords and guessed ones
 //! - [`oauth`]: whatever comes back from a consent and should not have
@@ -27,6 +28,7 @@ mod housekeeping;
 mod idempotency;
 mod input;
 mod isolation;
+mod issuers;
 mod key_abuse;
 mod live;
 mod mail;

@@ -40,6 +40,30 @@ pub(super) struct Walked {
     pub(super) needles: Vec<Needle>,
 }
 
+/// Tokens that are taken, and some that are not: their signatures and what is in them.
+async fn tokens_of_an_issuer(app: &TestApp, kata: &Member, needles: &mut Vec<Needle>) {
+    let issuer = app.sandbox().issuer();
+    let claims = |more: Value| {
+        let mut claims = json!({ "sub": "kata", "canary": kernel::random::token() });
+        claims.as_object_mut().expect("claims").extend(more.as_object().expect("claims").clone());
+        claims
+    };
+    let good = issuer.token(claims(json!({})));
+    kata.post("/api/identities", json!({ "token": good })).await.expect(StatusCode::OK);
+    let mut tokens = vec![good.clone()];
+    for more in [json!({ "exp": 1 }), json!({ "aud": "others" }), json!({ "sub": "stranger", "email": "stranger@people.example" })] {
+        tokens.push(issuer.token(claims(more)));
+    }
+    tokens.push(format!("{good}x"));
+    for token in tokens {
+        app.nobody().presenting(&token).get("/api/me").await;
+        app.nobody().get(&format!("/api/me?access_token={token}")).await;
+        let parts: Vec<&str> = token.split('.').collect();
+        needles.push(secret("claims of a token", parts[1]));
+        needles.push(secret("signature of a token", parts[2]));
+    }
+}
+
 /// All flows, good and bad, but for the last.
 pub(super) async fn everything(app: &TestApp) -> Walked {
     let kata = app.sign_up("Kata").await;
@@ -50,6 +74,7 @@ pub(super) async fn everything(app: &TestApp) -> Walked {
         secret("app secret", &app.installation.shopify_secret),
     ];
     sessions(app, &kata, &mut needles).await;
+    tokens_of_an_issuer(app, &kata, &mut needles).await;
 
     let (people, words) = people(SHOPIFY);
     needles.extend(words);

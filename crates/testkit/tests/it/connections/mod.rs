@@ -9,7 +9,9 @@ mod granted;
 mod health;
 mod lifecycle;
 mod memory;
+mod reach;
 mod texts;
+mod waiting;
 
 use testkit::{Answer, Client, TestApp};
 use uuid::Uuid;

@@ -226,6 +226,10 @@ pub(super) const RECIPES: &[Recipe] = &[
     // One that nobody has; that of somebody else is as unknown (people::sessions).
     Recipe { operation: "DELETE /api/sessions/{id}", body: None, answers: 404 },
     get("POST /api/sessions/end-others"),
+    get("GET /api/identities"),
+    // No token of an issuer: whoever may link one is told so.
+    with_body("POST /api/identities", 400, |_| json!({ "token": "none" })),
+    Recipe { operation: "DELETE /api/identities/{id}", body: None, answers: 404 },
     // With another name than the organization's nothing is deleted.
     with_body("DELETE /api/organizations/{id}", 422, |_| json!({ "name": "not its name" })),
     Recipe { operation: "POST /api/logout", body: None, answers: 204 },
@@ -294,7 +298,9 @@ pub(super) fn request(operation: &Operation, recipe: &Recipe, ids: &Ids) -> (Str
         path if path.starts_with("/api/members/") => ids.member.to_string(),
         path if path.starts_with("/api/team-members/") => ids.team_member.to_string(),
         path if path.starts_with("/api/invitations/") => ids.invitation.to_string(),
-        path if path.starts_with("/api/sessions/") => Uuid::nil().to_string(),
+        path if path.starts_with("/api/sessions/") || path.starts_with("/api/identities/") => {
+            Uuid::nil().to_string()
+        }
         path if path.starts_with("/api/stores/") || path.starts_with("/api/integrations/connections/") => {
             ids.store.to_string()
         }

@@ -188,12 +188,12 @@ const RETURNS: &[Return] = &[
     ("another session of theirs", |b| b.who = Who::OtherSession, 400, SESSION, IsUsed, false),
     ("a colleague", |b| b.who = Who::Colleague, 400, SESSION, IsUsed, false),
     ("somebody of another organization", |b| b.who = Who::OtherOrganization, 400, SESSION, IsUsed, false),
-    ("nobody", |b| b.who = Who::Nobody, 401, "unauthenticated", Stays, false),
-    ("an API key", |b| b.who = Who::Key, 403, "forbidden", Stays, false),
+    ("nobody", |b| b.who = Who::Nobody, 401, "unauthenticated", IsUsed, false),
+    ("an API key", |b| b.who = Who::Key, 403, "forbidden", IsUsed, false),
     ("a right that was taken", |b| b.meanwhile = Meanwhile::RightTaken, 403, "forbidden", IsUsed, false),
     ("a seat that was suspended", |b| b.meanwhile = Meanwhile::SeatSuspended, 404, "not_found", IsUsed, false),
-    ("a session that was ended", |b| b.meanwhile = Meanwhile::SessionEnded, 401, "unauthenticated", Stays, false),
-    ("an organization that is gone", |b| b.meanwhile = Meanwhile::OrganizationDeleted, 404, "not_found", IsUsed, false),
+    ("a session that was ended", |b| b.meanwhile = Meanwhile::SessionEnded, 401, "unauthenticated", IsUsed, false),
+    ("an organization that is gone", |b| b.meanwhile = Meanwhile::OrganizationDeleted, 400, STATE, IsUsed, false),
     ("a key that was taken back", |b| b.is_key_revoked = true, 422, KEYS, IsUsed, true),
     ("the address for codes", |b| b.path = "/api/oauth/woocommerce/callback", 400, "not_supported_by_platform", Stays, false),
     ("another provider's address", |b| b.path = "/api/oauth/shopify/return", 400, "not_supported_by_platform", Stays, false),
@@ -214,6 +214,8 @@ async fn every_return_that_does_not_add_up_is_refused_and_connects_nothing() {
             "consumer_secret": good.consumer_secret, "key_permissions": "read",
         });
         app.nobody().post("/api/oauth/woocommerce/callback", keys).await.expect(StatusCode::OK);
+        // Keys wait a moment for a browser that they are not for.
+        app.advance(TimeDelta::seconds(5)).await;
         let mut back = Back {
             query: format!("success=1&user_id={}", grant.state),
             path: "/api/oauth/woocommerce/return",
