@@ -86,6 +86,8 @@ pub enum SystemTask {
     SignUp,
     /// Makes, finds and uses up links that prove that somebody reads an address, and what they allow.
     UserLink,
+    /// Sets up, uses and removes what people prove who they are by.
+    Factors,
     /// Finds an invitation by its link, and takes the seat that it offers.
     Invitation,
     /// Consumes a single-use state of an OAuth flow.

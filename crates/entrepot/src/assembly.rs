@@ -29,6 +29,7 @@ pub const PROVIDERS: Registry = Registry::new(&[
 pub const SLICES: &[fn() -> Router] = &[
     accounts::sessions::api::routes,
     accounts::user_links::api::routes,
+    accounts::factors::api::routes,
     accounts::organizations::api::routes,
     accounts::members::api::routes,
     accounts::grants::api::routes,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use accounts::{invitations, sessions, user_links};
+use accounts::{factors, invitations, sessions, user_links};
 use db::SystemTask;
 use integrations::{connections::Stores, oauth};
 use kit::{App, data_keys, idempotency, mail, rate_limit, vault::Swept};
@@ -26,6 +26,7 @@ pub struct Purged {
     pub user_links: u64,
     pub invitations: u64,
     pub login_attempts: u64,
+    pub factors: u64,
     pub shards: Swept,
 }
 
@@ -74,6 +75,7 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
     let user_links = user_links::purge(&mut tx, now).await?;
     let invitations = invitations::purge(&mut tx, now).await?;
     let login_attempts = sessions::purge_attempts(&mut tx, now).await?;
+    let factors = factors::purge(&mut tx, now).await?;
     let existing = data_keys::existing(&mut tx).await?;
     tx.commit().await?;
     let shards = app.keyring.sweep(&existing).await?;
@@ -86,6 +88,7 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
         user_links,
         invitations,
         login_attempts,
+        factors,
         shards,
     })
 }
