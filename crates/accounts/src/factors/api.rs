@@ -346,7 +346,7 @@ impl ProofForm {
             (None, Some(code), None, None) => Ok(Presented::Totp(code)),
             (None, None, Some(code), None) if code.expose().len() <= 200 => Ok(Presented::RecoveryCode(code)),
             (None, None, None, Some(answer)) => Ok(Presented::Passkey(Box::new(answer.into()))),
-            _ => Err(Problem::invalid("", "must have one of password, totp_code, recovery_code and passkey")),
+            _ => Err(Problem::invalid("/totp_code", "give one of password, totp_code, recovery_code and passkey, and only one")),
         }
     }
 }

@@ -122,8 +122,9 @@ pub(crate) async fn finish_login(
     attempt.begin(app).await?;
     let mut tx = app.db.system(SystemTask::Factors).await?;
     pending.still_of(store::password_hash(&mut tx, user).await?.as_deref())?;
-    let (mut tx, method) = accept(app, tx, user, presented, &pending.challenge).await?;
+    // First, so that of two at once the second waits, and finds it spent. A refusal undoes it.
     challenge::spend(&mut tx, &pending.challenge, app.clock.now()).await?;
+    let (mut tx, method) = accept(app, tx, user, presented, &pending.challenge).await?;
     attempt.succeeded(&mut tx, app.clock.now()).await?;
     let opened = open(&mut tx, app, user, visitor, method).await?;
     tx.commit().await?;
@@ -166,9 +167,9 @@ pub(crate) async fn log_in_with_passkey(
     let handle = assertion.response.user_handle.as_deref().and_then(|handle| decoded(handle).ok());
     let handle = handle.and_then(|handle| uuid::Uuid::from_slice(&handle).ok()).ok_or_else(wrong)?;
     let user = UserId::from(handle);
-    let tx = app.db.system(SystemTask::Factors).await?;
-    let (mut tx, method) = accept(app, tx, user, Presented::Passkey(Box::new(assertion)), &challenge).await?;
+    let mut tx = app.db.system(SystemTask::Factors).await?;
     challenge::spend(&mut tx, &challenge, app.clock.now()).await?;
+    let (mut tx, method) = accept(app, tx, user, Presented::Passkey(Box::new(assertion)), &challenge).await?;
     let opened = open(&mut tx, app, user, visitor, method).await?;
     tx.commit().await?;
     Ok(opened)
@@ -214,6 +215,9 @@ pub(crate) async fn prove(
     attempt.begin(app).await?;
     let mut tx = app.db.system(SystemTask::Factors).await?;
     let standing = store::standing(&mut tx, user, Some(session)).await?.ok_or_else(Problem::not_found)?;
+    if let Some(challenge) = &challenge {
+        challenge::spend(&mut tx, challenge, app.clock.now()).await?;
+    }
     let (mut tx, method) = match presented {
         Presented::Password(given) => {
             if standing.has_second_factor() {
@@ -234,9 +238,6 @@ pub(crate) async fn prove(
         presented => accept(app, tx, user, presented, &challenge.unwrap_or_default()).await?,
     };
     let now = app.clock.now();
-    if let Some(challenge) = &challenge {
-        challenge::spend(&mut tx, challenge, now).await?;
-    }
     attempt.succeeded(&mut tx, now).await?;
     store::note_proof(&mut tx, session, method, now).await?;
     tell_of_recovery(&mut tx, app, user, session, method).await?;

@@ -180,7 +180,7 @@ pub async fn change_password(app: &App, user: UserId, session: SessionId, passwo
     refuse_weak(password, &profile.email)?;
     let hash = password::hash(password).await?;
     let now = app.clock.now();
-    let mut tx = app.db.system(SystemTask::UserLink).await?;
+    let mut tx = app.db.system(SystemTask::Factors).await?;
     store::set_password(&mut tx, user, &hash).await?;
     store::end_sessions_of(&mut tx, user, Some(session), now).await?;
     notice::tell(&mut tx, app, user, Actor::Person { user, session }, &Notice::PasswordChanged).await?;

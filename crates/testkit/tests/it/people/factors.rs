@@ -10,14 +10,14 @@ use testkit::{Answer, Client, Member, TestApp};
 use super::{PASSWORD, log_in, token};
 
 /// An authenticator app of ours, which reads what other apps read.
-pub(super) struct Authenticator {
+pub(crate) struct Authenticator {
     secret: Vec<u8>,
     clock: kernel::Clock,
 }
 
 impl Authenticator {
     /// The code of the time step so many after this one.
-    pub(super) fn code(&self, steps_ahead: i64) -> String {
+    pub(crate) fn code(&self, steps_ahead: i64) -> String {
         let step = self.clock.now().timestamp().div_euclid(30) + steps_ahead;
         let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(&self.secret).expect("any length");
         mac.update(&step.to_be_bytes());
@@ -27,14 +27,19 @@ impl Authenticator {
         format!("{:06}", (u32::from_be_bytes(word) & 0x7fff_ffff) % 1_000_000)
     }
 
+    /// What its person could have typed.
+    pub(crate) fn base32(&self) -> String {
+        data_encoding::BASE32_NOPAD.encode(&self.secret)
+    }
+
     /// Waits until the codes that were used are those of an earlier step.
-    pub(super) async fn next_step(&self, app: &TestApp) {
+    pub(crate) async fn next_step(&self, app: &TestApp) {
         app.advance(TimeDelta::seconds(60)).await;
     }
 }
 
 /// Begins to set up an app.
-pub(super) async fn begin(app: &TestApp, person: &Client) -> Authenticator {
+pub(crate) async fn begin(app: &TestApp, person: &Client) -> Authenticator {
     let enrolment = person.post("/api/factors/totp", Value::Null).await.expect(StatusCode::OK);
     assert_eq!(enrolment.header("cache-control"), "no-store");
     let (secret, address) = (enrolment.at("/secret"), enrolment.at("/otpauth_url"));
@@ -46,7 +51,7 @@ pub(super) async fn begin(app: &TestApp, person: &Client) -> Authenticator {
 }
 
 /// Sets up an app; with its recovery codes.
-pub(super) async fn enrol(app: &TestApp, person: &Client) -> (Authenticator, Vec<String>) {
+pub(crate) async fn enrol(app: &TestApp, person: &Client) -> (Authenticator, Vec<String>) {
     let authenticator = begin(app, person).await;
     let confirmed = person.post("/api/factors/totp/confirm", json!({ "code": authenticator.code(0) })).await;
     let confirmed = confirmed.expect(StatusCode::OK).at("/recovery_codes");
@@ -55,13 +60,13 @@ pub(super) async fn enrol(app: &TestApp, person: &Client) -> (Authenticator, Vec
 }
 
 /// The first step of signing in, which a second has to follow.
-pub(super) async fn first_step(at: &Client, person: &Member) -> Answer {
+pub(crate) async fn first_step(at: &Client, person: &Member) -> Answer {
     let pending = log_in(at, &person.email, &person.password).await.expect(StatusCode::ACCEPTED);
     assert_eq!(pending.header("set-cookie"), "", "it is no session");
     pending
 }
 
-pub(super) async fn second_step(at: &Client, pending: &Answer, proof: Value) -> Answer {
+pub(crate) async fn second_step(at: &Client, pending: &Answer, proof: Value) -> Answer {
     let mut form = proof;
     form["pending_login"] = pending.at("/pending_login");
     at.post("/api/login/second-factor", form).await
@@ -132,7 +137,7 @@ async fn who_has_an_app_signs_in_by_two_steps_on_any_node_with_a_code_that_works
     assert_eq!(session.get("/api/sessions").await.at("/data/0/proved_by"), "totp");
 
     // The same login is over, and the same code is used up, whichever node is asked.
-    second_step(&a.nobody(), &pending, code.clone()).await.expect_problem(403, "factor_refused");
+    second_step(&a.nobody(), &pending, code.clone()).await.expect_problem(410, "challenge_invalid");
     let next = json!({ "totp_code": authenticator.code(1) });
     second_step(&a.nobody(), &pending, next.clone()).await.expect_problem(410, "challenge_invalid");
     let again = first_step(&b.nobody(), &kata).await;

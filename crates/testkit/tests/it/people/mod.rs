@@ -1,10 +1,10 @@
 //! People: how they come into an organization and out of it, back into their account, and what is left of them.
 
-mod factors;
+pub(crate) mod factors;
 mod grants;
 mod invitations;
 mod members;
-
+mod passkeys;
 mod recovery;
 mod sessions;
 mod step_up;
