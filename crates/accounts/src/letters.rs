@@ -70,8 +70,9 @@ pub(crate) fn factor_changed(app: &App, name: &str, subject: &str, what: String)
         subject: subject.to_owned(),
         paragraphs: vec![format!("Hello {name},"), what],
         link: Some(Link { label: "Open your account", url: Secret::new(account) }),
-        closing: "If it was not you, choose a new password first, then look through your factors and sessions on that page."
-            .to_owned(),
+        closing:
+            "If it was not you, choose a new password first, then look through your factors and sessions on that page."
+                .to_owned(),
     }
 }
 

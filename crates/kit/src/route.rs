@@ -122,7 +122,10 @@ macro_rules! route {
 }
 
 /// Adds to an operation what follows from who may call it.
-pub fn document(Door { caller, step_up }: Door, (schemas, mut paths, router): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+pub fn document(
+    Door { caller, step_up }: Door,
+    (schemas, mut paths, router): UtoipaMethodRouter<App>,
+) -> UtoipaMethodRouter<App> {
     for (path, operation) in operations(&mut paths) {
         // Handlers of different slices share plain names (`list`); a generated client needs one name each.
         if let (Some(tag), Some(name)) = (operation.tags.iter().flatten().next(), &operation.operation_id) {
@@ -151,7 +154,9 @@ pub fn document(Door { caller, step_up }: Door, (schemas, mut paths, router): Ut
             operation.security = Some(schemes);
             answers.push(("401", "Nobody is known by these credentials"));
             answers.push(match step_up {
-                Some(_) => ("403", "The caller lacks the permission or the CSRF header, or is to prove who they are first"),
+                Some(_) => {
+                    ("403", "The caller lacks the permission or the CSRF header, or is to prove who they are first")
+                }
                 None => ("403", "The caller lacks the permission, or the CSRF header"),
             });
             answers.push(("404", "Not there, or not yours"));

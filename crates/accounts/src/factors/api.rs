@@ -23,7 +23,10 @@ use super::{
     webauthn::{AssertionResponse, AttestationResponse, RelyingParty},
 };
 use crate::{
-    sessions::{self, api::{OpenedSession, Visit}},
+    sessions::{
+        self,
+        api::{OpenedSession, Visit},
+    },
     words::ProofMethod,
 };
 
@@ -315,11 +318,7 @@ struct PasskeyAnswer {
 
 impl From<PasskeyAnswer> for Assertion {
     fn from(answer: PasskeyAnswer) -> Self {
-        Self {
-            challenge: answer.challenge,
-            credential_id: answer.credential.id,
-            response: answer.credential.response,
-        }
+        Self { challenge: answer.challenge, credential_id: answer.credential.id, response: answer.credential.response }
     }
 }
 
@@ -346,7 +345,10 @@ impl ProofForm {
             (None, Some(code), None, None) => Ok(Presented::Totp(code)),
             (None, None, Some(code), None) if code.expose().len() <= 200 => Ok(Presented::RecoveryCode(code)),
             (None, None, None, Some(answer)) => Ok(Presented::Passkey(Box::new(answer.into()))),
-            _ => Err(Problem::invalid("/totp_code", "give one of password, totp_code, recovery_code and passkey, and only one")),
+            _ => Err(Problem::invalid(
+                "/totp_code",
+                "give one of password, totp_code, recovery_code and passkey, and only one",
+            )),
         }
     }
 }
@@ -439,10 +441,7 @@ async fn log_in_with_passkey(
     (status = 200, description = "What to ask the authenticator", body = PasskeyQuestion),
     (status = 409, description = "You have no passkey, or they do not work at this address"),
 ))]
-async fn begin_passkey_proof(
-    signed_in: SignedIn,
-    State(app): State<App>,
-) -> Result<Body<PasskeyQuestion>, Problem> {
+async fn begin_passkey_proof(signed_in: SignedIn, State(app): State<App>) -> Result<Body<PasskeyQuestion>, Problem> {
     let Caller { user, session } = caller(&signed_in)?;
     Ok(Body(proof::begin_passkey_proof(&app, user, session).await?.into()))
 }
@@ -471,9 +470,5 @@ async fn prove(
 ) -> Result<Body<ProofView>, Problem> {
     let Caller { user, session } = caller(&signed_in)?;
     let proof = proof::prove(&app, user, session, form.presented()?).await?;
-    Ok(Body(ProofView {
-        proved_by: proof.method.as_str(),
-        proved_at: proof.proved_at,
-        lasts_until: proof.lasts_until,
-    }))
+    Ok(Body(ProofView { proved_by: proof.method.as_str(), proved_at: proof.proved_at, lasts_until: proof.lasts_until }))
 }

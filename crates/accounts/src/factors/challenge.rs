@@ -49,7 +49,10 @@ fn pending_sealer(app: &App) -> TokenSealer {
 
 /// The same for one that was answered, has run out, is for something else, or never was.
 fn invalid() -> Problem {
-    Problem::new(Code::ChallengeInvalid, "It was used, has taken longer than five minutes, or belongs elsewhere. Begin again.")
+    Problem::new(
+        Code::ChallengeInvalid,
+        "It was used, has taken longer than five minutes, or belongs elsewhere. Begin again.",
+    )
 }
 
 /// A new challenge, and what its bearer carries.

@@ -112,9 +112,11 @@ fn sealer(app: &App) -> TokenSealer {
 
 fn open_secret(app: &App, user: UserId, id: Uuid, sealed: &[u8]) -> Result<TotpSecret, Problem> {
     let (sealer, now) = (sealer(app), app.clock.now());
-    let opened = sealer.open_stored(sealed, &[("user", &user.uuid().as_bytes()[..]), ("totp", &id.as_bytes()[..])], now);
+    let opened =
+        sealer.open_stored(sealed, &[("user", &user.uuid().as_bytes()[..]), ("totp", &id.as_bytes()[..])], now);
     let opened = opened.map_err(|error| Problem::internal(&error))?;
-    TotpSecret::from_bytes(&opened).ok_or_else(|| Problem::internal(&"a secret of an authenticator app has another length"))
+    TotpSecret::from_bytes(&opened)
+        .ok_or_else(|| Problem::internal(&"a secret of an authenticator app has another length"))
 }
 
 /// What a person has to prove themself by.
@@ -169,7 +171,10 @@ pub(crate) async fn confirm_totp(app: &App, by: Caller, code: &Secret) -> Result
     let mut tx = app.db.system(SystemTask::Factors).await?;
     store::lock_user(&mut tx, by.user).await?;
     let row = store::pending_totp(&mut tx, by.user, by.session, now - PENDING_LIVES).await?.ok_or_else(|| {
-        Problem::new(Code::ChallengeInvalid, "No authenticator app waits for its first code in this session. Begin again.")
+        Problem::new(
+            Code::ChallengeInvalid,
+            "No authenticator app waits for its first code in this session. Begin again.",
+        )
     })?;
     let secret = open_secret(app, by.user, row.id, &row.sealed_secret)?;
     let step = secret.step_of(code.expose(), now, None).ok_or_else(|| {
@@ -323,8 +328,11 @@ pub(crate) async fn add_passkey(
     refuse_too_many(&store::passkeys(&mut tx, by.user, PASSKEYS_MAX).await?)?;
     let id = PasskeyId::new(&app.clock).uuid();
     let known = ["ble", "hybrid", "internal", "nfc", "smart-card", "usb"];
-    let transports: Vec<String> =
-        known.into_iter().filter(|known| response.transports.iter().any(|given| given == known)).map(str::to_owned).collect();
+    let transports: Vec<String> = known
+        .into_iter()
+        .filter(|known| response.transports.iter().any(|given| given == known))
+        .map(str::to_owned)
+        .collect();
     let new = NewPasskey {
         id,
         credential_id: &made.credential_id,

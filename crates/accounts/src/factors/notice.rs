@@ -29,8 +29,12 @@ impl Notice {
     fn written(&self) -> (&'static str, &'static str, &'static str, Value) {
         let (action, event, sentence) = match self {
             Self::TotpAdded => ("factor.add", "member.factor_added", "A member set up an authenticator app."),
-            Self::TotpReplaced => ("factor.replace", "member.factor_added", "A member replaced their authenticator app."),
-            Self::TotpRemoved => ("factor.remove", "member.factor_removed", "A member removed their authenticator app."),
+            Self::TotpReplaced => {
+                ("factor.replace", "member.factor_added", "A member replaced their authenticator app.")
+            }
+            Self::TotpRemoved => {
+                ("factor.remove", "member.factor_removed", "A member removed their authenticator app.")
+            }
             Self::PasskeyAdded(_) => ("factor.add", "member.factor_added", "A member added a passkey."),
             Self::PasskeyRemoved(_) => ("factor.remove", "member.factor_removed", "A member removed a passkey."),
             Self::PasskeyCopied(_) => (

@@ -156,11 +156,7 @@ pub(crate) fn begin_passkey_login(app: &App) -> Result<Question, Problem> {
 
 /// # Errors
 /// [`Code::ChallengeInvalid`]; [`Code::FactorRefused`], the same for a passkey that nobody has and for one that signed wrong.
-pub(crate) async fn log_in_with_passkey(
-    app: &App,
-    assertion: Assertion,
-    visitor: &Visitor,
-) -> Result<Opened, Problem> {
+pub(crate) async fn log_in_with_passkey(app: &App, assertion: Assertion, visitor: &Visitor) -> Result<Opened, Problem> {
     let token = assertion.challenge.as_ref().ok_or_else(|| Problem::invalid("/challenge", "is missing"))?;
     let challenge = challenge::asked(app, Purpose::LogIn, token)?;
     // Nothing was asked for by name, so the passkey has to say whose it is.
@@ -197,12 +193,7 @@ pub(crate) async fn begin_passkey_proof(app: &App, user: UserId, session: Sessio
 /// # Errors
 /// [`Code::FactorRefused`], also for the password of somebody who has a second factor; [`Code::ChallengeInvalid`];
 /// [`Code::LoginThrottled`].
-pub(crate) async fn prove(
-    app: &App,
-    user: UserId,
-    session: SessionId,
-    presented: Presented,
-) -> Result<Proof, Problem> {
+pub(crate) async fn prove(app: &App, user: UserId, session: SessionId, presented: Presented) -> Result<Proof, Problem> {
     let challenge = match &presented {
         Presented::Passkey(assertion) => {
             let token = assertion.challenge.as_ref();

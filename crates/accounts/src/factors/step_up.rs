@@ -87,7 +87,8 @@ pub(crate) fn is_required(of: Option<&str>, role: &str) -> bool {
 /// [`Code::SecondFactorRequired`], which says what to do.
 pub(crate) async fn at_the_door(tx: &mut SystemTx, identity: &Identity) -> Result<(), Problem> {
     let Actor::Person { user, session } = identity.actor else { return Ok(()) };
-    let standing = store::standing(tx, user, Some(session)).await?.ok_or_else(crate::authentication::unauthenticated)?;
+    let standing =
+        store::standing(tx, user, Some(session)).await?.ok_or_else(crate::authentication::unauthenticated)?;
     let detail = match (standing.has_second_factor(), standing.second_factor_at) {
         (true, Some(_)) => return Ok(()),
         (true, None) => {
@@ -149,7 +150,12 @@ mod tests {
 
     #[test]
     fn the_setting_is_of_owners_or_of_everybody() {
-        for (of, owner, viewer) in [(None, false, false), (Some("nobody"), false, false), (Some("owners"), true, false), (Some("everybody"), true, true)] {
+        for (of, owner, viewer) in [
+            (None, false, false),
+            (Some("nobody"), false, false),
+            (Some("owners"), true, false),
+            (Some("everybody"), true, true),
+        ] {
             assert_eq!((is_required(of, "owner"), is_required(of, "viewer")), (owner, viewer), "{of:?}");
         }
     }

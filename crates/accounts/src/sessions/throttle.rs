@@ -180,8 +180,11 @@ fn digest(keyring: &Keyring, kind: &str, value: &[u8]) -> [u8; 32] {
 
 fn throttled(until: Option<Time>, now: Time) -> Problem {
     let wait = until.and_then(|until| (until - now).to_std().ok()).unwrap_or_default();
-    Problem::new(Code::LoginThrottled, "Wait as long as Retry-After says. After wrong passwords a new one, by mail, ends the wait.")
-        .with_retry_after(wait.max(std::time::Duration::from_secs(1)))
+    Problem::new(
+        Code::LoginThrottled,
+        "Wait as long as Retry-After says. After wrong passwords a new one, by mail, ends the wait.",
+    )
+    .with_retry_after(wait.max(std::time::Duration::from_secs(1)))
 }
 
 /// Removes what is remembered no longer. How many there were.

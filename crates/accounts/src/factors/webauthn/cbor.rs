@@ -110,7 +110,10 @@ mod tests {
             ("4401020304", Value::Bytes(&[1, 2, 3, 4])),
             ("62c3bc", Value::Text("ü")),
             ("83010203", Value::Array(vec![Value::Integer(1), Value::Integer(2), Value::Integer(3)])),
-            ("a201020304", Value::Map(vec![(Value::Integer(1), Value::Integer(2)), (Value::Integer(3), Value::Integer(4))])),
+            (
+                "a201020304",
+                Value::Map(vec![(Value::Integer(1), Value::Integer(2)), (Value::Integer(3), Value::Integer(4))]),
+            ),
             ("f5", Value::Simple(21)),
         ] {
             let bytes = hex::decode(hex).unwrap();
@@ -123,8 +126,23 @@ mod tests {
     #[test]
     fn what_authenticators_do_not_write_is_not_read() {
         for hex in [
-            "", "18", "42ff", "62ff", "61ff", "5f4101ff", "9f01ff", "c101", "f90000", "fb0000000000000000", "f7", "9bffffffffffffffff",
-            "1bffffffffffffffff", "a101", "a201020103", "1c", "8181818181818100",
+            "",
+            "18",
+            "42ff",
+            "62ff",
+            "61ff",
+            "5f4101ff",
+            "9f01ff",
+            "c101",
+            "f90000",
+            "fb0000000000000000",
+            "f7",
+            "9bffffffffffffffff",
+            "1bffffffffffffffff",
+            "a101",
+            "a201020103",
+            "1c",
+            "8181818181818100",
         ] {
             assert_eq!(take(&hex::decode(hex).unwrap()), None, "{hex}");
         }

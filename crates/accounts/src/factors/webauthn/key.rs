@@ -21,7 +21,10 @@ pub(super) enum Key<'a> {
     /// A point that is not compressed.
     P256(Vec<u8>),
     Ed25519(&'a [u8]),
-    Rsa { modulus: &'a [u8], exponent: &'a [u8] },
+    Rsa {
+        modulus: &'a [u8],
+        exponent: &'a [u8],
+    },
 }
 
 impl<'a> Key<'a> {

@@ -143,7 +143,12 @@ impl RelyingParty {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub(super) fn used(&self, challenge: &[u8], known: &Known<'_>, response: &AssertionResponse) -> Result<Used, Refusal> {
+    pub(super) fn used(
+        &self,
+        challenge: &[u8],
+        known: &Known<'_>,
+        response: &AssertionResponse,
+    ) -> Result<Used, Refusal> {
         let client_data = self.client_data(&response.client_data_json, "webauthn.get", challenge)?;
         let authenticator_data = decoded(&response.authenticator_data)?;
         let data = self.authenticator_data(&authenticator_data)?;

@@ -119,13 +119,15 @@ impl Told {
     fn registered(&self, pair: &Pair) -> Result<Registered, Refusal> {
         let data = self.authenticator_data(&pair.cose());
         let length = u16::try_from(data.len()).unwrap().to_be_bytes();
-        let object =
-            [&b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59"[..], &length, &data].concat();
-        relying_party().registered(CHALLENGE, &AttestationResponse {
-            client_data_json: encode(&self.client_data()),
-            attestation_object: encode(&object),
-            transports: vec![],
-        })
+        let object = [&b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59"[..], &length, &data].concat();
+        relying_party().registered(
+            CHALLENGE,
+            &AttestationResponse {
+                client_data_json: encode(&self.client_data()),
+                attestation_object: encode(&object),
+                transports: vec![],
+            },
+        )
     }
 
     fn used(&self, pair: &Pair, sign_count: u32) -> Result<Used, Refusal> {

@@ -36,7 +36,10 @@ impl Operation {
 /// The operations that anybody may call, each with its reason.
 pub(super) const PUBLIC: &[(&str, &str)] = &[
     ("POST /api/login", "how a session begins"),
-    ("POST /api/login/second-factor", "how a session of somebody with a second factor begins; of no use without their password"),
+    (
+        "POST /api/login/second-factor",
+        "how a session of somebody with a second factor begins; of no use without their password",
+    ),
     ("POST /api/login/passkey/start", "how a session begins with a passkey; it tells and writes nothing"),
     ("POST /api/login/passkey", "how a session begins with a passkey"),
     ("POST /api/sign-up", "how a user begins"),

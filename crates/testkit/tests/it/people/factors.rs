@@ -44,7 +44,10 @@ pub(crate) async fn begin(app: &TestApp, person: &Client) -> Authenticator {
     assert_eq!(enrolment.header("cache-control"), "no-store");
     let (secret, address) = (enrolment.at("/secret"), enrolment.at("/otpauth_url"));
     let (secret, address) = (secret.as_str().expect("a secret"), address.as_str().expect("an address"));
-    assert!(address.starts_with("otpauth://totp/Entrepot:") && address.contains(&format!("secret={secret}&issuer=Entrepot")));
+    assert!(
+        address.starts_with("otpauth://totp/Entrepot:")
+            && address.contains(&format!("secret={secret}&issuer=Entrepot"))
+    );
     assert!(enrolment.at("/qr_code/path").as_str().is_some_and(|path| path.starts_with('M')));
     let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).expect("base32");
     Authenticator { secret, clock: app.clock().clone() }
@@ -78,10 +81,14 @@ async fn an_app_counts_from_its_first_code_and_its_secret_is_nowhere() {
     let kata = app.sign_up("Kata").await;
     let first = begin(&app, &kata).await;
     log_in(&app.nobody(), &kata.email, &kata.password).await.expect(StatusCode::OK);
-    kata.post("/api/factors/totp/confirm", json!({ "code": first.code(3) })).await.expect_problem(403, "factor_refused");
+    kata.post("/api/factors/totp/confirm", json!({ "code": first.code(3) }))
+        .await
+        .expect_problem(403, "factor_refused");
     // Only the app that was begun last, in the session that began it, within a quarter of an hour.
     let second = begin(&app, &kata).await;
-    kata.post("/api/factors/totp/confirm", json!({ "code": first.code(0) })).await.expect_problem(403, "factor_refused");
+    kata.post("/api/factors/totp/confirm", json!({ "code": first.code(0) }))
+        .await
+        .expect_problem(403, "factor_refused");
     let elsewhere = log_in(&app.nobody(), &kata.email, &kata.password).await.at("/session_token");
     let elsewhere = kata.presenting(elsewhere.as_str().expect("a session"));
     let code = json!({ "code": second.code(0) });
@@ -256,11 +263,14 @@ async fn a_recovery_code_works_once_is_told_of_and_ends_with_new_ones() {
     second_step(&b.nobody(), &pending, used).await.expect_problem(403, "factor_refused");
     let mail = a.sandbox().mailbox();
     a.eventually("a mail tells of it", || async {
-        mail.to(&kata.email).iter().any(|mail| mail.subject.contains("recovery code") && mail.text.contains("9 are left"))
+        mail.to(&kata.email)
+            .iter()
+            .any(|mail| mail.subject.contains("recovery code") && mail.text.contains("9 are left"))
     })
     .await;
 
-    let new = session.post("/api/factors/recovery-codes", Value::Null).await.expect(StatusCode::OK).at("/recovery_codes");
+    let new =
+        session.post("/api/factors/recovery-codes", Value::Null).await.expect(StatusCode::OK).at("/recovery_codes");
     let old = json!({ "recovery_code": codes[1] });
     second_step(&b.nobody(), &pending, old).await.expect_problem(403, "factor_refused");
     second_step(&b.nobody(), &pending, json!({ "recovery_code": new[1] })).await.expect(StatusCode::OK);

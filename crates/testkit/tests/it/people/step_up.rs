@@ -19,13 +19,21 @@ fn asking(of: &Member) -> Vec<(&'static str, String, Value)> {
     vec![
         ("POST", "/api-key-management/create".to_owned(), json!({ "name": "" })),
         ("POST", "/api-key-management/rotate".to_owned(), json!({ "key_id": nil })),
-        ("POST", "/api/integrations/connections/".to_owned(), json!({ "provider_key": "none", "config": {}, "credential": {} })),
+        (
+            "POST",
+            "/api/integrations/connections/".to_owned(),
+            json!({ "provider_key": "none", "config": {}, "credential": {} }),
+        ),
         ("POST", format!("/api/integrations/connections/{nil}/credential/"), json!({ "credential": {} })),
         ("POST", format!("/api/integrations/connections/{nil}/revoke/"), Value::Null),
         ("POST", format!("/api/integrations/connections/{nil}/reauthorize/"), Value::Null),
         ("POST", "/api/oauth/none/start".to_owned(), json!({})),
         ("PATCH", format!("/api/members/{nil}"), json!({ "role": "owner" })),
-        ("POST", format!("/api/members/{nil}/grants"), json!({ "effect": "allow", "resource": "products", "action": "read" })),
+        (
+            "POST",
+            format!("/api/members/{nil}/grants"),
+            json!({ "effect": "allow", "resource": "products", "action": "read" }),
+        ),
         ("POST", "/api/invitations".to_owned(), json!({ "email": "", "role": "viewer" })),
         ("DELETE", format!("/api/organizations/{}", of.organization), json!({ "name": "not its name" })),
         ("PUT", format!("/api/organizations/{}/second-factor", of.organization), json!({ "required_of": "none" })),
@@ -87,7 +95,9 @@ async fn whoever_has_none_is_asked_for_the_password_before_the_account_or_the_or
     kata.create_key("long after signing in").await;
     let always: Vec<_> = asking(&kata)
         .into_iter()
-        .filter(|(_, path, _)| ["/api/organizations/", "/api/me/", "/api/factors/"].iter().any(|start| path.starts_with(start)))
+        .filter(|(_, path, _)| {
+            ["/api/organizations/", "/api/me/", "/api/factors/"].iter().any(|start| path.starts_with(start))
+        })
         .collect();
     assert_eq!(always.len(), 7);
     for operation in &always {
