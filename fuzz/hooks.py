@@ -19,6 +19,7 @@ SPENDING = {
     "connections_edit",
     "connections_revoke_credential",
     "connections_set_credential",
+    "sessions_change_password",
     "stores_set",
 }
 

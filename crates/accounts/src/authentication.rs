@@ -6,11 +6,12 @@ use db::SystemTask;
 use kernel::{Actor, OrganizationId, Principal, SessionId};
 use kit::{
     App, Code, Problem,
-    app::{Authenticate, Identity},
+    app::{Authenticate, Identity, StepUp},
 };
 
 use crate::{
     api_keys::ApiKeys,
+    factors::step_up,
     grants, identities,
     oidc::Issuers,
     sessions::{SEEN_EVERY, model, store},
@@ -35,6 +36,10 @@ impl Authenticate for Authentication {
         if let Actor::Key { key, .. } = actor {
             self.keys.refused(organization, key);
         }
+    }
+
+    async fn has_proved(&self, app: &App, actor: Actor, step_up: StepUp) -> Result<(), Problem> {
+        step_up::has_proved(app, actor, step_up).await
     }
 
     async fn identify(&self, app: &App, parts: &Parts) -> Result<Identity, Problem> {
@@ -71,7 +76,6 @@ impl Authenticate for Authentication {
         }
         let mut tx = app.db.system(SystemTask::Authenticate).await?;
         let memberships = store::memberships(&mut tx, identity.user).await?;
-        tx.rollback().await?;
         let membership = match named {
             Some(named) => memberships.iter().find(|membership| membership.organization_id == named),
             None if memberships.len() > 1 => {
@@ -84,6 +88,10 @@ impl Authenticate for Authentication {
         };
         // The same answer for an organization that is not there and for one that is not theirs.
         let membership = membership.ok_or_else(Problem::not_found)?;
+        if step_up::is_required(membership.second_factor_required_of.as_deref(), &membership.role) {
+            step_up::at_the_door(&mut tx, identity).await?;
+        }
+        tx.rollback().await?;
         let rights = grants::model::rights(&membership.role, &membership.grants, app.clock.now())?;
         Ok(Principal::authenticated(identity.actor, membership.organization_id, rights))
     }

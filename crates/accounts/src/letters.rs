@@ -62,6 +62,20 @@ pub(crate) fn password_changed(name: &str) -> Letter {
     }
 }
 
+pub(crate) fn factor_changed(app: &App, name: &str, subject: &str, what: String) -> Letter {
+    let mut account = app.config.public_url.clone();
+    account.set_path("/account");
+    Letter {
+        kind: "factor_changed",
+        subject: subject.to_owned(),
+        paragraphs: vec![format!("Hello {name},"), what],
+        link: Some(Link { label: "Open your account", url: Secret::new(account) }),
+        closing:
+            "If it was not you, choose a new password first, then look through your factors and sessions on that page."
+                .to_owned(),
+    }
+}
+
 pub(crate) fn invitation(app: &App, organization: &str, inviter: &str, role: Role, token: &Secret) -> Letter {
     let role = role.as_str().replace('_', " ");
     Letter {

@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod authentication;
+pub mod factors;
 #[cfg(test)]
 mod fuzz;
 pub mod grants;

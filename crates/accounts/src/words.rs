@@ -3,6 +3,8 @@
 
 use kernel::{Action, Effect, Resource, Role};
 
+use crate::{factors::Method, organizations::RequiredOf};
+
 kit::vocabulary! {
     /// A member's role in an organization.
     pub(crate) MemberRole = Role::ALL.iter().map(|role| role.as_str());
@@ -20,6 +22,10 @@ kit::vocabulary! {
     pub(crate) CommissionType = ["percentage", "flat", "tiered"];
     /// What a member's status can be set to.
     pub(crate) SettableMemberStatus = ["active", "suspended"];
+    /// What somebody proved who they are by.
+    pub(crate) ProofMethod = Method::ALL.iter().map(|method| method.as_str());
+    /// Of whom an organization asks that they have a second factor.
+    pub(crate) SecondFactorRequirement = RequiredOf::ALL.iter().map(|of| of.as_str());
     /// What became of an invitation.
     pub(crate) InvitationStatus = ["pending", "accepted", "revoked", "expired"];
     /// What an organization has subscribed to.

@@ -102,6 +102,8 @@ pub enum SystemTask {
     UserLink,
     /// Finds whom of ours a person of an issuer is, and links the two.
     Identity,
+    /// Sets up, uses and removes what people prove who they are by.
+    Factors,
     /// Finds an invitation by its link, and takes the seat that it offers.
     Invitation,
     /// Consumes a single-use state of an OAuth flow.

@@ -38,6 +38,7 @@ pub const SLICES: &[fn() -> Router] = &[
     accounts::sessions::api::routes,
     accounts::user_links::api::routes,
     accounts::identities::api::routes,
+    accounts::factors::api::routes,
     accounts::organizations::api::routes,
     accounts::members::api::routes,
     accounts::grants::api::routes,

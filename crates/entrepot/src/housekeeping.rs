@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use accounts::{invitations, sessions, user_links};
+use accounts::{factors, invitations, sessions, user_links};
 use db::{DbError, SystemTask};
 use integrations::{connections::Stores, oauth};
 use kit::{
@@ -35,6 +35,7 @@ pub struct Purged {
     pub invitations: u64,
     pub login_attempts: u64,
     pub error_reports: u64,
+    pub factors: u64,
     pub shards: Swept,
 }
 
@@ -111,6 +112,7 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
     let invitations = invitations::purge(&mut tx, now).await?;
     let login_attempts = sessions::purge_attempts(&mut tx, now).await?;
     let error_reports = error_reports::purge(&mut tx, now).await?;
+    let factors = factors::purge(&mut tx, now).await?;
     let existing = data_keys::existing(&mut tx).await?;
     tx.commit().await?;
     let shards = app.keyring.sweep(&existing).await?;
@@ -124,6 +126,7 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
         invitations,
         login_attempts,
         error_reports,
+        factors,
         shards,
     })
 }

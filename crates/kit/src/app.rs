@@ -135,8 +135,33 @@ pub trait Authenticate: Send + Sync {
         organization: Option<OrganizationId>,
     ) -> Result<Principal, Problem>;
 
+    /// Whether a person has proved who they are lately enough for what they are about to do. Keys do nothing that asks for it.
+    ///
+    /// # Errors
+    /// [`crate::Code::StepUpRequired`], with what they can prove themself by; [`crate::Code::Forbidden`] for a key.
+    async fn has_proved(&self, app: &App, actor: Actor, step_up: StepUp) -> Result<(), Problem>;
+
     /// Learns that somebody it has identified asked for what is not there or not allowed. Many of these are a suspicion.
     fn refused(&self, organization: OrganizationId, actor: Actor);
+}
+
+/// Of whom an operation asks that they proved who they are a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepUp {
+    /// Of those who have a second factor, or need one in the organization: with it.
+    SecondFactor,
+    /// Of everybody: with the second factor where there is one, with the password otherwise.
+    Always,
+}
+
+impl StepUp {
+    /// As the OpenAPI document has it (`x-step-up`).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SecondFactor => "second_factor",
+            Self::Always => "always",
+        }
+    }
 }
 
 /// Somebody whose credentials were verified.

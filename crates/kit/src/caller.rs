@@ -2,7 +2,7 @@
 //!
 //! [`route`]: crate::route
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Deref};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use kernel::{
@@ -10,7 +10,12 @@ use kernel::{
     permission::is_at_connections, scope::Refused,
 };
 
-use crate::{App, Code, Problem, app::Identity, input::Path, rate_limit, request_id};
+use crate::{
+    App, Code, Problem,
+    app::{Identity, StepUp},
+    input::Path,
+    rate_limit, request_id,
+};
 
 /// The header that names the organization.
 pub const ORGANIZATION_HEADER: &str = "entrepot-organization";
@@ -211,6 +216,72 @@ impl FromRequestParts<App> for SignedIn {
         }
         Ok(Self { identity })
     }
+}
+
+/// A caller who acts, for those who ask more of them.
+pub trait Acting {
+    fn actor(&self) -> Actor;
+}
+
+impl<P: Permission> Acting for Authorized<P> {
+    fn actor(&self) -> Actor {
+        self.scope.actor()
+    }
+}
+
+impl<P: Permission> Acting for AtConnection<P> {
+    fn actor(&self) -> Actor {
+        self.scope.actor()
+    }
+}
+
+impl Acting for SignedIn {
+    fn actor(&self) -> Actor {
+        self.identity.actor
+    }
+}
+
+macro_rules! stepped_up {
+    ($($(#[$doc:meta])* $name:ident = $step_up:ident;)+) => {$(
+        $(#[$doc])*
+        pub struct $name<C>(C);
+
+        impl<C> $name<C> {
+            pub const STEP_UP: StepUp = StepUp::$step_up;
+
+            /// The caller, of whom nothing more is asked.
+            pub fn into_inner(self) -> C {
+                self.0
+            }
+        }
+
+        impl<C> Deref for $name<C> {
+            type Target = C;
+            fn deref(&self) -> &C {
+                &self.0
+            }
+        }
+
+        impl<C: Acting + FromRequestParts<App, Rejection = Problem> + Send> FromRequestParts<App> for $name<C> {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+                // Who may not do it anyway is told so, and not sent for a proof.
+                let caller = C::from_request_parts(parts, app).await?;
+                app.authenticate.has_proved(app, caller.actor(), Self::STEP_UP).await?;
+                Ok(Self(caller))
+            }
+        }
+    )+};
+}
+
+stepped_up! {
+    /// A caller who, where they have a second factor, used it a moment ago: `SteppedUp<Authorized<CreateApiKeys>>`. For what a
+    /// stolen session must not do: credentials, keys, and who may what.
+    SteppedUp = SecondFactor;
+    /// A caller who proved who they are a moment ago, by a second factor or, without one, by their password. For what would
+    /// give an account away, or end an organization.
+    Reproved = Always;
 }
 
 /// A program with an API key, whatever the key may do.

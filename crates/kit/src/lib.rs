@@ -36,7 +36,7 @@ pub mod vault;
 pub mod vocabulary;
 
 pub use app::{ApiKeyPrefix, App, Config};
-pub use caller::{AcrossConnections, AtConnection, Authorized, Lasting, Public, SignedIn};
+pub use caller::{AcrossConnections, AtConnection, Authorized, Lasting, Public, Reproved, SignedIn, SteppedUp};
 pub use problem::{Code, Problem};
 
 /// For [`route!`], which names it where it is called.

@@ -79,6 +79,11 @@ codes! {
     LoginThrottled = "login_throttled", TOO_MANY_REQUESTS, "Too many attempts to sign in";
     ApiKeyThrottled = "api_key_throttled", TOO_MANY_REQUESTS, "Too many unknown API keys";
     IdentityUnknown = "identity_unknown", FORBIDDEN, "Nobody here is linked to this token";
+    StepUpRequired = "step_up_required", FORBIDDEN, "Prove that it is you";
+    SecondFactorRequired = "second_factor_required", FORBIDDEN, "The organization asks for a second factor";
+    FactorRefused = "factor_refused", FORBIDDEN, "The proof was not accepted";
+    ChallengeInvalid = "challenge_invalid", GONE, "This attempt has run out or was used";
+    PasskeysUnavailable = "passkeys_unavailable", CONFLICT, "Passkeys do not work at this address";
     EmailUnverified = "email_unverified", FORBIDDEN, "Confirm your e-mail first";
     CsrfRefused = "csrf_refused", FORBIDDEN, "This browser request was not made by the dashboard";
     Forbidden = "forbidden", FORBIDDEN, "You may not do this";

@@ -16,7 +16,8 @@ use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::{
     App, Authorized, Problem, Public, SignedIn,
-    caller::{AcrossConnections, AnyKey, AtConnection, Attempted, Lasting},
+    app::StepUp,
+    caller::{AcrossConnections, AnyKey, AtConnection, Attempted, Lasting, Reproved, SteppedUp},
 };
 
 /// Who may call.
@@ -34,6 +35,16 @@ pub enum Caller {
 /// The first argument of a handler.
 pub trait FirstArgument {
     const CALLER: Caller;
+    const STEP_UP: Option<StepUp> = None;
+}
+
+impl<C: FirstArgument> FirstArgument for SteppedUp<C> {
+    const CALLER: Caller = C::CALLER;
+    const STEP_UP: Option<StepUp> = Some(Self::STEP_UP);
+}
+impl<C: FirstArgument> FirstArgument for Reproved<C> {
+    const CALLER: Caller = C::CALLER;
+    const STEP_UP: Option<StepUp> = Some(Self::STEP_UP);
 }
 
 impl<P: Permission> FirstArgument for Authorized<P> {
@@ -68,12 +79,14 @@ impl FirstArgument for Public {
 /// The arguments of a handler, as axum names them in [`Handler`]'s first parameter.
 pub trait Arguments {
     const CALLER: Caller;
+    const STEP_UP: Option<StepUp>;
 }
 
 macro_rules! arguments {
     ($($rest:ident)*) => {
         impl<M, First: FirstArgument, $($rest),*> Arguments for (M, First, $($rest,)*) {
             const CALLER: Caller = First::CALLER;
+            const STEP_UP: Option<StepUp> = First::STEP_UP;
         }
     };
 }
@@ -84,25 +97,35 @@ arguments!(A B C);
 arguments!(A B C D);
 arguments!(A B C D E);
 
-/// Who may call this handler.
-pub fn caller<H, T>(_handler: &H) -> Caller
+/// Who may call a handler, and what is asked of them besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    pub caller: Caller,
+    pub step_up: Option<StepUp>,
+}
+
+/// The door of this handler.
+pub fn door<H, T>(_handler: &H) -> Door
 where
     H: Handler<T, App>,
     T: Arguments,
 {
-    T::CALLER
+    Door { caller: T::CALLER, step_up: T::STEP_UP }
 }
 
 /// Registers a handler: `route!(api::list)`.
 #[macro_export]
 macro_rules! route {
     ($($handler:tt)+) => {
-        $crate::route::document($crate::route::caller(&$($handler)+), $crate::utoipa_axum::routes!($($handler)+))
+        $crate::route::document($crate::route::door(&$($handler)+), $crate::utoipa_axum::routes!($($handler)+))
     };
 }
 
 /// Adds to an operation what follows from who may call it.
-pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+pub fn document(
+    Door { caller, step_up }: Door,
+    (schemas, mut paths, router): UtoipaMethodRouter<App>,
+) -> UtoipaMethodRouter<App> {
     for (path, operation) in operations(&mut paths) {
         // Handlers of different slices share plain names (`list`); a generated client needs one name each.
         if let (Some(tag), Some(name)) = (operation.tags.iter().flatten().next(), &operation.operation_id) {
@@ -114,7 +137,11 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
             Caller::Key => "key".to_owned(),
             Caller::Holder(resource, action) => format!("{resource}:{action}"),
         };
-        operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", extension).build());
+        let extensions = ExtensionsBuilder::new().add("x-permission", extension);
+        operation.extensions = Some(match step_up {
+            Some(step_up) => extensions.add("x-step-up", step_up.as_str()).build(),
+            None => extensions.build(),
+        });
         let mut answers =
             vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
         if caller == Caller::Anybody {
@@ -126,7 +153,12 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
             }
             operation.security = Some(schemes);
             answers.push(("401", "Nobody is known by these credentials"));
-            answers.push(("403", "The caller lacks the permission, or the CSRF header"));
+            answers.push(match step_up {
+                Some(_) => {
+                    ("403", "The caller lacks the permission or the CSRF header, or is to prove who they are first")
+                }
+                None => ("403", "The caller lacks the permission, or the CSRF header"),
+            });
             answers.push(("404", "Not there, or not yours"));
             answers.push(("429", "The key's minute is used up"));
         }

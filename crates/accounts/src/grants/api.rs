@@ -2,7 +2,7 @@ use axum::{Json as Body, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use kernel::{Action, Effect, Grant, GrantId, MemberId, PermissionSet, Resource, Role, TenantScope, permission};
 use kit::{
-    App, Authorized, Problem, Router, SignedIn,
+    App, Authorized, Problem, Router, SignedIn, SteppedUp,
     idempotency::{Created, IdempotencyKey, Once},
     input::{self, Path, Query},
     page::{Page, PageQuery},
@@ -118,12 +118,12 @@ async fn list(
     (status = 409, description = "They have it already, or are an owner, to whom nothing is denied"),
 ))]
 async fn create(
-    caller: Authorized<UpdateMembers>,
+    caller: SteppedUp<Authorized<UpdateMembers>>,
     State(app): State<App>,
     Path(id): Path<MemberId>,
     body: Once<CreateGrant>,
 ) -> Result<Response, Problem> {
-    body.answer(app, caller.scope, move |app, scope, form| create_once(app, scope, id, form)).await
+    body.answer(app, caller.into_inner().scope, move |app, scope, form| create_once(app, scope, id, form)).await
 }
 
 async fn create_once(app: App, scope: TenantScope, member: MemberId, form: CreateGrant) -> Result<GrantView, Problem> {

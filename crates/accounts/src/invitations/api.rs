@@ -2,7 +2,7 @@ use axum::{Json as Body, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use kernel::{Actor, InvitationId, Secret, TenantScope};
 use kit::{
-    App, Authorized, Problem, Public, Router, SignedIn,
+    App, Authorized, Problem, Public, Router, SignedIn, SteppedUp,
     idempotency::{Created, IdempotencyKey, Once},
     input::{self, Json, Path, Query},
     page::{Page, PageQuery},
@@ -82,11 +82,11 @@ impl Created for InvitationView {
     (status = 409, description = "They are a member or invited already"),
 ))]
 async fn invite(
-    caller: Authorized<CreateMembers>,
+    caller: SteppedUp<Authorized<CreateMembers>>,
     State(app): State<App>,
     body: Once<Invite>,
 ) -> Result<Response, Problem> {
-    body.answer(app, caller.scope, invite_once).await
+    body.answer(app, caller.into_inner().scope, invite_once).await
 }
 
 async fn invite_once(app: App, scope: TenantScope, form: Invite) -> Result<InvitationView, Problem> {

@@ -17,6 +17,7 @@ use kit::{
 use serde_json::json;
 
 use crate::{
+    factors::Method,
     grants, letters,
     sessions::{self, Opened, Visitor},
 };
@@ -256,7 +257,7 @@ pub async fn accept_as_new(
     let mut tx = app.db.system(SystemTask::Invitation).await?;
     sessions::insert_user(&mut tx, user, name, &offer.email, &hash, offer.organization, now).await?;
     sessions::store::mark_verified(&mut tx, user, now).await?;
-    let opened = sessions::open(&mut tx, app, user, &offer.email, visitor).await?;
+    let opened = sessions::open(&mut tx, app, user, &offer.email, visitor, Method::Password).await?;
     take_seat(app, &mut tx, &offer, user, opened.session.id).await?;
     tx.commit().await?;
     Ok((offer, opened))

@@ -2,7 +2,7 @@ use axum::{Json as Body, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use kernel::{MemberId, Role};
 use kit::{
-    App, Authorized, Problem, Router,
+    App, Authorized, Problem, Router, SteppedUp,
     input::{self, Json, Path, Query},
     page::{Page, PageQuery},
     route,
@@ -97,7 +97,7 @@ async fn list(
     (status = 409, description = "The organization would have no owner"),
 ))]
 async fn change(
-    caller: Authorized<UpdateMembers>,
+    caller: SteppedUp<Authorized<UpdateMembers>>,
     State(app): State<App>,
     Path(id): Path<MemberId>,
     Json(form): Json<ChangeMember>,

@@ -7,6 +7,7 @@ pub(super) struct OrganizationRow {
     pub(super) subscription_status: String,
     pub(super) subscription_plan: String,
     pub(super) trial_ends_at: Option<Time>,
+    pub(super) second_factor_required_of: Option<String>,
     pub(super) created_at: Time,
 }
 
@@ -16,7 +17,8 @@ pub(super) async fn find(tx: &mut TenantTx) -> Result<Option<OrganizationRow>, D
         OrganizationRow,
         "
         -- find_organization
-        select name, slug, subscription_status, subscription_plan, trial_ends_at, created_at
+        select name, slug, subscription_status, subscription_plan, trial_ends_at,
+            settings ->> 'second_factor_required_of' as second_factor_required_of, created_at
         from organizations
         where id = $1 and deleted_at is null
         ",
@@ -41,6 +43,46 @@ pub(super) async fn lock_name(tx: &mut TenantTx) -> Result<Option<String>, DbErr
     .fetch_optional(tx.conn())
     .await?;
     Ok(name)
+}
+
+pub(super) struct SecondFactorRow {
+    pub(super) required_of: Option<String>,
+}
+
+/// Who is asked for a second factor, with the row locked until the transaction ends.
+pub(super) async fn lock_second_factor(tx: &mut TenantTx) -> Result<Option<SecondFactorRow>, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query_as!(
+        SecondFactorRow,
+        "
+        -- lock_second_factor
+        select settings ->> 'second_factor_required_of' as required_of
+        from organizations
+        where id = $1 and deleted_at is null
+        for update
+        ",
+        organization.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
+pub(super) async fn set_second_factor(tx: &mut TenantTx, required_of: &str) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- set_second_factor
+        update organizations
+        set settings = settings || jsonb_build_object('second_factor_required_of', $2::text)
+        where id = $1
+        ",
+        organization.uuid(),
+        required_of
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn mark_deleted(tx: &mut TenantTx, by: Option<UserId>, now: Time) -> Result<(), DbError> {

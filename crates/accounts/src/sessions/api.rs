@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use db::SystemTask;
 use kernel::{Actor, ConnectionId, Secret, SessionId};
 use kit::{
-    App, Code, Problem, Public, Router, SignedIn,
+    App, Code, Problem, Public, Reproved, Router, SignedIn,
     input::{self, Json, Path},
     network::Network,
     route,
@@ -20,13 +20,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    Opened, Visitor,
+    LoggedIn, Opened, Visitor,
     model::{self, NewUser},
     store, throttle,
 };
 use crate::authentication::cookie;
+use crate::factors::{
+    Caller,
+    api::{PendingLoginView, caller as person, pending},
+};
 use crate::grants::{self, api::spelled};
-use crate::words::{MemberRole, SubscriptionPlan, SubscriptionStatus};
+use crate::words::{MemberRole, ProofMethod, SubscriptionPlan, SubscriptionStatus};
 
 pub fn routes() -> Router {
     Router::new()
@@ -34,6 +38,7 @@ pub fn routes() -> Router {
         .routes(route!(log_in))
         .routes(route!(log_out))
         .routes(route!(me))
+        .routes(route!(change_password))
         .routes(route!(list))
         .routes(route!(end))
         .routes(route!(end_others))
@@ -116,6 +121,7 @@ async fn sign_up(
 /// Sign in
 #[utoipa::path(post, path = "/api/login", tag = "sessions", request_body = LogIn, responses(
     (status = 200, description = "Signed in", body = OpenedSession),
+    (status = 202, description = "The password is right, and there is a second factor to show: POST /api/login/second-factor", body = PendingLoginView),
     (status = 401, description = "E-mail or password is wrong"),
     (status = 429, description = "Too many attempts: wait as long as Retry-After says"),
 ))]
@@ -130,8 +136,10 @@ async fn log_in(
     if form.password.expose().len() > 1_000 || !model::is_address(&email) {
         return Err(Problem::new(Code::InvalidCredentials, "Check both and try again."));
     }
-    let session = super::log_in(&app, &email, &form.password, &visitor).await?;
-    opened(&app, StatusCode::OK, &session, None)
+    match super::log_in(&app, &email, &form.password, &visitor).await? {
+        LoggedIn::Opened(session) => opened(&app, StatusCode::OK, &session, None),
+        LoggedIn::SecondStep(login) => Ok(pending(login)),
+    }
 }
 
 /// Sign out
@@ -223,6 +231,27 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
     }))
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangePassword {
+    /// At least ten characters.
+    #[schema(value_type = String, min_length = 10, max_length = 200, format = "password")]
+    password: Secret,
+}
+
+/// Choose another password
+#[utoipa::path(put, path = "/api/me/password", tag = "sessions", request_body = ChangePassword,
+    responses((status = 204, description = "It is changed; you are signed out everywhere else")))]
+async fn change_password(
+    caller: Reproved<SignedIn>,
+    State(app): State<App>,
+    Json(form): Json<ChangePassword>,
+) -> Result<StatusCode, Problem> {
+    let Caller { user, session } = person(&caller)?;
+    super::change_password(&app, user, session, &form.password).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// A session of yours.
 #[derive(Serialize, ToSchema)]
 struct SessionView {
@@ -234,6 +263,10 @@ struct SessionView {
     created_at: DateTime<Utc>,
     /// To within ten minutes.
     last_seen_at: DateTime<Utc>,
+    /// When you last proved in it who you are, and by what.
+    proved_at: DateTime<Utc>,
+    #[schema(value_type = ProofMethod)]
+    proved_by: String,
     expires_at: DateTime<Utc>,
 }
 
@@ -256,6 +289,8 @@ async fn list(caller: SignedIn, State(app): State<App>) -> Result<Body<SessionLi
         is_current: row.id == session,
         created_at: row.created_at,
         last_seen_at: row.last_seen_at,
+        proved_at: row.proved_at,
+        proved_by: row.proved_by,
         expires_at: row.expires_at,
     });
     Ok(Body(SessionList { data: data.collect() }))

@@ -15,7 +15,14 @@ use kit::{
 };
 use serde_json::json;
 
-use crate::user_links;
+use crate::{
+    factors::{
+        Method,
+        notice::{self, Notice},
+        proof::{self, PendingLogin},
+    },
+    user_links,
+};
 use model::{NewUser, Session, SignedUp};
 use throttle::Attempt;
 
@@ -44,6 +51,13 @@ pub struct Opened {
     pub token: Secret,
     /// For the browser to keep, by which it is known the next time.
     pub device: Secret,
+}
+
+/// What came of an e-mail and its password.
+pub(crate) enum LoggedIn {
+    Opened(Opened),
+    /// The person has a second factor, which they have to show.
+    SecondStep(PendingLogin),
 }
 
 /// An e-mail in lower case.
@@ -81,7 +95,7 @@ pub async fn sign_up(app: &App, user: NewUser, visitor: &Visitor) -> Result<Sign
     let mut tx = app.db.system(SystemTask::SignUp).await?;
     let founded = found(&mut tx, app, &founder).await?;
     let (user, organization) = (founder.user, founded.organization);
-    let opened = open(&mut tx, app, user, &founder.email, visitor).await?;
+    let opened = open(&mut tx, app, user, &founder.email, visitor, Method::Password).await?;
     user_links::send_verification(&mut tx, app, user, &founder.name, &founder.email, organization).await?;
     let actor = Actor::Person { user, session: opened.session.id };
     tell_founded(&mut tx, app, &founder, &founded, actor).await?;
@@ -167,12 +181,12 @@ pub(crate) async fn insert_user(
     })
 }
 
-/// Signs in with e-mail, in lower case, and password.
+/// Signs in with e-mail, in lower case, and password; who has a second factor has to show it as well.
 ///
 /// # Errors
 /// [`Code::InvalidCredentials`], the same for an unknown e-mail and a wrong password, after the same work;
 /// [`Code::LoginThrottled`], the same for both too.
-pub async fn log_in(app: &App, email: &str, given: &Secret, visitor: &Visitor) -> Result<Opened, Problem> {
+pub(crate) async fn log_in(app: &App, email: &str, given: &Secret, visitor: &Visitor) -> Result<LoggedIn, Problem> {
     let attempt = Attempt::at_login(app, email, visitor);
     attempt.begin(app).await?;
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
@@ -190,23 +204,45 @@ pub async fn log_in(app: &App, email: &str, given: &Secret, visitor: &Visitor) -
     };
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
     attempt.succeeded(&mut tx, app.clock.now()).await?;
-    let opened = open(&mut tx, app, user.id.into(), email, visitor).await?;
+    let logged_in = match proof::second_step(&mut tx, app, user.id.into(), &user.password_hash).await? {
+        Some(pending) => LoggedIn::SecondStep(pending),
+        None => LoggedIn::Opened(open(&mut tx, app, user.id.into(), email, visitor, Method::Password).await?),
+    };
     tx.commit().await?;
-    Ok(opened)
+    Ok(logged_in)
 }
 
-/// Opens a session of somebody who proved who they are.
+/// Gives a person who is signed in another password, and ends their other sessions.
+///
+/// # Errors
+/// [`Code::InvalidRequest`] for a password that is too short, too long or the address.
+pub async fn change_password(app: &App, user: UserId, session: SessionId, password: &Secret) -> Result<(), Problem> {
+    let mut tx = app.db.system(SystemTask::Authenticate).await?;
+    let profile = store::profile(&mut tx, user).await?;
+    tx.rollback().await?;
+    refuse_weak(password, &profile.email)?;
+    let hash = password::hash(password).await?;
+    let now = app.clock.now();
+    let mut tx = app.db.system(SystemTask::Factors).await?;
+    store::set_password(&mut tx, user, &hash).await?;
+    store::end_sessions_of(&mut tx, user, Some(session), now).await?;
+    notice::tell(&mut tx, app, user, Actor::Person { user, session }, &Notice::PasswordChanged).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Opens a session of somebody who proved who they are, and by what.
 pub(crate) async fn open(
     tx: &mut SystemTx,
     app: &App,
     user: UserId,
     email: &str,
     visitor: &Visitor,
+    proved_by: Method,
 ) -> Result<Opened, Problem> {
     let (token, hash) = model::new_token();
     let now = app.clock.now();
     let session = Session { id: SessionId::new(&app.clock), user, expires_at: now + LIFETIME };
-    store::insert_session(tx, &session, &hash, visitor.device.as_deref(), now).await?;
+    store::insert_session(tx, &session, &hash, visitor.device.as_deref(), proved_by, now).await?;
     Ok(Opened { session, token, device: throttle::new_device(app, email)? })
 }
 

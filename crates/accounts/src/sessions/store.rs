@@ -4,7 +4,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::model::Session;
-use crate::grants::model::StoredGrant;
+use crate::{factors::Method, grants::model::StoredGrant};
 
 pub(super) async fn insert_user(
     tx: &mut SystemTx,
@@ -88,20 +88,24 @@ pub(super) async fn insert_session(
     session: &Session,
     hash: &[u8],
     device: Option<&str>,
+    proved_by: Method,
     now: Time,
 ) -> Result<(), DbError> {
     sqlx::query!(
         "
         -- insert_session
-        insert into sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at, device)
-        values ($1, $2, $3, $4, $4, $5, $6)
+        insert into sessions
+            (id, user_id, token_hash, created_at, last_seen_at, expires_at, device, proved_at, proved_by, second_factor_at)
+        values ($1, $2, $3, $4, $4, $5, $6, $4, $7, case when $8 then $4::timestamptz end)
         ",
         session.id.uuid(),
         session.user.uuid(),
         hash,
         now,
         session.expires_at,
-        device
+        device,
+        proved_by.as_str(),
+        proved_by.is_second_factor()
     )
     .execute(tx.conn())
     .await?;
@@ -173,6 +177,8 @@ pub(crate) struct MembershipRow {
     pub(crate) role: String,
     pub(crate) subscription_status: String,
     pub(crate) subscription_plan: String,
+    /// Of whom the organization asks for a second factor; None of nobody.
+    pub(crate) second_factor_required_of: Option<String>,
     pub(crate) grants: Json<Vec<StoredGrant>>,
 }
 
@@ -183,6 +189,7 @@ pub(crate) async fn memberships(tx: &mut SystemTx, user: UserId) -> Result<Vec<M
         r#"
         -- members_of_user
         select m.organization_id, o.name, o.slug, m.role, o.subscription_status, o.subscription_plan,
+            o.settings ->> 'second_factor_required_of' as second_factor_required_of,
             app.grants_of(m.organization_id, m.id) as "grants!: Json<Vec<StoredGrant>>"
         from organization_members m
         join organizations o on o.id = m.organization_id
@@ -258,6 +265,8 @@ pub(super) struct OpenSessionRow {
     pub(super) device: Option<String>,
     pub(super) created_at: Time,
     pub(super) last_seen_at: Time,
+    pub(super) proved_at: Time,
+    pub(super) proved_by: String,
     pub(super) expires_at: Time,
 }
 
@@ -265,14 +274,15 @@ pub(super) struct OpenSessionRow {
 pub(super) async fn sessions_of(tx: &mut SystemTx, user: UserId, now: Time) -> Result<Vec<OpenSessionRow>, DbError> {
     let rows = sqlx::query_as!(
         OpenSessionRow,
-        "
+        r#"
         -- sessions_of_user
-        select id, device, created_at, last_seen_at, expires_at
+        select id, device, created_at, last_seen_at, coalesce(proved_at, created_at) as "proved_at!",
+            coalesce(proved_by, 'password') as "proved_by!", expires_at
         from sessions
         where user_id = $1 and revoked_at is null and expires_at > $2
         order by last_seen_at desc, id desc
         limit 100
-        ",
+        "#,
         user.uuid(),
         now
     )

@@ -8,7 +8,7 @@
 use chrono::Duration;
 use db::{SystemTask, SystemTx};
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{Secret, Time, random};
+use kernel::{Secret, Time, UserId, random};
 use kit::{
     App, Code, Problem,
     network::Network,
@@ -50,6 +50,11 @@ impl Attempt {
         Self::of(app, visitor, ("network of mail", 20), ("account of mail", email, 3))
     }
 
+    /// To prove by a code, a passkey or the password who they are, for somebody who is known by their password or a session.
+    pub(crate) fn at_factor(app: &App, user: UserId) -> Self {
+        Self { rules: vec![rule(app, "factor", user.uuid().as_bytes(), 5)] }
+    }
+
     fn of(app: &App, visitor: &Visitor, network: (&str, i32), account: (&str, &str, i32)) -> Self {
         // In this order everywhere, so that no two attempts wait for one another.
         let network = visitor.network.map(|from| rule(app, network.0, &from.bytes(), network.1));
@@ -75,7 +80,7 @@ impl Attempt {
     }
 
     /// The password was right: what was counted for the account or the device is forgotten, and one attempt of the network.
-    pub(super) async fn succeeded(&self, tx: &mut SystemTx, now: Time) -> Result<(), Problem> {
+    pub(crate) async fn succeeded(&self, tx: &mut SystemTx, now: Time) -> Result<(), Problem> {
         if let Some((last, others)) = self.rules.split_last() {
             store::forget_attempts(tx, &last.subject).await?;
             for Rule { subject, .. } in others {
@@ -86,7 +91,7 @@ impl Attempt {
     }
 
     /// Nobody knows whether the password was right: it was not looked at.
-    pub(super) async fn take_back(&self, app: &App) -> Result<(), Problem> {
+    pub(crate) async fn take_back(&self, app: &App) -> Result<(), Problem> {
         let mut tx = app.db.system(SystemTask::Authenticate).await?;
         for Rule { subject, .. } in &self.rules {
             store::uncount_attempt(&mut tx, subject, app.clock.now()).await?;
@@ -175,8 +180,11 @@ fn digest(keyring: &Keyring, kind: &str, value: &[u8]) -> [u8; 32] {
 
 fn throttled(until: Option<Time>, now: Time) -> Problem {
     let wait = until.and_then(|until| (until - now).to_std().ok()).unwrap_or_default();
-    Problem::new(Code::LoginThrottled, "Wait as long as Retry-After says, or ask for a new password.")
-        .with_retry_after(wait.max(std::time::Duration::from_secs(1)))
+    Problem::new(
+        Code::LoginThrottled,
+        "Wait as long as Retry-After says. After wrong passwords a new one, by mail, ends the wait.",
+    )
+    .with_retry_after(wait.max(std::time::Duration::from_secs(1)))
 }
 
 /// Removes what is remembered no longer. How many there were.

@@ -126,6 +126,8 @@ const BESIDES: &[(&str, &[&str])] = &[
     (
         "crates/accounts/src/fuzz.rs",
         &[
+            "answers_of_authenticators",
+            "binary_objects",
             "cookies",
             "credentials",
             "links_of_invitations",

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use connector::{Provider, provider::PastedSecrets};
 use kernel::TenantScope;
 use kit::{
-    AcrossConnections, App, AtConnection, Authorized, Code, Problem, Router,
+    AcrossConnections, App, AtConnection, Authorized, Code, Problem, Router, SteppedUp,
     idempotency::{Created, IdempotencyKey, Once},
     input::{self, Json, Patch, Query},
     page::{Page, PageQuery},
@@ -213,11 +213,11 @@ struct CreateConnection {
     (status = 422, description = "The account could not be connected; the detail says why and what to do"),
 ))]
 async fn create(
-    caller: Authorized<CreateConnections>,
+    caller: SteppedUp<Authorized<CreateConnections>>,
     State(app): State<App>,
     body: Once<CreateConnection>,
 ) -> Result<Response, Problem> {
-    body.answer(app, caller.scope, create_once).await
+    body.answer(app, caller.into_inner().scope, create_once).await
 }
 
 impl Created for ConnectionView {
@@ -318,7 +318,7 @@ struct SetCredential {
     (status = 422, description = "The keys do not work, or are for another account"),
 ))]
 async fn set_credential(
-    caller: AtConnection<UpdateConnections>,
+    caller: SteppedUp<AtConnection<UpdateConnections>>,
     State(app): State<App>,
     Json(form): Json<SetCredential>,
 ) -> Result<Body<ConnectionView>, Problem> {
@@ -338,7 +338,7 @@ async fn set_credential(
     params(("id" = Uuid, Path)),
     responses((status = 200, description = "The connection, which waits for a new credential", body = ConnectionView)))]
 async fn revoke_credential(
-    caller: AtConnection<UpdateConnections>,
+    caller: SteppedUp<AtConnection<UpdateConnections>>,
     State(app): State<App>,
 ) -> Result<Body<ConnectionView>, Problem> {
     Ok(Body(super::revoke_credential(&app, &caller.scope, caller.id).await?.into()))

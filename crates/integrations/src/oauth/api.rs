@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use kernel::{Actor, SessionId, TenantScope, scope::Refused};
 use kit::{
-    App, AtConnection, Authorized, Code, Problem, Public, Router, SignedIn,
+    App, AtConnection, Authorized, Code, Problem, Public, Router, SignedIn, SteppedUp,
     input::{Json, Path},
     network::Network,
     route,
@@ -73,7 +73,7 @@ struct Started {
     (status = 422, description = "The address is no shop's; the detail says why and what to do"),
 ))]
 async fn start(
-    caller: Authorized<CreateConnections>,
+    caller: SteppedUp<Authorized<CreateConnections>>,
     State(app): State<App>,
     Path(provider): Path<String>,
     request: Request,
@@ -93,7 +93,10 @@ async fn start(
     (status = 200, description = "Where to go. The connection stays as it is until the consent is given", body = Started),
     (status = 422, description = "The shop is not there any more; the detail says why and what to do"),
 ))]
-async fn reauthorize(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Response, Problem> {
+async fn reauthorize(
+    caller: SteppedUp<AtConnection<UpdateConnections>>,
+    State(app): State<App>,
+) -> Result<Response, Problem> {
     started(&app, super::start_again(&app, &caller.scope, caller.id).await?)
 }
 

@@ -127,6 +127,7 @@ async fn what_was_deleted_after_the_dump_cannot_be_opened_after_restoring_it() {
     assert!(!data_keys.is_empty() && data_keys.iter().all(|id| shard(id)), "they are in yesterday's shards");
     app.advance(TimeDelta::days(1)).await;
     let name = json!({ "name": kata.organization_name });
+    kata.prove().await;
     kata.delete(&format!("/api/organizations/{}", kata.organization), name).await.expect(StatusCode::NO_CONTENT);
     let today = places.back_up(&app).await;
     let archive = std::fs::read(today.shards.join("shards")).expect("an archive");

@@ -47,6 +47,7 @@ async fn what_changes_of_one_store_makes_no_node_forget_another() {
         assert!(Arc::ptr_eq(kept, &now), "{store} was forgotten though nothing of it changed");
     }
 
+    kata.prove().await;
     let name = json!({ "name": kata.organization_name });
     let deleted = kata.delete(&format!("/api/organizations/{}", kata.organization), name).await;
     deleted.expect(StatusCode::NO_CONTENT);

@@ -36,6 +36,12 @@ impl Operation {
 /// The operations that anybody may call, each with its reason.
 pub(super) const PUBLIC: &[(&str, &str)] = &[
     ("POST /api/login", "how a session begins"),
+    (
+        "POST /api/login/second-factor",
+        "how a session of somebody with a second factor begins; of no use without their password",
+    ),
+    ("POST /api/login/passkey/start", "how a session begins with a passkey; it tells and writes nothing"),
+    ("POST /api/login/passkey", "how a session begins with a passkey"),
     ("POST /api/sign-up", "how a user begins"),
     ("POST /api/email-verification/confirm", "the link in the mail is the proof, in whatever browser it is opened"),
     ("POST /api/password-reset", "for people who cannot sign in; nobody is told whether there is an account"),
@@ -222,6 +228,27 @@ pub(super) const RECIPES: &[Recipe] = &[
     with_body("POST /api/invitations/accept", 410, |_| json!({ "token": "none" })),
     // Confirmed already.
     Recipe { operation: "POST /api/email-verification", body: None, answers: 409 },
+    get("GET /api/factors"),
+    get("POST /api/factors/totp"),
+    // It waits for its first code, and none is three letters.
+    with_body("POST /api/factors/totp/confirm", 403, |_| json!({ "code": "abc" })),
+    // Nobody has a factor yet.
+    Recipe { operation: "DELETE /api/factors/totp", body: None, answers: 404 },
+    Recipe { operation: "POST /api/factors/recovery-codes", body: None, answers: 409 },
+    get("POST /api/factors/passkeys/start"),
+    // Nothing was asked.
+    with_body(
+        "POST /api/factors/passkeys",
+        410,
+        |_| json!({ "challenge": "none", "name": "Made by the sweep", "credential": { "response": { "clientDataJSON": "", "attestationObject": "" } } }),
+    ),
+    // One that nobody has; that of somebody else is as unknown (people::passkeys).
+    with_body("PATCH /api/factors/passkeys/{id}", 404, |_| json!({ "name": "Made by the sweep" })),
+    Recipe { operation: "DELETE /api/factors/passkeys/{id}", body: None, answers: 404 },
+    Recipe { operation: "POST /api/sessions/current/proof/passkey", body: None, answers: 409 },
+    with_body("POST /api/sessions/current/proof", 403, |_| json!({ "password": "not the password" })),
+    with_body("PUT /api/me/password", 400, |_| json!({ "password": "short" })),
+    with_body("PUT /api/organizations/{id}/second-factor", 204, |_| json!({ "required_of": "nobody" })),
     get("GET /api/sessions"),
     // One that nobody has; that of somebody else is as unknown (people::sessions).
     Recipe { operation: "DELETE /api/sessions/{id}", body: None, answers: 404 },
@@ -298,7 +325,7 @@ pub(super) fn request(operation: &Operation, recipe: &Recipe, ids: &Ids) -> (Str
         path if path.starts_with("/api/members/") => ids.member.to_string(),
         path if path.starts_with("/api/team-members/") => ids.team_member.to_string(),
         path if path.starts_with("/api/invitations/") => ids.invitation.to_string(),
-        path if path.starts_with("/api/sessions/") || path.starts_with("/api/identities/") => {
+        path if ["/api/sessions/", "/api/identities/", "/api/factors/"].iter().any(|begin| path.starts_with(begin)) => {
             Uuid::nil().to_string()
         }
         path if path.starts_with("/api/stores/") || path.starts_with("/api/integrations/connections/") => {

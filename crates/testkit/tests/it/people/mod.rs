@@ -1,10 +1,13 @@
 //! People: how they come into an organization and out of it, back into their account, and what is left of them.
 
+pub(crate) mod factors;
 mod grants;
 mod invitations;
 mod members;
+mod passkeys;
 mod recovery;
 mod sessions;
+mod step_up;
 mod team_members;
 mod throttle;
 mod traces;
