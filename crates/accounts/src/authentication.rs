@@ -80,7 +80,8 @@ impl Authenticate for Authentication {
         // The same answer for an organization that is not there and for one that is not theirs.
         let membership = membership.ok_or_else(Problem::not_found)?;
         let rights = grants::model::rights(&membership.role, &membership.grants, app.clock.now())?;
-        Ok(Principal::authenticated(identity.actor, membership.organization_id, rights))
+        let standing = membership.subscription(app.clock.now())?.status.standing(membership.is_seat_paused);
+        Ok(Principal::authenticated(identity.actor, membership.organization_id, rights, standing))
     }
 }
 

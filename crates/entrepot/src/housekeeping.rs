@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use accounts::{invitations, sessions, user_links};
+use accounts::{invitations, notifications, plans, sessions, user_links};
 use db::SystemTask;
 use integrations::{connections::Stores, oauth};
 use kit::{App, data_keys, idempotency, mail, rate_limit, vault::Swept};
@@ -26,6 +26,8 @@ pub struct Purged {
     pub user_links: u64,
     pub invitations: u64,
     pub login_attempts: u64,
+    pub usage_counters: u64,
+    pub notifications: u64,
     pub shards: Swept,
 }
 
@@ -58,7 +60,8 @@ async fn keep_rows(app: &App) {
 }
 
 /// Removes states of consent that nobody came back with, sessions that ended a month ago, minutes that are over, answers that
-/// are given again no longer, what is kept no longer about mails, links, invitations and attempts, and shards of the key store that belong to no data key.
+/// are given again no longer, what is kept no longer about mails, links, invitations, attempts,
+/// notifications and uses of plans, and shards of the key store that belong to no data key.
 ///
 /// # Errors
 /// When the database or the key store refuses; what was removed stays so.
@@ -74,6 +77,8 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
     let user_links = user_links::purge(&mut tx, now).await?;
     let invitations = invitations::purge(&mut tx, now).await?;
     let login_attempts = sessions::purge_attempts(&mut tx, now).await?;
+    let usage_counters = plans::purge(&mut tx, now).await?;
+    let notifications = notifications::purge(&mut tx, now).await?;
     let existing = data_keys::existing(&mut tx).await?;
     tx.commit().await?;
     let shards = app.keyring.sweep(&existing).await?;
@@ -86,6 +91,8 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
         user_links,
         invitations,
         login_attempts,
+        usage_counters,
+        notifications,
         shards,
     })
 }

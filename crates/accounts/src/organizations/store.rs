@@ -4,8 +4,6 @@ use kernel::{Time, UserId};
 pub(super) struct OrganizationRow {
     pub(super) name: String,
     pub(super) slug: String,
-    pub(super) subscription_status: String,
-    pub(super) subscription_plan: String,
     pub(super) trial_ends_at: Option<Time>,
     pub(super) created_at: Time,
 }
@@ -16,7 +14,7 @@ pub(super) async fn find(tx: &mut TenantTx) -> Result<Option<OrganizationRow>, D
         OrganizationRow,
         "
         -- find_organization
-        select name, slug, subscription_status, subscription_plan, trial_ends_at, created_at
+        select name, slug, trial_ends_at, created_at
         from organizations
         where id = $1 and deleted_at is null
         ",

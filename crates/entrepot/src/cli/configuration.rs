@@ -34,14 +34,18 @@ pub fn reference() -> String {
     }
     let cli = Cli::command();
     for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
-        section(&mut text, command);
+        section(&mut text, "entrepot", command);
     }
     text
 }
 
-fn section(text: &mut String, command: &Command) {
+fn section(text: &mut String, before: &str, command: &Command) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let _infallible = writeln!(text, "\n## entrepot {}\n\n{about}.", command.get_name());
+    let name = format!("{before} {}", command.get_name());
+    let _infallible = writeln!(text, "\n## {name}\n\n{about}.");
+    for part in command.get_subcommands().filter(|part| !part.is_hide_set()) {
+        section(text, &name, part);
+    }
     let arguments: Vec<&Arg> = command
         .get_arguments()
         .filter(|argument| !argument.is_hide_set())

@@ -4,6 +4,7 @@ mod backup;
 mod configuration;
 mod database;
 mod doctor;
+mod plan;
 mod serve;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -40,6 +41,10 @@ enum Command {
     Restore(Box<backup::Restore>),
     /// Look for what is wrong or will be, and say what to do. Changes nothing
     Doctor(Box<doctor::Doctor>),
+    /// Show or set the plan of an organization, also while it is served
+    Plan(Box<plan::Plan>),
+    /// List the organizations with their plans and what they use
+    Organizations(Box<plan::Organizations>),
     /// Show Entrepot with simulated shops, on this machine only
     Demo(demo::Options),
     /// Serve the simulated shops alone, on loopback, for tests of your own
@@ -111,6 +116,8 @@ impl Command {
             Self::Backup(options) => Box::pin(backup::run(*options)).await,
             Self::Restore(options) => Box::pin(backup::restore(*options)).await,
             Self::Doctor(options) => Box::pin(doctor::run(*options)).await,
+            Self::Plan(options) => Box::pin(plan::run(*options)).await,
+            Self::Organizations(options) => Box::pin(plan::list(*options)).await,
             Self::Demo(options) => demo::run(options).await,
             Self::Sandbox(options) => sandbox_command::run(options).await,
             Self::Openapi => {

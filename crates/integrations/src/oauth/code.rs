@@ -10,7 +10,7 @@ use kit::{App, Code, Problem, vault::TokenSealer};
 use url::Url;
 
 use super::{Begun, LIFETIME, Traveller, address, hash, keep, refused, store, store::Step, used_up};
-use crate::connections::{exclusive, store::ConnectionRow};
+use crate::connections::{exclusive, places, store::ConnectionRow};
 
 /// Begins with a pairing: the platform asks which account is meant.
 ///
@@ -142,7 +142,8 @@ pub(super) async fn finish(
     }
     if holder.is_some() {
         // Before anything is taken from anybody.
-        super::may_keep(app, scope, provider, &traveller, &callback.account).await?;
+        let known = super::may_keep(app, scope, provider, &traveller, &callback.account).await?;
+        places::refuse(app, scope, provider.manifest().key, known).await?;
     }
     let established = flow
         .exchange(&app.http, &app.clock, identity, &callback)

@@ -4,6 +4,7 @@ mod fuzz;
 mod id;
 mod money;
 mod permission;
+mod plan;
 mod personal;
 mod random;
 mod rights;
