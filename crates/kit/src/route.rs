@@ -122,10 +122,11 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
             Caller::Key => "key".to_owned(),
             Caller::Holder(resource, action, _) => format!("{resource}:{action}"),
         };
-        let is_exception = matches!(caller, Caller::Holder(_, _, Exception(true)));
-        operation.extensions = Some(
-            ExtensionsBuilder::new().add("x-permission", extension).add("x-while-read-only", is_exception).build(),
-        );
+        let mut extensions = ExtensionsBuilder::new().add("x-permission", extension);
+        if matches!(caller, Caller::Holder(_, _, Exception(true))) {
+            extensions = extensions.add("x-while-read-only", true);
+        }
+        operation.extensions = Some(extensions.build());
         let mut answers =
             vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
         if caller == Caller::Anybody {

@@ -460,8 +460,7 @@ fn facts_of((organization, id): KeyAddress, row: store::KeyFactsRow, now: Time) 
     let stores: Option<Arc<[ConnectionId]>> =
         row.stores.map(|stores| stores.into_iter().map(ConnectionId::from).collect());
     let status: SubscriptionStatus = row.subscription_status.parse().map_err(|error| Problem::internal(&error))?;
-    let creator =
-        Creator { role: row.role, grants: row.grants.0, standing: status.standing(row.is_seat_paused) };
+    let creator = Creator { role: row.role, grants: row.grants.0, standing: status.standing(row.is_seat_paused) };
     Ok(Facts {
         key_name: row.key_name,
         user: row.user_id,

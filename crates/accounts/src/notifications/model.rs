@@ -55,7 +55,10 @@ impl Kind {
         };
         match self {
             Self::ApiKeySuspended => {
-                format!("The API key \"{}\" was suspended, and is revoked in 24 hours unless it is cleared.", text("key"))
+                format!(
+                    "The API key \"{}\" was suspended, and is revoked in 24 hours unless it is cleared.",
+                    text("key")
+                )
             }
             Self::ConnectionNeedsReauth => format!("{} must be connected again.", text("store")),
             Self::ConnectionTransferred => format!("{} was connected to another organization.", text("store")),
@@ -63,7 +66,8 @@ impl Kind {
             Self::MemberJoined => format!("Somebody you invited has joined as {}.", text("role").replace('_', " ")),
             Self::TrialEnding => {
                 let end = text("ends_at").parse::<DateTime<Utc>>();
-                let end = end.map_or_else(|_| "soon".to_owned(), |end| end.format("on %-d %B at %H:%M UTC").to_string());
+                let end =
+                    end.map_or_else(|_| "soon".to_owned(), |end| end.format("on %-d %B at %H:%M UTC").to_string());
                 format!("The trial of the professional plan ends {end}.")
             }
             Self::TrialEnded => "The trial has ended. The plan is free from now on.".to_owned(),

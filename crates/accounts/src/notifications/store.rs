@@ -83,11 +83,7 @@ pub(super) struct NotificationRow {
     pub(super) created_at: Time,
 }
 
-pub(super) async fn newest(
-    tx: &mut TenantTx,
-    user: UserId,
-    window: Window,
-) -> Result<Vec<NotificationRow>, DbError> {
+pub(super) async fn newest(tx: &mut TenantTx, user: UserId, window: Window) -> Result<Vec<NotificationRow>, DbError> {
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         NotificationRow,

@@ -15,9 +15,7 @@ use db::{
     Db, DbError,
     listener::{Change, Freshness, Listener},
 };
-use kernel::{
-    Action, Clock, Limit, OrganizationId, Resource, Subscription, TenantScope, Time, scope::InternalTask,
-};
+use kernel::{Action, Clock, Limit, OrganizationId, Resource, Subscription, TenantScope, Time, scope::InternalTask};
 use kit::{Code, Problem};
 use tokio::sync::Mutex;
 
@@ -200,8 +198,7 @@ impl State {
         }
         let allowed = subscription.limit(limit);
         let chunk = (allowed / LEASES_PER_DAY).clamp(1, CHUNK_MAX);
-        let taken =
-            store::lease(&mut tx, limit.as_str(), today, balance, signed(chunk), signed(allowed)).await?;
+        let taken = store::lease(&mut tx, limit.as_str(), today, balance, signed(chunk), signed(allowed)).await?;
         let (used, leased) = (unsigned(taken.used), unsigned(taken.leased));
         let near = allowed - allowed / 5;
         let is_exhausted = leased == 0;

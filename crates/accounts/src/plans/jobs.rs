@@ -75,13 +75,13 @@ impl Job for TellOfLimit {
     async fn run(self, app: App, run: Run) -> Result<Done, Failure> {
         let mut tx = app.db.tenant(&run.scope).await?;
         let kind = if self.is_reached { Kind::LimitReached } else { Kind::LimitNear };
-        let params = json!({ "limit": self.limit.label(), "used": self.used, "allowed": self.allowed, "day": self.day });
+        let params =
+            json!({ "limit": self.limit.label(), "used": self.used, "allowed": self.allowed, "day": self.day });
         let mut notice = Notice::of(kind).with(params);
         notice.dedupe_key = self.dedupe_key();
         let organization = run.scope.organization();
         let owners = notifications::owners(tx.conn(), organization).await?;
-        let told =
-            notifications::tell(&mut tx, &app.clock, &notifications::ids(&owners), &notice).await?;
+        let told = notifications::tell(&mut tx, &app.clock, &notifications::ids(&owners), &notice).await?;
         let is_new = !told.is_empty();
         for owner in owners.iter().filter(|owner| owner.is_verified && told.contains(&owner.user_id)) {
             let letter = letters::limit(&app, &owner.name, &owner.organization_name, &self);

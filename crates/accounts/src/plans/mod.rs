@@ -27,8 +27,8 @@ use crate::{
 };
 
 pub use daily::DailyUsage;
-pub(crate) use model::{of_columns, parse};
 pub use model::{StoredSubscription, describe};
+pub(crate) use model::{of_columns, parse};
 
 /// How long before the end of a trial its owners are told.
 const REMINDED: Duration = Duration::days(3);

@@ -106,7 +106,8 @@ impl FromStr for Until {
             return Ok(Self(Some(date.and_time(NaiveTime::MIN).and_utc())));
         }
         let time = DateTime::parse_from_rfc3339(text);
-        time.map(|time| Self(Some(time.to_utc()))).map_err(|_| "is neither 2027-01-31, nor a time, nor never".to_owned())
+        time.map(|time| Self(Some(time.to_utc())))
+            .map_err(|_| "is neither 2027-01-31, nor a time, nor never".to_owned())
     }
 }
 

@@ -9,6 +9,7 @@ mod fuzzing;
 mod nodes;
 mod openapi;
 mod outage;
+mod plans;
 mod process;
 mod repository;
 mod start;

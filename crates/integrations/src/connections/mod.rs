@@ -55,9 +55,7 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
     }
     let name = new.display_name.clone().unwrap_or_else(|| model::own_name(&new.established));
     store::insert(&mut tx, id, &new, &name, scope.actor().user(), now).await.map_err(|error| match error {
-        db::DbError::Constraint { constraint } if constraint == "connections_by_account" => {
-            connected_already()
-        }
+        db::DbError::Constraint { constraint } if constraint == "connections_by_account" => connected_already(),
         other => other.into(),
     })?;
     exclusive::claim(app, &mut tx, new.provider_key, &new.established.external_account, id).await?;

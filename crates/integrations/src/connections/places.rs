@@ -74,7 +74,9 @@ impl PauseBeyondPlan for Connections {
             let event = match connection.is_paused {
                 true => Event::warning(
                     "connection.paused_by_plan",
-                    format!("{name} is beyond what the plan allows and was paused: no work in the background. Live reads go on."),
+                    format!(
+                        "{name} is beyond what the plan allows and was paused: no work in the background. Live reads go on."
+                    ),
                 ),
                 false => {
                     Event::info("connection.resumed_by_plan", format!("The plan allows {name} again, which goes on."))

@@ -1,6 +1,6 @@
 use kernel::{
-    Action, Actor, Clock, Denied, Effect, Grant, PermissionSet, Principal, Resource, Rights, Role, Standing, SubscriptionStatus,
-    TenantScope,
+    Action, Actor, Clock, Denied, Effect, Grant, PermissionSet, Principal, Resource, Rights, Role, Standing,
+    SubscriptionStatus, TenantScope,
     id::{ApiKeyId, ConnectionId, OrganizationId, SessionId, UserId},
     permissions,
     plan::ReadOnly,
@@ -91,12 +91,8 @@ fn at_a_connection_the_scope_says_what_may_be_done_there() {
         grant(Effect::Deny, Resource::Connections, Action::Read, hidden),
     ];
     let actor = Actor::Person { user, session };
-    let principal = Principal::authenticated(
-        actor,
-        organization,
-        Rights::of(Role::Employee, &grants, start()),
-        Standing::Writable,
-    );
+    let principal =
+        Principal::authenticated(actor, organization, Rights::of(Role::Employee, &grants, start()), Standing::Writable);
 
     let scope = principal.allow_at::<ReadOrders>(allowed).unwrap();
     let here = format!(",orders:read,products:read,connections:read,connections:update,!{hidden},");
@@ -111,7 +107,8 @@ fn at_a_connection_the_scope_says_what_may_be_done_there() {
     assert_eq!(reach.only, Some(vec![allowed]));
     assert!(principal.allow::<ReadOrders>().is_err() && principal.allow_across::<UpdateMembers>().is_err());
 
-    let seeing = Principal::authenticated(actor, organization, Rights::of(Role::Manager, &grants, start()), Standing::Writable);
+    let seeing =
+        Principal::authenticated(actor, organization, Rights::of(Role::Manager, &grants, start()), Standing::Writable);
     assert_eq!(seeing.allow_at::<ReadOrders>(hidden).unwrap_err(), Refused::Unknown);
     assert!(seeing.allow_at::<ReadOrders>(other).is_ok());
 }
@@ -136,7 +133,9 @@ fn while_an_organization_is_read_only_a_scope_writes_nothing_but_what_takes_acce
         assert!(matches!(principal.allow::<UpdateMembers>().unwrap_err(), Refused::Denied(_)));
         // Reading goes on, in a scope that policies let write nothing.
         let (across, _) = principal.allow_across::<ReadOrders>().unwrap();
-        for scope in [principal.allow::<ReadOrders>().unwrap(), principal.allow_at::<ReadOrders>(connection).unwrap(), across] {
+        for scope in
+            [principal.allow::<ReadOrders>().unwrap(), principal.allow_at::<ReadOrders>(connection).unwrap(), across]
+        {
             assert!(scope.permissions_text().contains(",orders:read,"));
             assert!(!scope.permissions_text().contains(":update") && !scope.permissions_text().contains(":create"));
         }

@@ -41,8 +41,10 @@ async fn the_live_reads_of_a_day_are_counted_by_all_nodes_together() {
     // And lowers it again.
     set(&a, &kata, agreed(Limit::LiveReadsPerDay, 7)).await;
     for caller in [&*key, &at_b] {
-        a.within_a_second("reads end", || async { products(caller, store).await.status == StatusCode::PAYMENT_REQUIRED })
-            .await;
+        a.within_a_second("reads end", || async {
+            products(caller, store).await.status == StatusCode::PAYMENT_REQUIRED
+        })
+        .await;
     }
     // A new day is counted anew.
     a.advance(TimeDelta::days(1)).await;

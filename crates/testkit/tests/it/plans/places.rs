@@ -72,14 +72,8 @@ async fn the_seats_of_a_plan_are_those_that_are_taken_and_those_that_are_offered
     set(&a, &kata, plan(Plan::Free)).await;
     let at_b = kata.at(&b);
     // One is taken by Kata; two are left for six who are invited at once.
-    let answers = tokio::join!(
-        invite(&kata),
-        invite(&at_b),
-        invite(&kata),
-        invite(&at_b),
-        invite(&kata),
-        invite(&at_b)
-    );
+    let answers =
+        tokio::join!(invite(&kata), invite(&at_b), invite(&kata), invite(&at_b), invite(&kata), invite(&at_b));
     let answers = [answers.0, answers.1, answers.2, answers.3, answers.4, answers.5];
     let made: Vec<_> = answers.iter().filter(|answer| answer.status == StatusCode::CREATED).collect();
     assert_eq!(made.len(), 2, "{:?}", answers.iter().map(testkit::Answer::short).collect::<Vec<_>>());
