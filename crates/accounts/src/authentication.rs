@@ -93,7 +93,8 @@ impl Authenticate for Authentication {
         }
         tx.rollback().await?;
         let rights = grants::model::rights(&membership.role, &membership.grants, app.clock.now())?;
-        Ok(Principal::authenticated(identity.actor, membership.organization_id, rights))
+        let standing = membership.subscription(app.clock.now())?.status.standing(membership.is_seat_paused);
+        Ok(Principal::authenticated(identity.actor, membership.organization_id, rights, standing))
     }
 }
 

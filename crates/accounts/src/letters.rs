@@ -1,10 +1,12 @@
 //! The words of every mail about accounts.
 
-use kernel::{Role, Secret};
+use kernel::{Role, Secret, Time};
 use kit::{
     App,
     mail::{Letter, Link},
 };
+
+use crate::plans::jobs::TellOfLimit;
 
 /// The page that links lead to. What they prove stands behind `#`, which browsers send to nobody: not to us with the
 /// address, and not to others as where somebody came from.
@@ -111,8 +113,76 @@ pub(crate) fn identity_linked(app: &App, name: &str, issuer: &str) -> Letter {
             format!("Hello {name},"),
             format!("from now on whoever signs in as you at {issuer} can use Entrepot as you, with the tokens that they get there."),
         ],
-        link: Some(Link { label: "Open Entrepot", url: Secret::new(app.config.public_url.clone()) }),
+        link: home(app),
         closing: "If it was not you, unlink it (DELETE /api/identities/{id}), then choose a new password, which ends all sessions."
             .to_owned(),
+    }
+}
+
+fn home(app: &App) -> Option<Link> {
+    Some(Link { label: "Open Entrepot", url: Secret::new(app.config.public_url.clone()) })
+}
+
+const AS_OWNER: &str = "You are told because you own the organization.";
+
+const STAYS: &str = "What exceeds the free plan stays readable and is paused, the newest first: connections do no work in the \
+                     background, and members can read and not change. Nothing is deleted, and all of it goes on by itself with a \
+                     larger plan.";
+
+pub(crate) fn trial_ending(app: &App, name: &str, organization: &str, ends_at: Time) -> Letter {
+    Letter {
+        kind: "trial_ending",
+        subject: format!("The trial of {organization} ends soon"),
+        paragraphs: vec![
+            format!("Hello {name},"),
+            format!(
+                "the trial of the professional plan of {organization} ends on {}. The plan is free then.",
+                ends_at.format("%-d %B %Y at %H:%M UTC")
+            ),
+            STAYS.to_owned(),
+        ],
+        link: home(app),
+        closing: AS_OWNER.to_owned(),
+    }
+}
+
+pub(crate) fn plan_ended(app: &App, name: &str, organization: &str, was_trial: bool) -> Letter {
+    let what = if was_trial { "trial" } else { "plan" };
+    Letter {
+        kind: if was_trial { "trial_ended" } else { "plan_ended" },
+        subject: format!("The {what} of {organization} has ended"),
+        paragraphs: vec![
+            format!("Hello {name},"),
+            format!("the {what} of {organization} has ended. The plan is free from now on."),
+            STAYS.to_owned(),
+        ],
+        link: home(app),
+        closing: AS_OWNER.to_owned(),
+    }
+}
+
+pub(crate) fn limit(app: &App, name: &str, organization: &str, told: &TellOfLimit) -> Letter {
+    let (limit, allowed) = (told.limit.label(), told.allowed);
+    let (subject, what) = match told.is_reached {
+        true => (
+            format!("{organization} has used up its {limit}"),
+            format!(
+                "the {allowed} {limit} of {organization} are used up. Further ones are refused until midnight, UTC, or until the \
+                 plan allows more."
+            ),
+        ),
+        false => (
+            format!("{organization} has used 80 % of its {limit}"),
+            format!(
+                "80 % of the {allowed} {limit} of {organization} are used. Those beyond the limit are refused until midnight, UTC."
+            ),
+        ),
+    };
+    Letter {
+        kind: if told.is_reached { "limit_reached" } else { "limit_near" },
+        subject,
+        paragraphs: vec![format!("Hello {name},"), what],
+        link: home(app),
+        closing: AS_OWNER.to_owned(),
     }
 }

@@ -88,6 +88,35 @@ impl TenantTx {
     pub fn organization(&self) -> OrganizationId {
         self.scope.organization()
     }
+
+    /// Lets what follows see also the connections that whoever acts was denied, until [`look_as_before`](Self::look_as_before): to
+    /// count them against a limit, and never to show them.
+    ///
+    /// # Errors
+    /// When the database is gone.
+    pub async fn look_at_all_connections(&mut self) -> Result<(), DbError> {
+        let words = self.scope.permissions_text().split(',').filter(|word| !word.starts_with('!'));
+        let text = words.collect::<Vec<_>>().join(",");
+        self.set_permissions(&text).await
+    }
+
+    /// Hides again what whoever acts was denied.
+    ///
+    /// # Errors
+    /// When the database is gone; the transaction is then of no use any more.
+    pub async fn look_as_before(&mut self) -> Result<(), DbError> {
+        let text = self.scope.permissions_text().to_owned();
+        self.set_permissions(&text).await
+    }
+
+    async fn set_permissions(&mut self, text: &str) -> Result<(), DbError> {
+        // Hardly anybody was denied a connection.
+        if !self.scope.permissions_text().contains('!') {
+            return Ok(());
+        }
+        sqlx::query_scalar!("select set_config('app.permissions', $1, true)", text).fetch_one(&mut *self.tx).await?;
+        Ok(())
+    }
 }
 transaction!(TenantTx, grown);
 
@@ -118,6 +147,8 @@ pub enum SystemTask {
     /// Removes what has run out: states of consent, sessions, minutes of callers, kept answers; and lists the data keys for
     /// the sweep.
     Purge,
+    /// Changes plans, as the clock or the operator asks, and tells the owners; lists organizations for the operator.
+    Plans,
     /// Lists the organizations whose logs are compared with their seals.
     VerifyLogs,
     /// Writes down what broke, and shows what belongs to no organization.

@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use accounts::{Authentication, api_keys::ApiKeys, oidc::Issuers};
+use accounts::{
+    Authentication,
+    api_keys::ApiKeys,
+    oidc::Issuers,
+    plans::{DailyUsage, Paused},
+};
 use connector::{Provider, Registry, http::Http};
 use db::{Db, listener::Listener};
 use integrations::{
@@ -40,6 +45,8 @@ pub const SLICES: &[fn() -> Router] = &[
     accounts::identities::api::routes,
     accounts::factors::api::routes,
     accounts::organizations::api::routes,
+    accounts::plans::api::routes,
+    accounts::notifications::api::routes,
     accounts::members::api::routes,
     accounts::grants::api::routes,
     accounts::team_members::api::routes,
@@ -56,6 +63,9 @@ pub const SLICES: &[fn() -> Router] = &[
     integrations::errors::api::routes,
 ];
 
+/// What is paused beyond a plan.
+const PAUSED: Paused = Paused(&[&accounts::plans::Seats, &integrations::connections::places::Connections]);
+
 /// How long a line of a log may wait for its seal.
 const SEAL_EVERY: Duration = Duration::from_mins(15);
 
@@ -68,10 +78,13 @@ pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
         .register::<accounts::api_keys::jobs::SuspendKey>()
         .register::<accounts::api_keys::jobs::RevokeSuspendedKey>()
         .register::<accounts::organizations::jobs::DestroyShards>()
+        .register::<accounts::plans::jobs::ApplyPlan>()
+        .register::<accounts::plans::jobs::TellOfLimit>()
         .register::<accounts::audit::jobs::SealLogs>()
         .register::<accounts::grants::jobs::PurgeGrants>()
         .register::<accounts::team_members::jobs::PurgeTeamMembers>()
         .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
+        .schedule(Schedule::daily::<accounts::plans::jobs::ApplyPlan>())
         .schedule(Schedule::daily::<accounts::grants::jobs::PurgeGrants>())
         .schedule(Schedule::daily::<accounts::team_members::jobs::PurgeTeamMembers>())
         .schedule(Schedule::every::<accounts::audit::jobs::SealLogs>(SEAL_EVERY))
@@ -102,6 +115,8 @@ pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
     slices.insert(ErrorReports::new(clock.clone(), env!("CARGO_PKG_VERSION")));
     slices.insert(RateLimit::new(db.clone(), clock.clone(), config.live_requests_per_minute));
     slices.insert(Handovers::default());
+    slices.insert(DailyUsage::new(db.clone(), clock.clone(), listener));
+    slices.insert(PAUSED);
     slices.insert(Stores::new(listener));
     slices.insert(AccessLog::new(db.clone()));
     slices.insert(Live::new(&keyring));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use accounts::{factors, invitations, sessions, user_links};
+use accounts::{factors, invitations, notifications, plans, sessions, user_links};
 use db::{DbError, SystemTask};
 use integrations::{connections::Stores, oauth};
 use kit::{
@@ -36,6 +36,8 @@ pub struct Purged {
     pub login_attempts: u64,
     pub error_reports: u64,
     pub factors: u64,
+    pub usage_counters: u64,
+    pub notifications: u64,
     pub shards: Swept,
 }
 
@@ -95,7 +97,8 @@ async fn keep_rows(app: &App) {
 }
 
 /// Removes states of consent that nobody came back with, sessions that ended a month ago, minutes that are over, answers that
-/// are given again no longer, what is kept no longer about mails, links, invitations and attempts, and shards of the key store that belong to no data key.
+/// are given again no longer, what is kept no longer about mails, links, invitations, attempts,
+/// notifications and uses of plans, and shards of the key store that belong to no data key.
 ///
 /// # Errors
 /// When the database or the key store refuses; what was removed stays so.
@@ -113,6 +116,8 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
     let login_attempts = sessions::purge_attempts(&mut tx, now).await?;
     let error_reports = error_reports::purge(&mut tx, now).await?;
     let factors = factors::purge(&mut tx, now).await?;
+    let usage_counters = plans::purge(&mut tx, now).await?;
+    let notifications = notifications::purge(&mut tx, now).await?;
     let existing = data_keys::existing(&mut tx).await?;
     tx.commit().await?;
     let shards = app.keyring.sweep(&existing).await?;
@@ -127,6 +132,8 @@ pub async fn purge(app: &App) -> anyhow::Result<Purged> {
         login_attempts,
         error_reports,
         factors,
+        usage_counters,
+        notifications,
         shards,
     })
 }

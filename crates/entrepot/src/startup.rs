@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration};
 
+use accounts::plans::DailyUsage;
 use anyhow::{Context, bail};
 use accounts::oidc::{IssuerSettings, Issuers};
 use connector::http::{Hosts, Http, HttpOptions, SetupError};
@@ -130,7 +131,7 @@ impl Program {
         self.cluster.as_ref()
     }
 
-    /// Ends in the order that loses nothing: jobs and renewals of tokens, uses of keys, pools, database.
+    /// Ends in the order that loses nothing: jobs and renewals of tokens, uses of keys and of plans, pools, database.
     ///
     /// # Errors
     /// When the embedded database cannot be stopped.
@@ -148,6 +149,9 @@ impl Program {
         }
         if let Err(error) = keys.flush_uses().await {
             tracing::warn!(%error, "the last uses of API keys were not written");
+        }
+        if let Err(error) = app.slice::<DailyUsage>().give_back().await {
+            tracing::warn!(%error, "what was leased of the day's limits and not used stays counted");
         }
         errors.stop().await;
         drop(listener);

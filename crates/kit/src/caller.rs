@@ -6,7 +6,7 @@ use std::{marker::PhantomData, ops::Deref};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use kernel::{
-    Actor, ApiKeyId, ConnectionId, Denied, OrganizationId, Permission, Principal, Reach, TenantScope,
+    Actor, ApiKeyId, ConnectionId, OrganizationId, Permission, Principal, Reach, TenantScope,
     permission::is_at_connections, scope::Refused,
 };
 
@@ -71,13 +71,6 @@ impl<P: Permission> FromRequestParts<App> for Authorized<P> {
     }
 }
 
-fn refusal(refused: Refused) -> Problem {
-    match refused {
-        Refused::Unknown => Problem::not_found(),
-        Refused::Denied(denied) => denied.into(),
-    }
-}
-
 /// A caller who may do `P` to the connection that `{id}` in the path names. The only way to such an id, so that no handler
 /// forgets to ask; whether the connection exists is for the handler's own query to say.
 pub struct AtConnection<P: Permission> {
@@ -115,7 +108,7 @@ pub struct AcrossConnections<P: Permission> {
 }
 
 impl<P: Permission> AcrossConnections<P> {
-    fn of(principal: Principal) -> Result<Self, Denied> {
+    fn of(principal: Principal) -> Result<Self, Refused> {
         let (scope, reach) = principal.allow_across::<P>()?;
         Ok(Self { principal, scope, reach, permission: PhantomData })
     }
@@ -138,7 +131,7 @@ impl<P: Permission> AcrossConnections<P> {
     /// # Errors
     /// [`Code::NotFound`] for one that is hidden from the caller, [`Code::Forbidden`] for one at which they may not.
     pub fn at(&self, connection: ConnectionId) -> Result<TenantScope, Problem> {
-        self.principal.allow_at::<P>(connection).map_err(refusal)
+        Ok(self.principal.allow_at::<P>(connection)?)
     }
 }
 
@@ -365,7 +358,7 @@ impl<P: Permission> FromRequestParts<App> for Attempted<P> {
         let (actor, organization) = (principal.actor(), principal.organization());
         Ok(match AcrossConnections::of(principal) {
             Ok(caller) => Self::Authorized(caller),
-            Err(denied) => Self::Refused { actor, organization, problem: denied.into() },
+            Err(refused) => Self::Refused { actor, organization, problem: refused.into() },
         })
     }
 }

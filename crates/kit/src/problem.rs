@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use kernel::{Actor, OrganizationId};
+use kernel::{Actor, Limit, OrganizationId, plan::ReadOnly, scope::Refused};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -59,7 +59,6 @@ codes! {
     RequestInProgress = "request_in_progress", CONFLICT, "The same request has not been answered yet";
     LastOwner = "last_owner", CONFLICT, "An organization keeps an owner";
     LinkInvalid = "link_invalid", GONE, "The link no longer works";
-    ApiKeyLimit = "api_key_limit", CONFLICT, "No more API keys";
     ConnectionStatusConflict = "connection_status_conflict", CONFLICT, "The connection's status does not allow this";
 
     // Connecting by consent
@@ -87,6 +86,8 @@ codes! {
     EmailUnverified = "email_unverified", FORBIDDEN, "Confirm your e-mail first";
     CsrfRefused = "csrf_refused", FORBIDDEN, "This browser request was not made by the dashboard";
     Forbidden = "forbidden", FORBIDDEN, "You may not do this";
+    PlanLimitReached = "plan_limit_reached", PAYMENT_REQUIRED, "The plan allows no more";
+    OrganizationReadOnly = "organization_read_only", PAYMENT_REQUIRED, "The organization is read-only";
     DataAccessDisabled = "data_access_disabled", FORBIDDEN, "The store's owner has switched this data off";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     TooManyOpen = "too_many_open", TOO_MANY_REQUESTS, "Too many long answers at once";
@@ -272,6 +273,30 @@ impl From<kernel::Denied> for Problem {
             ),
         )
         .with("permission", format!("{}:{}", denied.resource, denied.action))
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown => Self::not_found(),
+            Refused::Denied(denied) => denied.into(),
+            Refused::ReadOnly(ReadOnly::Organization(status)) => Self::new(
+                Code::OrganizationReadOnly,
+                format!(
+                    "The subscription of the organization is {status}: nothing can be changed. Reading goes on, and so do exports, \
+                     disconnecting, revoking keys, removing members and deleting the organization. Ask your operator to make it \
+                     active again."
+                ),
+            )
+            .with("status_of_subscription", status.as_str()),
+            Refused::ReadOnly(ReadOnly::Seat) => Self::new(
+                Code::PlanLimitReached,
+                "Your seat is beyond what the plan allows: you can read, and change nothing. It goes on by itself when the plan \
+                 allows more members, or another leaves.",
+            )
+            .with("limit", Limit::Members.as_str()),
+        }
     }
 }
 

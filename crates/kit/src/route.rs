@@ -4,7 +4,7 @@
 //! from the type and puts it into the document, with the answers that every such operation can give.
 
 use axum::handler::Handler;
-use kernel::{Action, Permission, Resource};
+use kernel::{Action, Permission, Resource, permission::is_exception};
 use utoipa::openapi::{
     ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
     extensions::ExtensionsBuilder,
@@ -29,7 +29,15 @@ pub enum Caller {
     /// A program with an API key.
     Key,
     /// A person or a key with this permission.
-    Holder(Resource, Action),
+    Holder(Resource, Action, Exception),
+}
+
+/// Whether it writes, and can be called while the organization is read-only all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exception(pub bool);
+
+const fn holder<P: Permission>() -> Caller {
+    Caller::Holder(P::RESOURCE, P::ACTION, Exception(is_exception::<P>()))
 }
 
 /// The first argument of a handler.
@@ -48,19 +56,19 @@ impl<C: FirstArgument> FirstArgument for Reproved<C> {
 }
 
 impl<P: Permission> FirstArgument for Authorized<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl<P: Permission> FirstArgument for AtConnection<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl<P: Permission> FirstArgument for AcrossConnections<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl<P: Permission> FirstArgument for Lasting<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl<P: Permission> FirstArgument for Attempted<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl FirstArgument for SignedIn {
     const CALLER: Caller = Caller::Person;
@@ -135,13 +143,16 @@ pub fn document(
             Caller::Anybody => "public".to_owned(),
             Caller::Person => "person".to_owned(),
             Caller::Key => "key".to_owned(),
-            Caller::Holder(resource, action) => format!("{resource}:{action}"),
+            Caller::Holder(resource, action, _) => format!("{resource}:{action}"),
         };
-        let extensions = ExtensionsBuilder::new().add("x-permission", extension);
-        operation.extensions = Some(match step_up {
-            Some(step_up) => extensions.add("x-step-up", step_up.as_str()).build(),
-            None => extensions.build(),
-        });
+        let mut extensions = ExtensionsBuilder::new().add("x-permission", extension);
+        if let Some(step_up) = step_up {
+            extensions = extensions.add("x-step-up", step_up.as_str());
+        }
+        if matches!(caller, Caller::Holder(_, _, Exception(true))) {
+            extensions = extensions.add("x-while-read-only", true);
+        }
+        operation.extensions = Some(extensions.build());
         let mut answers =
             vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
         if caller == Caller::Anybody {
@@ -161,6 +172,9 @@ pub fn document(
             });
             answers.push(("404", "Not there, or not yours"));
             answers.push(("429", "The key's minute is used up"));
+        }
+        if matches!(caller, Caller::Holder(_, action, Exception(false)) if action != Action::Read) {
+            answers.push(("402", "The plan allows no more, or the organization is read-only"));
         }
         if path.contains('{') {
             answers.push(("404", "Nothing has this name"));

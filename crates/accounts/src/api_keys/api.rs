@@ -26,7 +26,8 @@ kernel::permissions! {
     CreateApiKeys = (ApiKeys, Create);
     ReadApiKeys = (ApiKeys, Read);
     UpdateApiKeys = (ApiKeys, Update);
-    DeleteApiKeys = (ApiKeys, Delete);
+    /// Revoking: it can be done while the organization is read-only.
+    DeleteApiKeys = (ApiKeys, Delete, WHILE_READ_ONLY);
 }
 
 const DEFAULT_DAYS: u16 = 365;
@@ -115,7 +116,6 @@ impl Created for CreatedKeyView {
 /// Create an API key
 #[utoipa::path(post, path = "/api-key-management/create", tag = "api keys", params(IdempotencyKey), request_body = CreateKey, responses(
     (status = 201, description = "The key, shown this once", body = CreatedKeyView),
-    (status = 409, description = "You have ten keys"),
 ))]
 async fn create(
     caller: SteppedUp<Authorized<CreateApiKeys>>,

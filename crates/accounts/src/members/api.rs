@@ -21,6 +21,8 @@ kernel::permissions! {
     ReadMembers = (Members, Read);
     UpdateMembers = (Members, Update);
     DeleteMembers = (Members, Delete);
+    /// Taking a seat, or the offer of one, away: it can be done while the organization is read-only.
+    RemoveMembers = (Members, Delete, WHILE_READ_ONLY);
 }
 
 pub fn routes() -> Router {
@@ -120,7 +122,7 @@ async fn change(
     (status = 409, description = "The organization would have no owner"),
 ))]
 async fn remove(
-    caller: Authorized<DeleteMembers>,
+    caller: Authorized<RemoveMembers>,
     State(app): State<App>,
     Path(id): Path<MemberId>,
 ) -> Result<StatusCode, Problem> {

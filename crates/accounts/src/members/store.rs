@@ -87,7 +87,10 @@ pub(super) async fn update(
     sqlx::query!(
         "
         -- update_member
-        update organization_members set role = $3, status = $4, stations = $5 where organization_id = $1 and id = $2
+        update organization_members
+        set role = $3, status = $4, stations = $5,
+            plan_paused_at = case when $3 <> 'owner' and $4 = 'active' then plan_paused_at end
+        where organization_id = $1 and id = $2
         ",
         organization.uuid(),
         id.uuid(),

@@ -11,12 +11,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{RequiredOf, store};
-use crate::words::{SecondFactorRequirement, SubscriptionPlan, SubscriptionStatus};
+use crate::{
+    plans,
+    words::{SecondFactorRequirement, SubscriptionPlan, SubscriptionStatus},
+};
 
 kernel::permissions! {
     ReadOrganization = (Organization, Read);
     ApproveOrganization = (Organization, Approve);
-    DeleteOrganization = (Organization, Delete);
+    DeleteOrganization = (Organization, Delete, WHILE_READ_ONLY);
 }
 
 pub fn routes() -> Router {
@@ -29,9 +32,9 @@ struct OrganizationView {
     name: String,
     slug: String,
     #[schema(value_type = SubscriptionStatus)]
-    subscription_status: String,
+    subscription_status: &'static str,
     #[schema(value_type = SubscriptionPlan)]
-    subscription_plan: String,
+    subscription_plan: &'static str,
     trial_ends_at: Option<DateTime<Utc>>,
     /// Who is let in with a second factor only.
     #[schema(value_type = SecondFactorRequirement)]
@@ -50,13 +53,14 @@ async fn find(
     super::own(&caller.scope, id)?;
     let mut tx = app.db.tenant(&caller.scope).await?;
     let row = store::find(&mut tx).await?.ok_or_else(Problem::not_found)?;
+    let subscription = plans::subscription(&mut tx, app.clock.now()).await?;
     tx.commit().await?;
     Ok(Body(OrganizationView {
         id: id.uuid(),
         name: row.name,
         slug: row.slug,
-        subscription_status: row.subscription_status,
-        subscription_plan: row.subscription_plan,
+        subscription_status: subscription.status.as_str(),
+        subscription_plan: subscription.plan.as_str(),
         trial_ends_at: row.trial_ends_at,
         second_factor_required_of: RequiredOf::stored(row.second_factor_required_of.as_deref()).as_str(),
         created_at: row.created_at,

@@ -4,8 +4,6 @@ use kernel::{Time, UserId};
 pub(super) struct OrganizationRow {
     pub(super) name: String,
     pub(super) slug: String,
-    pub(super) subscription_status: String,
-    pub(super) subscription_plan: String,
     pub(super) trial_ends_at: Option<Time>,
     pub(super) second_factor_required_of: Option<String>,
     pub(super) created_at: Time,
@@ -17,8 +15,7 @@ pub(super) async fn find(tx: &mut TenantTx) -> Result<Option<OrganizationRow>, D
         OrganizationRow,
         "
         -- find_organization
-        select name, slug, subscription_status, subscription_plan, trial_ends_at,
-            settings ->> 'second_factor_required_of' as second_factor_required_of, created_at
+        select name, slug, trial_ends_at, settings ->> 'second_factor_required_of' as second_factor_required_of, created_at
         from organizations
         where id = $1 and deleted_at is null
         ",

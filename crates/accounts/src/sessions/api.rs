@@ -8,7 +8,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use db::SystemTask;
-use kernel::{Actor, ConnectionId, Secret, SessionId};
+use kernel::{Actor, ConnectionId, Secret, SessionId, Standing};
 use kit::{
     App, Code, Problem, Public, Reproved, Router, SignedIn,
     input::{self, Json, Path},
@@ -178,9 +178,11 @@ struct Membership {
     #[schema(value_type = MemberRole)]
     role: String,
     #[schema(value_type = SubscriptionStatus)]
-    subscription_status: String,
+    subscription_status: &'static str,
     #[schema(value_type = SubscriptionPlan)]
-    subscription_plan: String,
+    subscription_plan: &'static str,
+    /// You can read and change nothing, since the subscription is inactive or cancelled, or your seat is beyond the plan.
+    is_read_only: bool,
     /// What you may do there now, by your role and by what was allowed and denied to you: `resource:action`.
     permissions: Vec<String>,
     /// The connections at which you may do something else.
@@ -204,6 +206,7 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
     tx.rollback().await?;
     let organizations = memberships.into_iter().map(|row| {
         let rights = grants::model::rights(&row.role, &row.grants, app.clock.now())?;
+        let subscription = row.subscription(app.clock.now())?;
         let at_connection = |(connection, permissions): (ConnectionId, _)| RightsAtConnection {
             connection_id: connection.uuid(),
             permissions: spelled(permissions),
@@ -215,8 +218,9 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
             name: row.name,
             slug: row.slug,
             role: row.role,
-            subscription_status: row.subscription_status,
-            subscription_plan: row.subscription_plan,
+            subscription_status: subscription.status.as_str(),
+            subscription_plan: subscription.plan.as_str(),
+            is_read_only: subscription.status.standing(row.is_seat_paused) != Standing::Writable,
         })
     });
     Ok(Body(Me {

@@ -1,10 +1,12 @@
 use db::{DbError, SystemTx};
-use kernel::{MemberId, OrganizationId, Role, SessionId, Time, UserId};
+use kernel::{MemberId, OrganizationId, Role, SessionId, Subscription, Time, UserId};
+use kit::Problem;
+use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::model::Session;
-use crate::{factors::Method, grants::model::StoredGrant};
+use crate::{factors::Method, grants::model::StoredGrant, plans};
 
 pub(super) async fn insert_user(
     tx: &mut SystemTx,
@@ -179,7 +181,31 @@ pub(crate) struct MembershipRow {
     pub(crate) subscription_plan: String,
     /// Of whom the organization asks for a second factor; None of nobody.
     pub(crate) second_factor_required_of: Option<String>,
+    pub(crate) plan_limits: Value,
+    pub(crate) trial_ends_at: Option<Time>,
+    pub(crate) plan_ends_at: Option<Time>,
+    pub(crate) status_since: Time,
+    /// Their seat is beyond what the plan allows.
+    pub(crate) is_seat_paused: bool,
     pub(crate) grants: Json<Vec<StoredGrant>>,
+}
+
+impl MembershipRow {
+    /// What the organization has subscribed to at this moment.
+    ///
+    /// # Errors
+    /// When what is stored is no subscription.
+    pub(crate) fn subscription(&self, now: Time) -> Result<Subscription, Problem> {
+        let subscription = plans::of_columns(
+            &self.subscription_plan,
+            &self.subscription_status,
+            self.plan_limits.clone(),
+            self.trial_ends_at,
+            self.plan_ends_at,
+            self.status_since,
+        )?;
+        Ok(subscription.at(now))
+    }
 }
 
 /// Where a user has an active seat. One hundred is more than a person can have work in.
@@ -188,8 +214,10 @@ pub(crate) async fn memberships(tx: &mut SystemTx, user: UserId) -> Result<Vec<M
         MembershipRow,
         r#"
         -- members_of_user
-        select m.organization_id, o.name, o.slug, m.role, o.subscription_status, o.subscription_plan,
+        select m.organization_id, o.name, o.slug, m.role, o.subscription_status, o.subscription_plan, o.plan_limits,
             o.settings ->> 'second_factor_required_of' as second_factor_required_of,
+            o.trial_ends_at, o.plan_ends_at, coalesce(o.subscription_status_since, o.created_at) as "status_since!",
+            m.plan_paused_at is not null as "is_seat_paused!",
             app.grants_of(m.organization_id, m.id) as "grants!: Json<Vec<StoredGrant>>"
         from organization_members m
         join organizations o on o.id = m.organization_id

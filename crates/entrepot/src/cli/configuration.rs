@@ -40,18 +40,18 @@ pub fn reference() -> String {
     }
     let cli = Cli::command();
     for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
-        if command.has_subcommands() {
-            command.get_subcommands().for_each(|part| section(&mut text, &format!("{} {}", command.get_name(), part.get_name()), part));
-        } else {
-            section(&mut text, command.get_name(), command);
-        }
+        section(&mut text, "entrepot", command);
     }
     text
 }
 
-fn section(text: &mut String, name: &str, command: &Command) {
+fn section(text: &mut String, before: &str, command: &Command) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let _infallible = writeln!(text, "\n## entrepot {name}\n\n{about}.");
+    let name = format!("{before} {}", command.get_name());
+    let _infallible = writeln!(text, "\n## {name}\n\n{about}.");
+    for part in command.get_subcommands().filter(|part| !part.is_hide_set()) {
+        section(text, &name, part);
+    }
     let arguments: Vec<&Arg> = command
         .get_arguments()
         .filter(|argument| !argument.is_hide_set())

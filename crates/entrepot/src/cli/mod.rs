@@ -5,6 +5,7 @@ mod configuration;
 mod database;
 mod doctor;
 mod keys;
+mod plan;
 mod serve;
 mod upgrade_cluster;
 
@@ -53,6 +54,10 @@ enum Command {
     /// The master key and the shards: see them, replace the key, move the shards
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Show or set the plan of an organization, also while it is served
+    Plan(Box<plan::Plan>),
+    /// List the organizations with their plans and what they use
+    Organizations(Box<plan::Organizations>),
     /// Show Entrepot with simulated shops, on this machine only
     Demo(demo::Options),
     /// Serve the simulated shops alone, on loopback, for tests of your own
@@ -145,6 +150,8 @@ impl Command {
                 error_reporting::show(database.logins()?, &data_dir, limit, json).await
             }
             Self::Keys(command) => Box::pin(keys::run(command)).await,
+            Self::Plan(options) => Box::pin(plan::run(*options)).await,
+            Self::Organizations(options) => Box::pin(plan::list(*options)).await,
             Self::Demo(options) => demo::run(options).await,
             Self::Sandbox(options) => sandbox_command::run(options).await,
             Self::Openapi => {

@@ -188,8 +188,9 @@ impl Demo {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
         let served = Served::start(Program::start(settings).await?, listener, None, Some(metrics))?;
         let visitor = Visitor::new(&public_url, served.address, sandbox.http_addr())?;
-        let (seeded, unconnected) =
-            seed::ensure(data_dir, &visitor, &sandbox).await.context("the demo could not be seeded")?;
+        let (seeded, unconnected) = seed::ensure(data_dir, &visitor, &sandbox, &served.program.app)
+            .await
+            .context("the demo could not be seeded")?;
         let running = data_dir.join(RUNNING);
         let facts = serde_json::json!({ "url": public_url.as_str(), "demo": seeded, "unconnected": unconnected });
         write_private(&running, &serde_json::to_string_pretty(&facts)?)?;

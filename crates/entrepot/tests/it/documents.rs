@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kernel::{Action, Resource, Role};
+use kernel::{Action, Limit, Plan, Resource, Role};
 
 use crate::repository::{Source, file, files, product, root};
 
@@ -148,6 +148,52 @@ fn the_table_of_roles_is_the_products() {
             readers.split([' ', ',']).any(|word| word == role.as_str()),
             "{role}: {readers}"
         );
+    }
+}
+
+/// `docs/plans.md` shows the table of the code.
+#[test]
+fn the_table_of_plans_is_the_codes() {
+    let text = file(&files(), "docs/plans.md").text.clone();
+    table_of_plans(&text);
+    let folder = std::env::var("ENTREPOT_SHARED").map_or_else(|_| root().join("../shared"), PathBuf::from);
+    let Ok(text) = std::fs::read_to_string(folder.join("design/product.md")) else {
+        println!("skipped: there is no design/product.md in {}", folder.display());
+        return;
+    };
+    // The product's own table has both numbers of the last two limits, and minutes, in one cell.
+    let text =
+        text.replace("| shortest sync interval |", "| shortest sync interval, minutes |").replace(" min |", " |");
+    let halves: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("| workflows / bots |") {
+            Some(cells) => {
+                let half = |number: usize| {
+                    let cells = cells.trim_matches('|').split('|');
+                    let half = cells.map(|cell| cell.trim().split(" / ").nth(number).unwrap_or(cell.trim()).to_owned());
+                    half.collect::<Vec<_>>().join(" | ")
+                };
+                format!("| workflows | {} |\n| bots | {} |\n", half(0), half(1))
+            }
+            None => format!("{line}\n"),
+        })
+        .collect();
+    table_of_plans(&halves);
+}
+
+fn table_of_plans(text: &str) {
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("| limit |"));
+    let head = cells(lines.next().expect("the table of plans"));
+    assert_eq!(head[1..].iter().map(|plan| plan.parse().unwrap()).collect::<Vec<Plan>>(), Plan::ALL);
+    let rows: Vec<Vec<String>> = lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert_eq!(rows.len(), Limit::ALL.len());
+    for (limit, row) in Limit::ALL.iter().zip(&rows) {
+        assert_eq!(row[0], limit.label());
+        for (plan, cell) in Plan::ALL.iter().zip(&row[1..]) {
+            let expected = (cell != "by contract").then(|| cell.replace(',', "").parse::<u64>().unwrap());
+            assert_eq!(plan.limit(*limit), expected, "{limit} of {plan}");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod migrations;
 mod nodes;
 mod openapi;
 mod outage;
+mod plans;
 mod process;
 mod repository;
 mod sbom;

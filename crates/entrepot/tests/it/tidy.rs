@@ -213,10 +213,11 @@ fn a_caller_becomes_a_principal_in_two_places() {
 }
 
 #[test]
-fn a_scope_without_a_person_comes_from_six_places() {
+fn a_scope_without_a_person_comes_from_seven_places() {
     let sources = product();
     let callers = count_in(&sources, "TenantScope::internal");
     let known = [
+        ("crates/accounts/src/plans/daily.rs", 2),
         ("crates/entrepot/src/verify.rs", 1),
         ("crates/integrations/src/connections/credential/refresh.rs", 1),
         ("crates/integrations/src/connections/exclusive/mod.rs", 1),
@@ -227,6 +228,7 @@ fn a_scope_without_a_person_comes_from_six_places() {
     assert_eq!(callers, places(&known), "a new scope without a person: see docs/TENANCY.md");
     let tasks = count_in(&sources, "InternalTask for ");
     let known = [
+        ("crates/accounts/src/plans/daily.rs", 1),
         ("crates/entrepot/src/verify.rs", 1),
         ("crates/integrations/src/connections/credential/mod.rs", 1),
         ("crates/integrations/src/connections/exclusive/mod.rs", 1),
@@ -249,6 +251,8 @@ fn transactions_outside_an_organization_are_opened_in_known_places() {
         ("crates/accounts/src/identities/mod.rs", 5),
         ("crates/accounts/src/invitations/mod.rs", 3),
         ("crates/accounts/src/organizations/mod.rs", 1),
+        ("crates/accounts/src/plans/mod.rs", 1),
+        ("crates/accounts/src/plans/operator.rs", 4),
         ("crates/accounts/src/sessions/api.rs", 2),
         ("crates/accounts/src/sessions/mod.rs", 8),
         ("crates/accounts/src/sessions/throttle.rs", 2),

@@ -33,6 +33,8 @@ kernel::permissions! {
     CreateConnections = (Connections, Create);
     ReadConnections = (Connections, Read);
     UpdateConnections = (Connections, Update);
+    /// Taking access to an account away: it can be done while the organization is read-only.
+    EndConnections = (Connections, Update, WHILE_READ_ONLY);
 }
 
 pub fn routes() -> Router {
@@ -64,6 +66,8 @@ pub(crate) struct ConnectionView {
     /// What is wrong and what to do about it.
     health_cause: Option<String>,
     health_since: Option<DateTime<Utc>>,
+    /// Since when it is beyond what the plan allows: no work in the background until it is allowed again. Live reads go on.
+    plan_paused_at: Option<DateTime<Utc>>,
     /// What somebody is to do about it; null when nothing is.
     next_step: Option<NextStepView>,
     config: Value,
@@ -105,7 +109,7 @@ impl From<ConnectionRow> for ConnectionView {
     fn from(row: ConnectionRow) -> Self {
         let stands = (Status::parse(&row.status), Health::parse(&row.health));
         let next_step = if let (Some(status), Some(health)) = stands {
-            NextStep::of(status, health, row.credential_kind.is_some())
+            NextStep::of(status, health, row.credential_kind.is_some(), row.plan_paused_at.is_some())
                 .map(|step| NextStepView { action: step.as_str(), text: step.text(status) })
         } else {
             None
@@ -119,6 +123,7 @@ impl From<ConnectionRow> for ConnectionView {
             health: row.health,
             health_cause: row.health_cause,
             health_since: row.health_since,
+            plan_paused_at: row.plan_paused_at,
             next_step,
             config: row.config,
             scopes: row.scopes,
@@ -338,7 +343,7 @@ async fn set_credential(
     params(("id" = Uuid, Path)),
     responses((status = 200, description = "The connection, which waits for a new credential", body = ConnectionView)))]
 async fn revoke_credential(
-    caller: SteppedUp<AtConnection<UpdateConnections>>,
+    caller: SteppedUp<AtConnection<EndConnections>>,
     State(app): State<App>,
 ) -> Result<Body<ConnectionView>, Problem> {
     Ok(Body(super::revoke_credential(&app, &caller.scope, caller.id).await?.into()))
@@ -360,7 +365,7 @@ async fn enable(caller: AtConnection<UpdateConnections>, State(app): State<App>)
     (status = 200, description = "The connection, which keeps its credential", body = ConnectionView),
     (status = 409, description = "It is not connected"),
 ))]
-async fn disable(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+async fn disable(caller: AtConnection<EndConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
     Ok(tagged(super::disable(&app, &caller.scope, caller.id).await?))
 }
 
@@ -391,7 +396,7 @@ async fn resume(caller: AtConnection<UpdateConnections>, State(app): State<App>)
     (status = 200, description = "The connection; `health_cause` says what is left to do at the shop", body = ConnectionView),
     (status = 409, description = "It was connected anew meanwhile"),
 ))]
-async fn disconnect(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+async fn disconnect(caller: AtConnection<EndConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
     Ok(tagged(Box::pin(super::disconnect(&app, &caller.scope, caller.id)).await?))
 }
 

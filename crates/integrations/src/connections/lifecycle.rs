@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::jobs::enqueue;
-use accounts::organizations::jobs::DestroyShards;
+use accounts::{notifications::Kind, organizations::jobs::DestroyShards, plans::jobs::ApplyPlan};
 use connector::{Call, ProviderError};
 use db::TenantTx;
 use kernel::{ConnectionId, TenantScope};
@@ -202,8 +202,11 @@ async fn end_and_tell<L: Fn(&App, &str) -> Letter>(
     let meta = json!({ "is_revoked_at_provider": ended == Ended::Revoked, "data_keys_destroyed": keys.len() });
     trail::event(&mut tx, &app.clock, event.of(id).with(meta)).await?;
     if let Some(letter) = letter(name) {
-        letters::tell(app, &mut tx, id, letter).await?;
+        let notice = letters::notice(Kind::ConnectionTransferred, id, name);
+        letters::tell(app, &mut tx, id, &notice, letter).await?;
     }
+    // The place that it takes no longer may be one for a connection that the plan has paused.
+    enqueue(&mut tx, &app.clock, &ApplyPlan {}).await?;
     tx.commit().await?;
     app.slice::<Stores>().forget(scope.organization(), id);
     if data_keys::destroy_shards(&app.keyring, &keys).await.is_err() {

@@ -12,8 +12,10 @@ mod letters;
 mod lifecycle;
 pub mod model;
 mod open_stores;
+pub mod places;
 pub(crate) mod store;
 
+use accounts::{notifications::Kind, plans};
 use connector::provider::Established;
 use db::TenantTx;
 use kernel::{ConnectionId, Denied, Resource, TenantScope};
@@ -36,17 +38,21 @@ use store::ConnectionRow;
 /// transaction open. One that was disconnected comes back, with its id.
 ///
 /// # Errors
-/// [`Code::Conflict`] when the account is connected already, [`Code::AccountConnectedElsewhere`] when another organization holds
+/// [`Code::Conflict`] when the account is connected already, [`Code::PlanLimitReached`] when the plan allows no more of the provider, [`Code::AccountConnectedElsewhere`] when another organization holds
 /// it; [`Code::NotFound`] when the organization was deleted while the account was proven.
 pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Result<ConnectionRow, Problem> {
     let id = ConnectionId::new(&app.clock);
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
     hold(&mut tx).await?;
-    let known = store::find_by_account(&mut tx, new.provider_key, &new.established.external_account).await?;
-    if let Some(known) = known.filter(|known| known.is_disconnected) {
-        tx.rollback().await?;
-        return replace_credential(app, scope, known.id, new.established, new.data_access).await;
+    let subscription = plans::hold(&mut tx, now).await?;
+    match store::find_by_account(&mut tx, new.provider_key, &new.established.external_account).await? {
+        Some(known) if known.is_disconnected => {
+            tx.rollback().await?;
+            return replace_credential(app, scope, known.id, new.established, new.data_access).await;
+        }
+        Some(_) => return Err(connected_already()),
+        None => places::take(app, &mut tx, &subscription, new.provider_key).await?,
     }
     let name = new.display_name.clone().unwrap_or_else(|| model::own_name(&new.established));
     store::insert(&mut tx, id, &new, &name, scope.actor().user(), now).await.map_err(|error| match error {
@@ -124,6 +130,7 @@ pub async fn replace_credential(
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
     hold(&mut tx).await?;
+    let subscription = plans::hold(&mut tx, now).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     if before.external_account.as_deref() != Some(established.external_account.as_str()) {
         return Err(Problem::new(
@@ -132,6 +139,9 @@ pub async fn replace_credential(
         ));
     }
     let status = status_of(&before)?.allow(Action::Reauthorize)?;
+    if status_of(&before)? == Status::Disconnected {
+        places::take(app, &mut tx, &subscription, &before.provider_key).await?;
+    }
     exclusive::claim(app, &mut tx, &before.provider_key, &established.external_account, id).await?;
     let replaced = credential::replace(app, &mut tx, id, &established).await?;
     store::reconnect(&mut tx, id, status, &established, now).await?;
@@ -184,7 +194,8 @@ pub async fn revoke_credential(app: &App, scope: &TenantScope, id: ConnectionId)
         Event::warning("credential.revoked", format!("The credential of {} was revoked.", row.display_name)).of(id);
     trail::event(&mut tx, &app.clock, event).await?;
     if status == Status::NeedsReauth && before.status != row.status {
-        letters::tell(app, &mut tx, id, letters::needs_reauth(&row.display_name, cause)).await?;
+        let notice = letters::notice(Kind::ConnectionNeedsReauth, id, &row.display_name);
+        letters::tell(app, &mut tx, id, &notice, letters::needs_reauth(&row.display_name, cause)).await?;
     }
     tx.commit().await?;
     app.slice::<Stores>().forget(scope.organization(), id);

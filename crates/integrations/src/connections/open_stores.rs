@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use accounts::notifications::Kind;
 use connector::{Account, Provider, ProviderError};
 use db::{
     DbError, TenantTx,
@@ -246,7 +247,9 @@ impl Stores {
             let meta = json!({ "before": before.as_str(), "after": status.as_str() });
             trail::event(&mut tx, &app.clock, event.of(store.id).with(meta)).await?;
             if let (Status::NeedsReauth, Some(cause)) = (status, cause) {
-                letters::tell(app, &mut tx, store.id, letters::needs_reauth(&store.display_name, cause)).await?;
+                let notice = letters::notice(Kind::ConnectionNeedsReauth, store.id, &store.display_name);
+                let letter = letters::needs_reauth(&store.display_name, cause);
+                letters::tell(app, &mut tx, store.id, &notice, letter).await?;
             }
         }
         tx.commit().await?;

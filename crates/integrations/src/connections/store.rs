@@ -30,6 +30,8 @@ pub struct ConnectionRow {
     pub created_at: Time,
     /// Of what people decide and what the account is; health comes and goes without it.
     pub updated_at: Time,
+    /// Since when it is beyond what the plan allows.
+    pub plan_paused_at: Option<Time>,
     /// None: there is no active credential, and the other columns of it are None too.
     pub credential_kind: Option<String>,
     pub credential_hint: Option<String>,
@@ -83,7 +85,7 @@ pub(crate) async fn find(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<C
         -- find_connection
         select c.id, c.provider_key, c.external_account, c.display_name, c.status, c.health, c.health_cause, c.health_since, c.config,
             c.scopes, c.enabled_capabilities, c.data_access_permissions as "data_access_permissions: Json<DataAccess>",
-            c.last_synced_at, c.created_at, c.updated_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
+            c.last_synced_at, c.created_at, c.updated_at, c.plan_paused_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
             k.scopes as "credential_scopes?", k.expires_at as "credential_expires_at?", k.created_at as "credential_set_at?",
             k.created_by as "credential_set_by?"
         from connections c
@@ -193,12 +195,14 @@ pub(crate) struct AccountRow {
 
 /// Somebody who is told of what becomes of a connection.
 pub(super) struct Keeper {
+    pub(super) user_id: UserId,
     pub(super) name: String,
     pub(super) email: String,
+    /// Whether their address is confirmed: nobody else is written to.
+    pub(super) is_verified: bool,
 }
 
-/// The owners of the organization and whoever made the connection, as far as they are still there and have confirmed their
-/// address; not the one who is acting.
+/// The owners of the organization and whoever made the connection, as far as they are still there; not the one who is acting.
 pub(super) async fn keepers(
     tx: &mut TenantTx,
     id: ConnectionId,
@@ -207,17 +211,17 @@ pub(super) async fn keepers(
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         Keeper,
-        "
+        r#"
         -- keepers_of_connection
-        select u.name, u.email
+        select m.user_id, u.name, u.email, u.email_verified_at is not null as "is_verified!"
         from organization_members m
         join users u on u.id = m.user_id
         join connections c on c.organization_id = m.organization_id and c.id = $2
-        where m.organization_id = $1 and m.status = 'active' and u.email_verified_at is not null
+        where m.organization_id = $1 and m.status = 'active'
           and (m.role = 'owner' or m.user_id = c.created_by) and m.user_id is distinct from $3
         order by m.id
         limit 50
-        ",
+        "#,
         organization.uuid(),
         id.uuid(),
         acting.map(UserId::uuid)
@@ -243,7 +247,7 @@ pub(crate) async fn list(
         -- list_connections
         select c.id, c.provider_key, c.external_account, c.display_name, c.status, c.health, c.health_cause, c.health_since, c.config,
             c.scopes, c.enabled_capabilities, c.data_access_permissions as "data_access_permissions: Json<DataAccess>",
-            c.last_synced_at, c.created_at, c.updated_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
+            c.last_synced_at, c.created_at, c.updated_at, c.plan_paused_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
             k.scopes as "credential_scopes?", k.expires_at as "credential_expires_at?", k.created_at as "credential_set_at?",
             k.created_by as "credential_set_by?"
         from connections c
@@ -373,7 +377,8 @@ pub(super) async fn end(
     sqlx::query!(
         "
         -- end_connection
-        update connections set status = $3, health = 'ok', health_cause = $4, health_since = $5, updated_at = $5
+        update connections
+        set status = $3, health = 'ok', health_cause = $4, health_since = $5, updated_at = $5, plan_paused_at = null
         where organization_id = $1 and id = $2
         ",
         organization.uuid(),
@@ -494,4 +499,55 @@ pub(crate) async fn set_data_access(
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// The connections of a provider that are not disconnected.
+pub(super) async fn count_of_provider(tx: &mut TenantTx, provider_key: &str) -> Result<i64, DbError> {
+    let organization = tx.organization();
+    let count = sqlx::query_scalar!(
+        r#"
+        -- count_connections_of_provider
+        select count(*) as "count!" from connections
+        where organization_id = $1 and provider_key = $2 and deleted_at is null and status <> 'disconnected'
+        "#,
+        organization.uuid(),
+        provider_key
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(count)
+}
+
+/// A connection that the plan has paused, or allows again.
+pub(super) struct PausedRow {
+    pub(super) id: ConnectionId,
+    pub(super) display_name: String,
+    pub(super) is_paused: bool,
+}
+
+/// Pauses the newest connections of each provider beyond what is allowed, and lets the others go on; those that changed.
+pub(super) async fn pause_beyond(tx: &mut TenantTx, allowed: i64, now: Time) -> Result<Vec<PausedRow>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        PausedRow,
+        r#"
+        -- pause_connections_beyond_plan
+        with ranked as (
+            select id, row_number() over (partition by provider_key order by created_at, id) > $2 as is_beyond
+            from connections
+            where organization_id = $1 and deleted_at is null and status <> 'disconnected'
+        )
+        update connections c
+        set plan_paused_at = case when r.is_beyond then $3::timestamptz end
+        from ranked r
+        where c.organization_id = $1 and c.id = r.id and r.is_beyond <> (c.plan_paused_at is not null)
+        returning c.id, c.display_name, c.plan_paused_at is not null as "is_paused!"
+        "#,
+        organization.uuid(),
+        allowed,
+        now
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
 }

@@ -136,7 +136,10 @@ async fn install(
 
 /// The redirect URI: where a platform's consent page sends people
 #[utoipa::path(get, path = "/api/oauth/{provider}/callback", tag = "connections", params(("provider" = String, Path)),
-    responses((status = 303, description = "Connected; back to the dashboard")))]
+    responses(
+    (status = 303, description = "Connected; back to the dashboard"),
+    (status = 402, description = "The plan allows no more connections of the provider, or the organization is read-only"),
+))]
 async fn callback(
     caller: Result<SignedIn, Problem>,
     State(app): State<App>,
@@ -187,7 +190,10 @@ struct HandedOverView {
 
 /// The return URL: where a shop sends people after they consented, or did not
 #[utoipa::path(get, path = "/api/oauth/{provider}/return", tag = "connections", params(("provider" = String, Path)),
-    responses((status = 303, description = "Connected; back to the dashboard")))]
+    responses(
+    (status = 303, description = "Connected; back to the dashboard"),
+    (status = 402, description = "The plan allows no more connections of the provider, or the organization is read-only"),
+))]
 async fn come_back(
     caller: Result<SignedIn, Problem>,
     State(app): State<App>,

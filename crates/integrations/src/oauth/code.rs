@@ -10,7 +10,7 @@ use kit::{App, Code, Problem, vault::TokenSealer};
 use url::Url;
 
 use super::{Begun, LIFETIME, Traveller, address, burn, hash, keep, known_state, new_state, refused, store, store::Step, used_up};
-use crate::connections::{self, exclusive, store::ConnectionRow};
+use crate::connections::{self, exclusive, places, store::ConnectionRow};
 
 /// Begins with a pairing: the platform asks which account is meant.
 ///
@@ -158,6 +158,7 @@ pub(super) async fn finish(
         if own.is_none() {
             connections::refuse_known_account(app, scope, provider.manifest().key, &callback.account).await?;
         }
+        places::refuse(app, scope, provider.manifest().key, own).await?;
     }
     let established = flow
         .exchange(&app.http, &app.clock, identity, &callback)

@@ -14,6 +14,7 @@
 //! - [`issuers`]: tokens of OpenID Connect issuers, those that are taken and those that are not
 //! - [`live`]: reading shops, from key to answer, and every way that a shop can fail
 //! - [`people`]: invitations, seats, sessions, lost passwords and guessed ones
+//! - [`plans`]: what they limit and pause, and what people are told
 //! - [`oauth`]: whatever comes back from a consent and should not have
 //! - [`mail`]: from the outbox to the mailbox, and what becomes of what cannot be sent
 
@@ -34,3 +35,4 @@ mod live;
 mod mail;
 mod oauth;
 mod people;
+mod plans;

@@ -90,6 +90,14 @@ const ROWS: &[(&str, &str)] = &[
         "insert into team_members (organization_id, id, external_id, data_key_id, sealed_name, member_type, created_at, updated_at) select '{org}', '{n}', '{n}', k.id, '\\x00', 'sales', '{at}', '{at}' from data_keys k where k.organization_id = '{org}' limit 1",
     ),
     (
+        "public.usage_counters",
+        "insert into usage_counters (organization_id, counter, day, used, leased) values ('{org}', 'x' || translate('{n}', '0123456789-', 'ghijklmnop_'), '2026-11-20', 1, 1)",
+    ),
+    (
+        "public.notifications",
+        "insert into notifications (organization_id, id, user_id, kind, severity, connection_id, created_at) select '{org}', '{n}', '{user}', 'test', 'info', c.id, '{at}' from connections c where c.organization_id = '{org}' limit 1",
+    ),
+    (
         "public.oauth_states",
         "insert into oauth_states (state_hash, organization_id, user_id, session_id, provider_key, step, data_access_permissions, created_at, expires_at) values (decode(md5('{n}'), 'hex'), '{org}', '{user}', '{session}', 'shopify', 'pairing', '{}', '{at}', '{at}')",
     ),

@@ -23,6 +23,8 @@ pub(super) struct Operation {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) needs: Needs,
+    /// It takes access away, and can be called while the organization is read-only (`x-while-read-only`).
+    pub(super) is_exception: bool,
     query: Vec<String>,
     has_body: bool,
 }
@@ -69,6 +71,8 @@ pub(super) struct Ids {
     /// A grant of the member.
     pub(super) grant: Uuid,
     pub(super) team_member: Uuid,
+    /// What the caller is told.
+    pub(super) notification: Uuid,
     /// By resource, the shop's own id of a record.
     pub(super) records: BTreeMap<String, String>,
 }
@@ -82,11 +86,20 @@ pub(super) enum Slot {
     Invitation,
     Grant,
     TeamMember,
+    Notification,
 }
 
 impl Slot {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Organization, Self::Store, Self::Key, Self::Member, Self::Invitation, Self::Grant, Self::TeamMember];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Organization,
+        Self::Store,
+        Self::Key,
+        Self::Member,
+        Self::Invitation,
+        Self::Grant,
+        Self::TeamMember,
+        Self::Notification,
+    ];
 }
 
 impl Ids {
@@ -100,6 +113,7 @@ impl Ids {
             Slot::Invitation => ids.invitation = id,
             Slot::Grant => ids.grant = id,
             Slot::TeamMember => ids.team_member = id,
+            Slot::Notification => ids.notification = id,
         }
         ids
     }
@@ -113,6 +127,7 @@ impl Ids {
             Slot::Invitation => self.invitation,
             Slot::Grant => self.grant,
             Slot::TeamMember => self.team_member,
+            Slot::Notification => self.notification,
         }
     }
 }
@@ -136,6 +151,10 @@ const fn with_body(operation: &'static str, answers: u16, body: fn(&Ids) -> Valu
 pub(super) const RECIPES: &[Recipe] = &[
     get("GET /api/me"),
     get("GET /api/organizations/{id}"),
+    get("GET /api/organizations/{id}/usage"),
+    get("GET /api/notifications"),
+    Recipe { operation: "POST /api/notifications/{id}/read", body: None, answers: 204 },
+    Recipe { operation: "POST /api/notifications/read-all", body: None, answers: 204 },
     get("GET /api/stores"),
     get("GET /api/stores/{id}"),
     get("GET /api/stores/{id}/permissions/history"),
@@ -293,7 +312,8 @@ pub(super) fn operations() -> Vec<Operation> {
                 .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
                 .collect();
             let has_body = operation.get("requestBody").is_some_and(|body| !body.is_null());
-            all.push(Operation { method, path: path.clone(), needs, query, has_body });
+            let is_exception = operation["x-while-read-only"] == true;
+            all.push(Operation { method, path: path.clone(), needs, is_exception, query, has_body });
         }
     }
     all
@@ -325,6 +345,7 @@ pub(super) fn request(operation: &Operation, recipe: &Recipe, ids: &Ids) -> (Str
         path if path.starts_with("/api/members/") => ids.member.to_string(),
         path if path.starts_with("/api/team-members/") => ids.team_member.to_string(),
         path if path.starts_with("/api/invitations/") => ids.invitation.to_string(),
+        path if path.starts_with("/api/notifications/") => ids.notification.to_string(),
         path if ["/api/sessions/", "/api/identities/", "/api/factors/"].iter().any(|begin| path.starts_with(begin)) => {
             Uuid::nil().to_string()
         }
