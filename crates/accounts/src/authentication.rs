@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Method, header, request::Parts};
 use db::SystemTask;
-use kernel::{Actor, OrganizationId, Principal, SessionId};
+use kernel::{Actor, OrganizationId, Principal, SessionId, Time};
 use kit::{
     App, Code, Problem,
     app::{Authenticate, Identity},
@@ -11,7 +11,7 @@ use kit::{
 
 use crate::{
     api_keys::ApiKeys,
-    grants,
+    grants::{self, model::StoredGrant},
     sessions::{SEEN_EVERY, model, store},
 };
 
@@ -55,6 +55,19 @@ impl Authenticate for Authentication {
         Ok(identity)
     }
 
+    async fn again(
+        &self,
+        app: &App,
+        identity: &Identity,
+        organization: OrganizationId,
+    ) -> Result<Principal, Problem> {
+        match identity.actor {
+            Actor::Key { key, .. } => self.keys.again((organization, key)).await,
+            Actor::Person { session, .. } => seat_now(app, identity.actor, session, organization).await,
+            Actor::System { .. } => Err(unauthenticated()),
+        }
+    }
+
     async fn principal(
         &self,
         app: &App,
@@ -79,9 +92,40 @@ impl Authenticate for Authentication {
         };
         // The same answer for an organization that is not there and for one that is not theirs.
         let membership = membership.ok_or_else(Problem::not_found)?;
-        let rights = grants::model::rights(&membership.role, &membership.grants, app.clock.now())?;
-        Ok(Principal::authenticated(identity.actor, membership.organization_id, rights))
+        let (organization, now) = (membership.organization_id, app.clock.now());
+        seated(identity.actor, organization, &membership.role, &membership.grants, now)
     }
+}
+
+/// Who signed in with this session, if it goes on, and what they may do in an organization now.
+async fn seat_now(
+    app: &App,
+    actor: Actor,
+    session: SessionId,
+    organization: OrganizationId,
+) -> Result<Principal, Problem> {
+    let now = app.clock.now();
+    let mut tx = app.db.system(SystemTask::Authenticate).await?;
+    let seat = store::seat_of_session(&mut tx, session, organization, now).await?;
+    tx.rollback().await?;
+    let seat = seat.ok_or_else(ended)?;
+    let Some((role, granted)) = seat.role.zip(seat.grants) else { return Err(Problem::not_found()) };
+    seated(actor, organization, &role, &granted, now)
+}
+
+/// Somebody with a seat.
+fn seated(
+    actor: Actor,
+    organization: OrganizationId,
+    role: &str,
+    granted: &[StoredGrant],
+    now: Time,
+) -> Result<Principal, Problem> {
+    Ok(Principal::authenticated(actor, organization, grants::model::rights(role, granted, now)?))
+}
+
+fn ended() -> Problem {
+    Problem::new(Code::Unauthenticated, "The session has ended. Sign in again.")
 }
 
 async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
@@ -95,7 +139,7 @@ async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
         }
         _ => tx.rollback().await?,
     }
-    let row = row.ok_or_else(|| Problem::new(Code::Unauthenticated, "The session has ended. Sign in again."))?;
+    let row = row.ok_or_else(ended)?;
     Ok(Identity { actor: Actor::Person { user: row.user_id, session: row.id }, user: row.user_id, organization: None })
 }
 

@@ -11,6 +11,7 @@ pub mod invitations;
 mod letters;
 pub mod members;
 pub mod organizations;
+pub mod retention;
 pub mod sessions;
 pub mod team_members;
 pub mod user_links;

@@ -26,6 +26,8 @@ kit::vocabulary! {
     pub(crate) SubscriptionPlan = ["free", "starter", "professional", "enterprise"];
     /// Whether its subscription runs.
     pub(crate) SubscriptionStatus = ["trial", "active", "inactive", "cancelled"];
+    /// Whose it is that is kept: an organization's, that of a person with an account, or of whoever calls.
+    pub(crate) KeptFor = kit::retention::Of::ALL.map(kit::retention::Of::as_str);
     /// Whether an API key works: only while it is `active`.
     pub(crate) ApiKeyState = ["active", "suspended", "revoked", "expired"];
 }

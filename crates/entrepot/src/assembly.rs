@@ -30,6 +30,7 @@ pub const SLICES: &[fn() -> Router] = &[
     accounts::sessions::api::routes,
     accounts::user_links::api::routes,
     accounts::organizations::api::routes,
+    accounts::retention::api::routes,
     accounts::members::api::routes,
     accounts::grants::api::routes,
     accounts::team_members::api::routes,
@@ -57,11 +58,9 @@ pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
         .register::<accounts::api_keys::jobs::RevokeSuspendedKey>()
         .register::<accounts::organizations::jobs::DestroyShards>()
         .register::<accounts::audit::jobs::SealLogs>()
-        .register::<accounts::grants::jobs::PurgeGrants>()
-        .register::<accounts::team_members::jobs::PurgeTeamMembers>()
+        .register::<crate::housekeeping::jobs::PurgeDeleted>()
         .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
-        .schedule(Schedule::daily::<accounts::grants::jobs::PurgeGrants>())
-        .schedule(Schedule::daily::<accounts::team_members::jobs::PurgeTeamMembers>())
+        .schedule(Schedule::daily::<crate::housekeeping::jobs::PurgeDeleted>())
         .schedule(Schedule::every::<accounts::audit::jobs::SealLogs>(SEAL_EVERY))
         .listen(listener)
 }

@@ -14,6 +14,7 @@ use kernel::Clock;
 use kit::{
     App, Config,
     mail::Mailer,
+    retention::Retention,
     vault::{DirectoryKeyStore, Keyring, MasterKey},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -85,7 +86,7 @@ impl Program {
         };
         Db::migrate(&logins.owner).await.context("the database could not be brought up to date")?;
         let db = Db::connect(&logins, &pools).await?;
-        make_partitions(&db, &clock).await?;
+        make_partitions(&db, &clock, &config.retention).await?;
         let keyring = Arc::new(Keyring::new(master_key, Arc::new(store.await??), clock.clone()));
         refuse_foreign_keys(&db, &keyring).await?;
         let http = http.await??;
@@ -151,10 +152,10 @@ async fn refuse_foreign_keys(db: &Db, keyring: &Keyring) -> anyhow::Result<()> {
 }
 
 /// The first partitions, without which nothing can be written. A backup that holds a lock is waited for a little.
-async fn make_partitions(db: &Db, clock: &Clock) -> anyhow::Result<()> {
-    let mut tries = 0;
+async fn make_partitions(db: &Db, clock: &Clock, retention: &Retention) -> anyhow::Result<()> {
+    let (mut tries, kept) = (0, retention.partitions());
     loop {
-        match db.maintain_partitions(clock.now()).await {
+        match db.maintain_partitions(clock.now(), &kept).await {
             Err(db::DbError::Unavailable) if tries < 5 => {
                 tries += 1;
                 tokio::time::sleep(Duration::from_secs(1)).await;

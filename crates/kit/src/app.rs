@@ -9,7 +9,7 @@ use db::{Db, listener::Freshness};
 use kernel::{Actor, Clock, OrganizationId, Principal, UserId};
 use url::Url;
 
-use crate::{Problem, mail::SmtpSettings, network::TrustedProxies, vault::Keyring};
+use crate::{Problem, mail::SmtpSettings, network::TrustedProxies, retention::Retention, vault::Keyring};
 
 /// What the operator decides.
 pub struct Config {
@@ -23,6 +23,8 @@ pub struct Config {
     pub api_key_prefix: ApiKeyPrefix,
     /// Without it mails wait in the outbox.
     pub mail: Option<SmtpSettings>,
+    /// How long what is kept; the same on all nodes.
+    pub retention: Retention,
 }
 
 impl Config {
@@ -131,6 +133,18 @@ pub trait Authenticate: Send + Sync {
         app: &App,
         identity: &Identity,
         organization: Option<OrganizationId>,
+    ) -> Result<Principal, Problem>;
+
+    /// What somebody who was identified may do in the organization now, if what they presented then still is good: for answers that
+    /// took a while.
+    ///
+    /// # Errors
+    /// As [`Authenticate::identify`] and [`Authenticate::principal`] would fail now.
+    async fn again(
+        &self,
+        app: &App,
+        identity: &Identity,
+        organization: OrganizationId,
     ) -> Result<Principal, Problem>;
 
     /// Learns that somebody it has identified asked for what is not there or not allowed. Many of these are a suspicion.

@@ -9,6 +9,7 @@
 //! - [`trail`]: the activity log and the audit log, [`rate_limit`]: a caller's minute, shared by all nodes
 //! - [`decision_cache`]: memory that is believed only while this node hears of changes
 //! - [`mail`]: what is written to people, sent by a job
+//! - [`retention`]: what is kept, and for how long
 //! - [`vault`]: sealing, [`data_keys`]: the rows of its keys, [`single_flight`]: one of a kind at a time
 
 pub mod answer;
@@ -27,6 +28,7 @@ pub mod page;
 pub mod problem;
 pub mod rate_limit;
 pub mod request_id;
+pub mod retention;
 pub mod route;
 pub mod single_flight;
 pub mod trail;

@@ -16,6 +16,7 @@ use kit::{
     ApiKeyPrefix, App, Config,
     mail::SmtpSettings,
     network::TrustedProxies,
+    retention::Retention,
     vault::{MASTER_KEY, MasterKey},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -43,6 +44,8 @@ pub const SHOPIFY_CLIENT_ID: &str = "testkit-client-id";
 pub struct Options {
     pub live_requests_per_minute: u32,
     pub api_key_prefix: ApiKeyPrefix,
+    /// How long what is kept.
+    pub retention: Retention,
     /// How much data each simulated shop has.
     pub size: world::Size,
     /// Whether mails are sent, to the sandbox's mailbox.
@@ -58,6 +61,7 @@ impl Default for Options {
         Self {
             live_requests_per_minute: 100,
             api_key_prefix: ApiKeyPrefix::default(),
+            retention: Retention::default(),
             size: world::Size { people: 20, products: 12, orders: 60 },
             has_mail_server: true,
             in_real_time: false,
@@ -215,7 +219,8 @@ impl TestApp {
     pub async fn advance(&self, by: TimeDelta) {
         self.clock().advance(by);
         self.sandbox().clock().set_now(self.clock().now());
-        self.app().db.maintain_partitions(self.clock().now()).await.expect("partitions");
+        let kept = self.app().config.retention.partitions();
+        self.app().db.maintain_partitions(self.clock().now(), &kept).await.expect("partitions");
     }
 
     /// Serves a request without a socket.
@@ -356,6 +361,7 @@ fn settings(installation: &Installation) -> Settings {
                 url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
                 from: MAIL_FROM.to_owned(),
             }),
+            retention: options.retention.clone(),
         },
         hosts: Simulated::of(sandbox).hosts().expect("the sandbox's hosts"),
         clock: clock.clone(),

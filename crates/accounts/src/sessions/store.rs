@@ -197,6 +197,40 @@ pub(crate) async fn memberships(tx: &mut SystemTx, user: UserId) -> Result<Vec<M
     Ok(memberships)
 }
 
+pub(crate) struct SeatOfSessionRow {
+    /// None without an active seat there.
+    pub(crate) role: Option<String>,
+    pub(crate) grants: Option<Json<Vec<StoredGrant>>>,
+}
+
+/// The seat in an organization of whoever has this session; None when the session has ended.
+pub(crate) async fn seat_of_session(
+    tx: &mut SystemTx,
+    session: SessionId,
+    organization: OrganizationId,
+    now: Time,
+) -> Result<Option<SeatOfSessionRow>, DbError> {
+    let row = sqlx::query_as!(
+        SeatOfSessionRow,
+        r#"
+        -- seat_of_session
+        select m.role as "role?", case when m.id is not null then app.grants_of(m.organization_id, m.id) end as "grants?: Json<Vec<StoredGrant>>"
+        from sessions s
+        join users u on u.id = s.user_id
+        left join (
+            organization_members m join organizations o on o.id = m.organization_id and o.deleted_at is null
+        ) on m.user_id = s.user_id and m.organization_id = $2 and m.status = 'active'
+        where s.id = $1 and s.revoked_at is null and s.expires_at > $3 and u.deleted_at is null
+        "#,
+        session.uuid(),
+        organization.uuid(),
+        now
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
 pub(crate) struct ProfileRow {
     pub(crate) email: String,
     pub(crate) name: String,
@@ -225,13 +259,15 @@ pub(crate) async fn profile(tx: &mut SystemTx, user: UserId) -> Result<ProfileRo
 }
 
 /// Removes the sessions that ended, in whatever way, before then.
-pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_sessions
-        delete from sessions where expires_at < $1 or revoked_at < $1
+        delete from sessions
+        where id in (select id from sessions where expires_at < $1 or revoked_at < $1 limit $2)
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;
@@ -423,13 +459,15 @@ pub(super) async fn forget_attempts(tx: &mut SystemTx, subject: &[u8]) -> Result
     Ok(())
 }
 
-pub(super) async fn purge_attempts(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge_attempts(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_attempts
-        delete from login_attempts where last_at < $1
+        delete from login_attempts
+        where subject in (select subject from login_attempts where last_at < $1 order by last_at limit $2) and last_at < $1
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

@@ -49,6 +49,9 @@ enum Command {
     /// Print the reference of all settings
     #[command(hide = true)]
     Configuration,
+    /// Print what is kept, and for how long
+    #[command(hide = true)]
+    Retention,
     /// Make a master key file (mode 0600)
     MasterKey {
         /// Where to; it must not be there yet
@@ -119,6 +122,10 @@ impl Command {
             }
             Self::Configuration => {
                 say(reference().trim_end());
+                Ok(())
+            }
+            Self::Retention => {
+                say(kit::retention::reference().trim_end());
                 Ok(())
             }
             Self::MasterKey { path } => {

@@ -7,7 +7,7 @@ use clap::Args;
 use connector::{AppCredentials, http::Hosts};
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, retention::Retention, vault::MasterKey};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -42,6 +42,10 @@ pub(super) struct Serve {
     /// How API keys begin: 3 to 24 of a-z, 0-9 and _, with _ at the end. Keys that begin otherwise stop working
     #[arg(long, env = "ENTREPOT_API_KEY_PREFIX", default_value = "api_shopcall_")]
     api_key_prefix: ApiKeyPrefix,
+    /// Days that what is kept otherwise than usual: events=365,access_log=365. docs/retention.md has what can be chosen; the same on
+    /// all nodes
+    #[arg(long, env = "ENTREPOT_RETENTION")]
+    retention: Option<Retention>,
     #[command(flatten)]
     mail: Mail,
     /// The client id of our app at Shopify
@@ -122,6 +126,7 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
             trusted_proxies: options.trusted_proxies,
             api_key_prefix: options.api_key_prefix,
             mail: options.mail.settings()?,
+            retention: options.retention.unwrap_or_default(),
         },
         hosts,
         clock: Clock::system(),

@@ -3,7 +3,8 @@
 //! An outage takes 4 seconds here; `script/soak outage` makes it a minute.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     net::{TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -89,7 +90,7 @@ fn outage(what: &str, serving: &mut Serving, token: &str, away: impl FnOnce(), b
     let noticed = began.elapsed();
     assert!(noticed < NOTICED_WITHIN, "{what}: the first refusal took {noticed:?}");
     let key = json!({ "name": "bot" });
-    let mut took = vec![];
+    let (mut took, mut healthy) = (vec![], vec![]);
     while began.elapsed() < noticed + length() {
         for answer in [serving.get("/api/me", token), serving.call("POST", "/api-key-management/create", token, &key)] {
             assert_eq!(
@@ -105,7 +106,8 @@ fn outage(what: &str, serving: &mut Serving, token: &str, away: impl FnOnce(), b
         assert_eq!(health.status, 200, "{what}: the process is well");
         let ready = serving.get("/readyz", "");
         assert_eq!((ready.status, &ready.body["database"]), (503, &json!(false)), "{what}: {}", ready.body);
-        took.extend([health.took, ready.took]);
+        took.push(ready.took);
+        healthy.push(health.took);
         thread::sleep(Duration::from_millis(20));
     }
     assert!(serving.child.try_wait().unwrap().is_none(), "{what}: it ended");
@@ -123,9 +125,14 @@ fn outage(what: &str, serving: &mut Serving, token: &str, away: impl FnOnce(), b
     let ready = until(&|| serving.get("/readyz", "").status == 200);
     let written = until(&|| serving.call("POST", "/api-key-management/create", token, &key).status == 201);
     took.sort();
-    let at = |percent: usize| took[(took.len() - 1) * percent / 100];
-    // One in ten may wait for its turn on a busy machine, and no more.
-    assert!(at(90) <= ANSWERED_WITHIN, "{what}: {:?}", at(90));
+    healthy.sort();
+    let of = |all: &[Duration], percent: usize| all[(all.len() - 1) * percent / 100];
+    let at = |percent: usize| of(&took, percent);
+    assert!(at(50) <= ANSWERED_WITHIN, "{what}: {:?}", at(50));
+    // One in ten may wait for its turn on a busy machine. So may an answer that asks no database, which shows how busy it is: to wait
+    // for a database that is away takes seconds, and would be seen whatever the machine does.
+    let busy = of(&healthy, 90);
+    assert!(at(90) <= ANSWERED_WITHIN + busy, "{what}: {:?}, while the process answers for itself in {busy:?}", at(90));
     let said = serving.said();
     assert!(!said.contains("panicked"), "{said}");
     format!(
@@ -354,7 +361,7 @@ impl SmallDisk {
         let mut file = fs::File::create(self.0.join("filler")).unwrap();
         let mut block = vec![1; 1024 * 1024];
         while !block.is_empty() {
-            if io::Write::write_all(&mut file, &block).is_err() {
+            if file.write_all(&block).is_err() {
                 block.truncate(block.len() / 2);
             }
         }
@@ -375,7 +382,9 @@ impl Drop for SmallDisk {
 fn a_full_disk_refuses_what_is_written_and_room_brings_it_back() {
     let (folder, key) = (scratch(), new_key());
     let Some(disk) = SmallDisk::mount(folder.path().join("disk")) else {
-        println!("skipped: this user may not mount a small file system");
+        // Not `println`, which a test that passes keeps to itself.
+        let said = writeln!(io::stderr(), "skipped, not passed: a full disk, since this user may not mount a small file system");
+        said.unwrap();
         return;
     };
     let data_dir = disk.0.join("data");
