@@ -138,7 +138,7 @@ alter table permission_grants
     add column sealed_reason bytea,
     add column data_key_id uuid,
     add foreign key (organization_id, data_key_id) references data_keys (organization_id, id),
-    add constraint permission_grants_reason_check check (sealed_reason is null or (data_key_id is not null and reason is null));
+    add constraint permission_grants_sealed_check check (sealed_reason is null or (data_key_id is not null and reason is null));
 grant update (reason, sealed_reason, data_key_id) on permission_grants to entrepot_app;
 alter policy app_insert on data_keys
     with check (
