@@ -9,7 +9,7 @@ mod serve;
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use db::Db;
 use kernel::OrganizationId;
 use kit::vault::MasterKey;
@@ -76,6 +76,11 @@ struct Verify {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
+}
+
+/// The names of all commands, for the test that asks what each tells organizations.
+pub fn commands() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 impl Cli {
