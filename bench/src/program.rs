@@ -84,6 +84,7 @@ impl Product {
                     trusted_proxies: kit::network::TrustedProxies::default(),
                     api_key_prefix: kit::ApiKeyPrefix::default(),
                     mail: None,
+                    retention: kit::retention::Retention::default(),
                 },
                 hosts,
                 clock: Clock::system(),

@@ -65,6 +65,27 @@ impl Authenticate for Authentication {
         Ok(identity)
     }
 
+    async fn again(
+        &self,
+        app: &App,
+        identity: &Identity,
+        organization: OrganizationId,
+    ) -> Result<Principal, Problem> {
+        match identity.actor {
+            Actor::Key { key, .. } => self.keys.again((organization, key)).await,
+            Actor::Person { session, .. } => {
+                let mut tx = app.db.system(SystemTask::Authenticate).await?;
+                let goes_on = store::goes_on(&mut tx, session, app.clock.now()).await?;
+                tx.rollback().await?;
+                if !goes_on {
+                    return Err(ended());
+                }
+                self.principal(app, identity, Some(organization)).await
+            }
+            Actor::System { .. } => Err(unauthenticated()),
+        }
+    }
+
     async fn principal(
         &self,
         app: &App,
@@ -98,6 +119,10 @@ impl Authenticate for Authentication {
     }
 }
 
+fn ended() -> Problem {
+    Problem::new(Code::Unauthenticated, "The session has ended. Sign in again.")
+}
+
 async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
     let now = app.clock.now();
@@ -109,7 +134,7 @@ async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
         }
         _ => tx.rollback().await?,
     }
-    let row = row.ok_or_else(|| Problem::new(Code::Unauthenticated, "The session has ended. Sign in again."))?;
+    let row = row.ok_or_else(ended)?;
     let actor = Actor::Person { user: row.user_id, session: row.id };
     Ok(Identity { actor, user: row.user_id, organization: None, signed_in: None })
 }

@@ -17,6 +17,7 @@ pub mod notifications;
 pub mod oidc;
 pub mod organizations;
 pub mod plans;
+pub mod retention;
 pub mod sessions;
 pub mod team_members;
 pub mod user_links;

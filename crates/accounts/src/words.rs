@@ -40,6 +40,8 @@ kit::vocabulary! {
     pub(crate) NotificationKind = Kind::ALL.iter().map(|kind| kind.as_str());
     /// `info` is good to know, of `warning` something follows by itself, with `error` something does not work until somebody acts.
     pub(crate) NotificationSeverity = ["info", "warning", "error"];
+    /// Whose it is that is kept: an organization's, that of a person with an account, or of whoever calls.
+    pub(crate) KeptFor = kit::retention::Of::ALL.map(kit::retention::Of::as_str);
     /// Whether an API key works: only while it is `active`.
     pub(crate) ApiKeyState = ["active", "suspended", "revoked", "expired"];
 }

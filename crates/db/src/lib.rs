@@ -177,13 +177,17 @@ impl Db {
         migrations::newest()
     }
 
-    /// Makes the partitions around `now` and drops those past their retention.
+    /// Makes the partitions around `now` and drops those past their retention: as usual, or so many days as `kept` says of a table.
     ///
     /// # Errors
     /// When the database is not available.
-    pub async fn maintain_partitions(&self, now: Time) -> Result<(), DbError> {
+    pub async fn maintain_partitions(&self, now: Time, kept: &[(&str, u16)]) -> Result<(), DbError> {
+        let tables: Vec<String> = kept.iter().map(|(table, _)| (*table).to_owned()).collect();
+        let days: Vec<i32> = kept.iter().map(|(_, days)| i32::from(*days)).collect();
         let mut tx = self.system(SystemTask::MaintainPartitions).await?;
-        sqlx::query_scalar!("select app.maintain_partitions($1)", now).fetch_one(tx.conn()).await?;
+        sqlx::query_scalar!("select app.maintain_partitions($1, $2, $3)", now, &tables, &days)
+            .fetch_one(tx.conn())
+            .await?;
         tx.commit().await
     }
 

@@ -47,6 +47,7 @@ pub const SLICES: &[fn() -> Router] = &[
     accounts::organizations::api::routes,
     accounts::plans::api::routes,
     accounts::notifications::api::routes,
+    accounts::retention::api::routes,
     accounts::members::api::routes,
     accounts::grants::api::routes,
     accounts::team_members::api::routes,
@@ -81,12 +82,10 @@ pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
         .register::<accounts::plans::jobs::ApplyPlan>()
         .register::<accounts::plans::jobs::TellOfLimit>()
         .register::<accounts::audit::jobs::SealLogs>()
-        .register::<accounts::grants::jobs::PurgeGrants>()
-        .register::<accounts::team_members::jobs::PurgeTeamMembers>()
+        .register::<crate::housekeeping::jobs::PurgeDeleted>()
         .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
         .schedule(Schedule::daily::<accounts::plans::jobs::ApplyPlan>())
-        .schedule(Schedule::daily::<accounts::grants::jobs::PurgeGrants>())
-        .schedule(Schedule::daily::<accounts::team_members::jobs::PurgeTeamMembers>())
+        .schedule(Schedule::daily::<crate::housekeeping::jobs::PurgeDeleted>())
         .schedule(Schedule::every::<accounts::audit::jobs::SealLogs>(SEAL_EVERY))
         .on_dead(move |job, organization, failure| reports.record(Report::dead_job(job, organization, failure)))
         .listen(listener)

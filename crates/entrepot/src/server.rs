@@ -1,6 +1,8 @@
 //! The HTTP server: what stands around the slices.
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 mod strangers;
 pub mod tls;

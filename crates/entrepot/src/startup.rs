@@ -16,8 +16,9 @@ use kernel::Clock;
 use kit::{
     App, Config,
     mail::Mailer,
-    vault::{Keyring, MasterKeys},
     data_keys::rotation::{self, Standing},
+    retention::Retention,
+    vault::{Keyring, MasterKeys},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
@@ -106,7 +107,7 @@ impl Program {
         };
         Db::migrate(&logins.owner).await.context("the database could not be brought up to date")?;
         let db = Db::connect(&logins, &pools).await?;
-        make_partitions(&db, &clock).await?;
+        make_partitions(&db, &clock, &config.retention).await?;
         let store = store.await??;
         place::refuse_one_server(&shards, &logins).await?;
         let keyring = Arc::new(establish_keys(&db, Keyring::new(master_keys, store, clock.clone())).await?);
@@ -197,10 +198,10 @@ async fn establish_keys(db: &Db, keyring: Keyring) -> anyhow::Result<Keyring> {
 }
 
 /// The first partitions, without which nothing can be written. A backup that holds a lock is waited for a little.
-async fn make_partitions(db: &Db, clock: &Clock) -> anyhow::Result<()> {
-    let mut tries = 0;
+async fn make_partitions(db: &Db, clock: &Clock, retention: &Retention) -> anyhow::Result<()> {
+    let (mut tries, kept) = (0, retention.partitions());
     loop {
-        match db.unless_away(db.maintain_partitions(clock.now())).await {
+        match db.unless_away(db.maintain_partitions(clock.now(), &kept)).await {
             Err(db::DbError::Unavailable) if tries < 5 => {
                 tries += 1;
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -9,7 +9,7 @@ use db::{Db, listener::Freshness};
 use kernel::{Actor, Clock, OrganizationId, Principal, Time, UserId};
 use url::Url;
 
-use crate::{Problem, mail::SmtpSettings, network::TrustedProxies, vault::Keyring};
+use crate::{Problem, mail::SmtpSettings, network::TrustedProxies, retention::Retention, vault::Keyring};
 
 /// What the operator decides.
 pub struct Config {
@@ -25,6 +25,8 @@ pub struct Config {
     pub api_key_prefix: ApiKeyPrefix,
     /// Without it mails wait in the outbox.
     pub mail: Option<SmtpSettings>,
+    /// How long what is kept; the same on all nodes.
+    pub retention: Retention,
 }
 
 impl Config {
@@ -140,6 +142,18 @@ pub trait Authenticate: Send + Sync {
     /// # Errors
     /// [`crate::Code::StepUpRequired`], with what they can prove themself by; [`crate::Code::Forbidden`] for a key.
     async fn has_proved(&self, app: &App, actor: Actor, step_up: StepUp) -> Result<(), Problem>;
+
+    /// What somebody who was identified may do in the organization now, if what they presented then still is good: for answers that
+    /// took a while.
+    ///
+    /// # Errors
+    /// As [`Authenticate::identify`] and [`Authenticate::principal`] would fail now.
+    async fn again(
+        &self,
+        app: &App,
+        identity: &Identity,
+        organization: OrganizationId,
+    ) -> Result<Principal, Problem>;
 
     /// Learns that somebody it has identified asked for what is not there or not allowed. Many of these are a suspicion.
     fn refused(&self, organization: OrganizationId, actor: Actor);

@@ -101,6 +101,7 @@ impl<P: Permission> FromRequestParts<App> for AtConnection<P> {
 
 /// A caller who may do `P` at some connections: for lists of them, and for those that a query or a body names.
 pub struct AcrossConnections<P: Permission> {
+    identity: Identity,
     principal: Principal,
     scope: TenantScope,
     reach: Reach,
@@ -108,9 +109,9 @@ pub struct AcrossConnections<P: Permission> {
 }
 
 impl<P: Permission> AcrossConnections<P> {
-    fn of(principal: Principal) -> Result<Self, Refused> {
+    fn of(identity: Identity, principal: Principal) -> Result<Self, Refused> {
         let (scope, reach) = principal.allow_across::<P>()?;
-        Ok(Self { principal, scope, reach, permission: PhantomData })
+        Ok(Self { identity, principal, scope, reach, permission: PhantomData })
     }
 
     pub fn organization(&self) -> OrganizationId {
@@ -133,6 +134,15 @@ impl<P: Permission> AcrossConnections<P> {
     pub fn at(&self, connection: ConnectionId) -> Result<TenantScope, Problem> {
         Ok(self.principal.allow_at::<P>(connection)?)
     }
+
+    /// The same, asked again: for an answer that took a while. Of a key it is known from memory while this node hears of changes.
+    ///
+    /// # Errors
+    /// As if the request came in now.
+    pub async fn still_at(&self, app: &App, connection: ConnectionId) -> Result<TenantScope, Problem> {
+        let principal = app.authenticate.again(app, &self.identity, self.organization()).await?;
+        Ok(principal.allow_at::<P>(connection)?)
+    }
 }
 
 impl<P: Permission> FromRequestParts<App> for AcrossConnections<P> {
@@ -140,7 +150,8 @@ impl<P: Permission> FromRequestParts<App> for AcrossConnections<P> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let identity = identify(parts, app).await?;
-        Ok(Self::of(principal(parts, app, &identity).await?)?)
+        let principal = principal(parts, app, &identity).await?;
+        Ok(Self::of(identity, principal)?)
     }
 }
 
@@ -356,7 +367,7 @@ impl<P: Permission> FromRequestParts<App> for Attempted<P> {
             (Err(problem), None) => return Err(problem),
         };
         let (actor, organization) = (principal.actor(), principal.organization());
-        Ok(match AcrossConnections::of(principal) {
+        Ok(match AcrossConnections::of(identity, principal) {
             Ok(caller) => Self::Authorized(caller),
             Err(refused) => Self::Refused { actor, organization, problem: refused.into() },
         })

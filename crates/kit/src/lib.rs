@@ -10,6 +10,7 @@
 //! - [`decision_cache`]: memory that is believed only while this node hears of changes
 //! - [`error_reports`]: what broke, counted by what it was
 //! - [`mail`]: what is written to people, sent by a job
+//! - [`retention`]: what is kept, and for how long
 //! - [`vault`]: sealing, [`data_keys`]: the rows of its keys, [`single_flight`]: one of a kind at a time
 
 pub mod answer;
@@ -29,6 +30,7 @@ pub mod page;
 pub mod problem;
 pub mod rate_limit;
 pub mod request_id;
+pub mod retention;
 pub mod route;
 pub mod single_flight;
 pub mod trail;

@@ -77,7 +77,7 @@ impl TrustedProxies {
 }
 
 /// Some proxies write the port too.
-fn hop_address(text: &str) -> Option<IpAddr> {
+pub(crate) fn hop_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }

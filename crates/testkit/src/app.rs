@@ -17,6 +17,7 @@ use kit::{
     ApiKeyPrefix, App, Config,
     mail::SmtpSettings,
     network::TrustedProxies,
+    retention::Retention,
     vault::{MASTER_KEY, MasterKeys},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -44,6 +45,8 @@ pub const SHOPIFY_CLIENT_ID: &str = "testkit-client-id";
 pub struct Options {
     pub live_requests_per_minute: u32,
     pub api_key_prefix: ApiKeyPrefix,
+    /// How long what is kept.
+    pub retention: Retention,
     /// How much data each simulated shop has.
     pub size: world::Size,
     /// Whether mails are sent, to the sandbox's mailbox.
@@ -61,6 +64,7 @@ impl Default for Options {
         Self {
             live_requests_per_minute: 100,
             api_key_prefix: ApiKeyPrefix::default(),
+            retention: Retention::default(),
             size: world::Size { people: 20, products: 12, orders: 60 },
             has_mail_server: true,
             in_real_time: false,
@@ -219,7 +223,8 @@ impl TestApp {
     pub async fn advance(&self, by: TimeDelta) {
         self.clock().advance(by);
         self.sandbox().clock().set_now(self.clock().now());
-        self.app().db.maintain_partitions(self.clock().now()).await.expect("partitions");
+        let kept = self.app().config.retention.partitions();
+        self.app().db.maintain_partitions(self.clock().now(), &kept).await.expect("partitions");
     }
 
     /// Serves a request without a socket.
@@ -362,6 +367,7 @@ fn settings(installation: &Installation) -> Settings {
                 url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
                 from: MAIL_FROM.to_owned(),
             }),
+            retention: options.retention.clone(),
         },
         issuers: match options.issuers.as_str() {
             "" => vec![],

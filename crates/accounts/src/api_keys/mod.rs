@@ -12,6 +12,7 @@ use db::{DbError, TenantTx};
 use kernel::{Actor, ApiKeyId, Clock, Limit, Secret, TenantScope, Time, UserId};
 use kit::{
     App, Code, Problem,
+    retention::{BATCH, Due},
     trail::{self, Change, Event},
 };
 use serde_json::{Value, json};
@@ -241,6 +242,14 @@ pub(crate) async fn end_all(tx: &mut TenantTx, reason: &str, now: Time) -> Resul
 /// Ends the keys that a person made, when their seat is taken away: should they come back, they make new ones.
 pub(crate) async fn end_all_of(tx: &mut TenantTx, user: UserId, reason: &str, now: Time) -> Result<u64, Problem> {
     Ok(store::revoke_all_of(tx, user, reason, now).await?)
+}
+
+/// Removes keys that ended, a batch of them. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut TenantTx, due: Due) -> Result<u64, DbError> {
+    store::purge(tx, due, BATCH).await
 }
 
 /// Keys cannot manage keys: a stolen one could otherwise outlive its revocation.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::model::{KeyPermissions, NewKey};
 use crate::grants::model::StoredGrant;
-use kit::page::Window;
+use kit::{page::Window, retention::Due};
 
 /// Where a key is: its organization first, as in the primary key.
 pub(super) type KeyAddress = (OrganizationId, ApiKeyId);
@@ -531,4 +531,28 @@ pub(super) async fn write_uses(tx: &mut SystemTx, keys: &[KeyAddress], now: Time
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Removes keys that were revoked or have expired before then, with what they are found by.
+pub(super) async fn purge(tx: &mut TenantTx, due: Due, limit: i64) -> Result<u64, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- purge_api_keys
+        delete from user_api_keys
+        where organization_id = $1 and id in (
+            select id from user_api_keys
+            where organization_id = $1
+              and ($3 or expires_at < $2 or (state = 'revoked' and coalesce(state_changed_at, updated_at) < $2))
+            limit $4
+        )
+        ",
+        organization.uuid(),
+        due.before,
+        due.all,
+        limit
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -256,6 +256,13 @@ impl ApiKeys {
         facts.principal_at(key, self.0.clock.now())
     }
 
+    /// What a key that was identified may do now, if it may still be used.
+    pub(crate) async fn again(&self, key: KeyAddress) -> Result<Principal, Problem> {
+        let (facts, now) = (self.facts(key).await?, self.0.clock.now());
+        facts.refuse(now, &HeaderMap::new())?;
+        facts.principal_at(key.1, now)
+    }
+
     /// What a key is that has just been identified.
     pub(super) async fn facts(&self, key: KeyAddress) -> Result<Arc<Facts>, Problem> {
         self.0.facts(key).await?.ok_or_else(unauthenticated)

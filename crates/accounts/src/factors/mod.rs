@@ -16,7 +16,7 @@ pub(crate) mod webauthn;
 use chrono::Duration;
 use db::{DbError, SystemTask, SystemTx};
 use kernel::{Actor, Id, Secret, SessionId, Time, UserId};
-use kit::{App, Code, Problem, vault::TokenSealer};
+use kit::{App, Code, Problem, retention::BATCH, vault::TokenSealer};
 use uuid::Uuid;
 
 use crate::sessions::{self, throttle::Attempt};
@@ -381,5 +381,5 @@ pub(crate) async fn rename_passkey(app: &App, by: Caller, id: PasskeyId, name: &
 /// # Errors
 /// When the database refuses or is gone.
 pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    Ok(store::purge_spent(tx, now).await? + store::purge_pending_totps(tx, now - PENDING_LIVES).await?)
+    Ok(store::purge_spent(tx, now, BATCH).await? + store::purge_pending_totps(tx, now - PENDING_LIVES).await?)
 }

@@ -470,13 +470,15 @@ pub(super) async fn spend(tx: &mut SystemTx, challenge_hash: &[u8], expires_at: 
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn purge_spent(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+pub(super) async fn purge_spent(tx: &mut SystemTx, now: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_spent_challenges
-        delete from spent_challenges where expires_at < $1
+        delete from spent_challenges
+        where challenge_hash in (select challenge_hash from spent_challenges where expires_at < $1 limit $2)
         ",
-        now
+        now,
+        limit
     )
     .execute(tx.conn())
     .await?;

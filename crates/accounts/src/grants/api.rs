@@ -14,13 +14,10 @@ use uuid::Uuid;
 
 use super::{
     NewGrant,
-    store::{self, GrantRow},
+    store::GrantRow,
 };
 use crate::{
-    members::{
-        self,
-        api::{ReadMembers, UpdateMembers},
-    },
+    members::api::{ReadMembers, UpdateMembers},
     words::{GrantEffect, MemberRole, PermissionAction, PermissionResource},
 };
 
@@ -101,10 +98,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Body<Page<GrantView>>, Problem> {
     let window = query.window(&app, &caller.scope, "grants", id)?;
-    let mut tx = app.db.tenant(&caller.scope).await?;
-    members::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    let rows = store::newest(&mut tx, id, window).await?;
-    tx.commit().await?;
+    let rows = super::newest(&app, &caller.scope, id, window).await?;
     let mut page = window.page(&app, rows, |row| row.id.uuid(), |row| row);
     // What is about a connection that the caller does not know would tell them of it.
     page.data.retain(|row| row.connection().is_none_or(|connection| !caller.scope.rights().is_hidden(connection)));

@@ -12,6 +12,7 @@ use db::{DbError, SystemTask, SystemTx};
 use kernel::{Actor, InvitationId, MemberId, OrganizationId, Role, Secret, SessionId, TenantScope, Time, UserId};
 use kit::{
     App, Code, Problem, mail,
+    retention::BATCH,
     trail::{self, Change, Event},
 };
 use serde_json::json;
@@ -32,8 +33,6 @@ const PENDING_MAX: i64 = 100;
 /// How often one is sent, the first included, and how long in between.
 const SENDS_MAX: i32 = 10;
 const BETWEEN_SENDS: Duration = Duration::minutes(1);
-/// How long it is kept that there was one.
-const KEPT: Duration = Duration::days(90);
 
 /// Offers a seat to an address.
 ///
@@ -331,10 +330,10 @@ impl InvitationRow {
     }
 }
 
-/// Removes invitations that were over long ago. How many there were.
+/// Removes invitations that ran out before then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before, BATCH).await
 }

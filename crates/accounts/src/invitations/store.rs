@@ -331,13 +331,17 @@ pub(super) async fn insert_member(
     Ok(())
 }
 
-pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_invitations
-        delete from invitations where expires_at < $1
+        delete from invitations
+        where (organization_id, id) in (
+            select organization_id, id from invitations where expires_at < $1 order by expires_at limit $2
+        )
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

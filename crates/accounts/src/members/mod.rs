@@ -7,6 +7,7 @@ use db::{DbError, TenantTx};
 use kernel::{MemberId, Role, TenantScope};
 use kit::{
     App, Code, Problem,
+    retention::BATCH,
     trail::{self, Change, Event},
 };
 use serde_json::json;
@@ -138,4 +139,12 @@ pub async fn remove(app: &App, scope: &TenantScope, id: MemberId) -> Result<(), 
     tx.commit().await?;
     app.slice::<ApiKeys>().forget_organization(scope.organization());
     Ok(())
+}
+
+/// Removes the seats of an organization that is gone, a batch of them. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut TenantTx) -> Result<u64, DbError> {
+    store::purge(tx, BATCH).await
 }

@@ -117,3 +117,25 @@ pub(super) async fn delete(tx: &mut TenantTx, id: MemberId) -> Result<(), DbErro
     .await?;
     Ok(())
 }
+
+/// Removes seats of an organization that was deleted; of one that was not, none.
+pub(super) async fn purge(tx: &mut TenantTx, limit: i64) -> Result<u64, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- purge_members
+        delete from organization_members
+        where organization_id = $1 and id in (
+            select m.id from organization_members m
+            join organizations o on o.id = m.organization_id
+            where m.organization_id = $1 and o.deleted_at is not null
+            limit $2
+        )
+        ",
+        organization.uuid(),
+        limit
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
+}

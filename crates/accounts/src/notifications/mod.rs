@@ -4,15 +4,13 @@ pub mod api;
 pub(crate) mod model;
 pub(crate) mod store;
 
-use chrono::Duration;
 use db::{DbError, PgConnection, SystemTx, TenantTx};
 use kernel::{Clock, NotificationId, OrganizationId, Time, UserId};
+use kit::retention::BATCH;
 
 pub use model::{About, Kind, Notice};
 pub use store::Owner;
 
-/// How long one is kept, read or not.
-const KEPT: Duration = Duration::days(90);
 
 /// Tells people of the transaction's organization; those who were not told of this before (`Notice::dedupe_key`). Each must
 /// have a seat there.
@@ -77,10 +75,10 @@ pub fn ids(owners: &[Owner]) -> Vec<UserId> {
     owners.iter().map(|owner| owner.user_id).collect()
 }
 
-/// Removes notifications that are kept no longer. How many there were.
+/// Removes notifications of before then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before, BATCH).await
 }

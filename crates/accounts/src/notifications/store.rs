@@ -158,13 +158,17 @@ pub(super) async fn read_all(tx: &mut TenantTx, user: UserId, now: Time) -> Resu
     Ok(())
 }
 
-pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_notifications
-        delete from notifications where created_at < $1
+        delete from notifications
+        where (organization_id, id) in (
+            select organization_id, id from notifications where created_at < $1 order by created_at limit $2
+        )
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

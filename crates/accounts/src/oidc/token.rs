@@ -20,7 +20,7 @@ const SUBJECT_BYTES_MAX: usize = 255;
 /// How far an issuer's clock may be off.
 const LEEWAY: Duration = Duration::seconds(60);
 /// How long a token is taken after it was issued, whatever it says itself: by then it has to be a fresh one, and signing out is
-/// remembered for longer (`sessions::KEPT`).
+/// remembered for longer (`kit::retention`).
 const AGE_MAX: Duration = Duration::hours(24);
 
 /// Why a token is not taken. The words are for whoever sent it; they quote nothing of it.

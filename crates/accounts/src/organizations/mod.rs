@@ -4,10 +4,11 @@ pub mod api;
 pub mod jobs;
 mod store;
 
-use db::SystemTask;
-use kernel::{OrganizationId, TenantScope};
+use db::{DbError, SystemTask, SystemTx, TenantTx};
+use kernel::{OrganizationId, TenantScope, Time};
 use kit::{
     App, Code, Problem, data_keys,
+    retention::BATCH,
     trail::{self, Change, Event},
 };
 use serde_json::json;
@@ -138,4 +139,20 @@ pub async fn delete(app: &App, scope: &TenantScope, name: &str) -> Result<(), Pr
 /// An organization names itself in the path; only its own scope can mean it.
 pub(crate) fn own(scope: &TenantScope, id: OrganizationId) -> Result<(), Problem> {
     if scope.organization() == id { Ok(()) } else { Err(Problem::not_found()) }
+}
+
+/// Whether the organization of the transaction was deleted before then.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn was_deleted(tx: &mut TenantTx, before: Time) -> Result<bool, DbError> {
+    store::was_deleted(tx, before).await
+}
+
+/// Organizations that were deleted before then and of which something is left, a batch of them.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn left_of(tx: &mut SystemTx, before: Time) -> Result<Vec<OrganizationId>, DbError> {
+    store::left_of(tx, before, BATCH).await
 }

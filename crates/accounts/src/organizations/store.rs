@@ -1,5 +1,5 @@
-use db::{DbError, TenantTx};
-use kernel::{Time, UserId};
+use db::{DbError, SystemTx, TenantTx};
+use kernel::{OrganizationId, Time, UserId};
 
 pub(super) struct OrganizationRow {
     pub(super) name: String,
@@ -96,4 +96,37 @@ pub(super) async fn mark_deleted(tx: &mut TenantTx, by: Option<UserId>, now: Tim
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+pub(super) async fn was_deleted(tx: &mut TenantTx, before: Time) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let was = sqlx::query_scalar!(
+        r#"
+        -- was_organization_deleted
+        select exists (select 1 from organizations where id = $1 and deleted_at < $2) as "was!"
+        "#,
+        organization.uuid(),
+        before
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(was)
+}
+
+/// Seats are the last to go.
+pub(super) async fn left_of(tx: &mut SystemTx, before: Time, limit: i64) -> Result<Vec<OrganizationId>, DbError> {
+    let ids = sqlx::query_scalar!(
+        "
+        -- left_of_organizations
+        select o.id from organizations o
+        where o.deleted_at < $1 and exists (select 1 from organization_members m where m.organization_id = o.id)
+        order by o.id
+        limit $2
+        ",
+        before,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(ids.into_iter().map(OrganizationId::from).collect())
 }

@@ -17,6 +17,7 @@ use db::{DbError, SystemTask, SystemTx, TenantTx};
 use kernel::{Actor, Limit, OrganizationId, Standing, Subscription, SubscriptionStatus, Time, plan::ReadOnly};
 use kit::{
     App, Problem, mail,
+    retention::BATCH,
     trail::{self, Change, Event},
 };
 use serde_json::json;
@@ -32,8 +33,6 @@ pub(crate) use model::{of_columns, parse};
 
 /// How long before the end of a trial its owners are told.
 const REMINDED: Duration = Duration::days(3);
-/// How long it is kept what was used of a day.
-const USAGE_KEPT: Duration = Duration::days(90);
 
 /// What of an organization a crate above pauses when the plan allows less, and lets go on when it allows more. Newest first is
 /// paused; the oldest goes on.
@@ -223,10 +222,10 @@ async fn mail_owners(
     Ok(())
 }
 
-/// Removes what was used of days that are long over. How many counters there were.
+/// Removes what was used of days before then, a batch of it. How many counters there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, (now - USAGE_KEPT).date_naive()).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before.date_naive(), BATCH).await
 }

@@ -261,13 +261,17 @@ pub(super) async fn used(tx: &mut TenantTx, counter: &str, day: NaiveDate) -> Re
     Ok(used.unwrap_or(0))
 }
 
-pub(super) async fn purge(tx: &mut SystemTx, before: NaiveDate) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: NaiveDate, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_usage
-        delete from usage_counters where day < $1
+        delete from usage_counters
+        where (organization_id, counter, day) in (
+            select organization_id, counter, day from usage_counters where day < $1 order by day limit $2
+        )
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

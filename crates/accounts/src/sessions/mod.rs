@@ -11,6 +11,7 @@ use kernel::{Actor, Id, MemberId, OrganizationId, Role, Secret, SessionId, Time,
 use kit::{
     App, Code, Problem,
     network::Network,
+    retention::BATCH,
     trail::{self, Change, Event},
 };
 use serde_json::json;
@@ -28,8 +29,6 @@ use throttle::Attempt;
 
 /// How long a session lives, used or not.
 pub(crate) const LIFETIME: chrono::Duration = chrono::Duration::days(30);
-/// How long a session that has ended can still be looked at.
-const KEPT: chrono::Duration = chrono::Duration::days(30);
 /// How long a new organization may try the professional plan.
 const TRIAL: chrono::Duration = chrono::Duration::days(14);
 /// How exact it is when a session was last used; more would be a write for each request.
@@ -279,18 +278,18 @@ pub async fn log_out(app: &App, session: Id<kernel::id::Session>) -> Result<(), 
     Ok(tx.commit().await?)
 }
 
-/// Removes attempts that are remembered no longer. How many there were.
+/// Removes attempts of before then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge_attempts(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    throttle::purge(tx, now).await
+pub async fn purge_attempts(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge_attempts(tx, before, BATCH).await
 }
 
-/// Removes sessions that ended long ago. How many there were.
+/// Removes sessions that ended before then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before, BATCH).await
 }

@@ -232,6 +232,24 @@ pub(crate) async fn memberships(tx: &mut SystemTx, user: UserId) -> Result<Vec<M
     Ok(memberships)
 }
 
+/// Whether a session has not ended.
+pub(crate) async fn goes_on(tx: &mut SystemTx, session: SessionId, now: Time) -> Result<bool, DbError> {
+    let found = sqlx::query_scalar!(
+        "
+        -- session_goes_on
+        select s.id
+        from sessions s
+        join users u on u.id = s.user_id
+        where s.id = $1 and s.revoked_at is null and s.expires_at > $2 and u.deleted_at is null
+        ",
+        session.uuid(),
+        now
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(found.is_some())
+}
+
 pub(crate) struct ProfileRow {
     pub(crate) email: String,
     pub(crate) name: String,
@@ -260,13 +278,15 @@ pub(crate) async fn profile(tx: &mut SystemTx, user: UserId) -> Result<ProfileRo
 }
 
 /// Removes the sessions that ended, in whatever way, before then.
-pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_sessions
-        delete from sessions where expires_at < $1 or revoked_at < $1
+        delete from sessions
+        where id in (select id from sessions where expires_at < $1 or revoked_at < $1 limit $2)
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;
@@ -461,13 +481,15 @@ pub(super) async fn forget_attempts(tx: &mut SystemTx, subject: &[u8]) -> Result
     Ok(())
 }
 
-pub(super) async fn purge_attempts(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge_attempts(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_attempts
-        delete from login_attempts where last_at < $1
+        delete from login_attempts
+        where subject in (select subject from login_attempts where last_at < $1 order by last_at limit $2) and last_at < $1
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

@@ -186,8 +186,3 @@ fn throttled(until: Option<Time>, now: Time) -> Problem {
     )
     .with_retry_after(wait.max(std::time::Duration::from_secs(1)))
 }
-
-/// Removes what is remembered no longer. How many there were.
-pub(super) async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, db::DbError> {
-    store::purge_attempts(tx, now - REMEMBERED).await
-}

@@ -9,7 +9,7 @@ use std::time::Duration as StdDuration;
 use chrono::Duration;
 use db::{DbError, SystemTask, SystemTx};
 use kernel::{Clock, Id, OrganizationId, Secret, Time, UserId, random};
-use kit::{App, Code, Problem, mail, request_id};
+use kit::{App, Code, Problem, mail, request_id, retention::BATCH};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
@@ -24,8 +24,6 @@ const RESET_LIVES: Duration = Duration::hours(1);
 /// How long in between, and how many a day, are sent to confirm an address.
 const BETWEEN_VERIFICATIONS: Duration = Duration::minutes(1);
 const VERIFICATIONS_A_DAY: i64 = 5;
-/// How long it is kept that there was one.
-const KEPT: Duration = Duration::days(7);
 /// When whoever asks for a new password is answered, whether or not there is an account: longer than the work takes.
 const RESET_ANSWERED_AFTER: StdDuration = StdDuration::from_millis(400);
 
@@ -197,10 +195,10 @@ pub async fn reset(app: &App, token: &Secret, password: &Secret) -> Result<Secre
     throttle::new_device(app, &profile.email)
 }
 
-/// Removes links that ran out long ago. How many there were.
+/// Removes links that ran out before then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before, BATCH).await
 }

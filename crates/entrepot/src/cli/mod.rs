@@ -12,7 +12,7 @@ mod upgrade_cluster;
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use db::Db;
 use kernel::OrganizationId;
 use kit::vault::MasterKey;
@@ -67,6 +67,9 @@ enum Command {
     /// Print the reference of all settings
     #[command(hide = true)]
     Configuration,
+    /// Print what is kept, and for how long
+    #[command(hide = true)]
+    Retention,
     /// Make a master key file (mode 0600)
     MasterKey {
         /// Where to; it must not be there yet
@@ -106,6 +109,11 @@ struct Errors {
     data_dir: PathBuf,
     #[command(flatten)]
     database: Database,
+}
+
+/// The names of all commands, for the test that asks what each tells organizations.
+pub fn commands() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 impl Cli {
@@ -160,6 +168,10 @@ impl Command {
             }
             Self::Configuration => {
                 say(reference().trim_end());
+                Ok(())
+            }
+            Self::Retention => {
+                say(kit::retention::reference().trim_end());
                 Ok(())
             }
             Self::MasterKey { path } => {

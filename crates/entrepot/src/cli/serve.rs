@@ -8,7 +8,7 @@ use clap::Args;
 use connector::{AppCredentials, http::Hosts};
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKeys};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, retention::Retention, vault::MasterKeys};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -64,6 +64,10 @@ pub(super) struct Serve {
     /// How API keys begin: 3 to 24 of a-z, 0-9 and _, with _ at the end. Keys that begin otherwise stop working
     #[arg(long, env = "ENTREPOT_API_KEY_PREFIX", default_value = "api_shopcall_")]
     api_key_prefix: ApiKeyPrefix,
+    /// Days that what is kept otherwise than usual: events=365,access_log=365. docs/retention.md has what can be chosen; the same on
+    /// all nodes
+    #[arg(long, env = "ENTREPOT_RETENTION")]
+    retention: Option<Retention>,
     #[command(flatten)]
     mail: Mail,
     /// A file of JSON with the OpenID Connect issuers whose tokens are taken, as docs/oidc.md shows
@@ -190,6 +194,7 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
             traced_callers: options.traced_callers,
             api_key_prefix: options.api_key_prefix,
             mail: options.mail.settings()?,
+            retention: options.retention.unwrap_or_default(),
         },
         issuers: issuers(options.oidc_file.as_deref())?,
         hosts,

@@ -19,7 +19,7 @@ use anyhow::Context;
 use connector::AppCredentials;
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, retention::Retention, vault::MasterKey};
 use sandbox::{Sandbox, shopify, world::Size};
 use tokio::net::TcpListener;
 use url::Url;
@@ -179,6 +179,7 @@ impl Demo {
                     url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
                     from: "Entrepot <no-reply@entrepot.example>".to_owned(),
                 }),
+                retention: Retention::default(),
             },
             issuers: vec![],
             hosts: Simulated::of(&sandbox).hosts()?,

@@ -208,6 +208,35 @@ fn the_reference_of_settings_is_the_programs() {
     }
 }
 
+/// `docs/retention.md` is made from the list of what is kept.
+#[test]
+fn the_page_of_what_is_kept_is_the_programs() {
+    let written = file(&files(), "docs/retention.md").text.clone();
+    assert!(written == kit::retention::reference(), "run `entrepot retention > docs/retention.md`");
+}
+
+/// What the operator does to organizations from the command line is told to them, or there is a reason why there is nothing to tell.
+#[test]
+fn every_command_says_what_it_tells_organizations() {
+    const COMMANDS: &[(&str, &str)] = &[
+        ("serve", "what it does for somebody is told as theirs, what it does by itself as system:…"),
+        ("migrate", "changes tables and no organization's rows"),
+        ("verify", "reads"),
+        ("backup", "reads; docs/TENANCY.md has the login"),
+        ("restore", "makes an installation where there was none: its audit log is that of the backup, sealed as it was"),
+        ("doctor", "reads"),
+        ("demo", "what it does, it does over HTTP as its owner"),
+        ("sandbox", "knows no organization"),
+        ("openapi", "prints"),
+        ("configuration", "prints"),
+        ("retention", "prints"),
+        ("master-key", "knows no organization"),
+    ];
+    let there: BTreeSet<String> = entrepot::cli::commands().into_iter().collect();
+    let listed: BTreeSet<String> = COMMANDS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(there, listed, "a command that changes something of an organization leaves a line in its audit log (kit::trail)");
+}
+
 /// `deploy/entrepot.service` keeps what a service of its kind can do to what it needs, and systemd understands it.
 #[test]
 fn the_unit_of_systemd_is_hardened_and_understood() {

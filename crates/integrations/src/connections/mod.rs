@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod credential;
+mod deletion;
 pub(crate) mod exclusive;
 #[cfg(test)]
 mod fuzz;
@@ -27,6 +28,7 @@ use serde_json::json;
 
 use crate::data_access::{self, model::DataAccess};
 
+pub use deletion::{delete, purge, restore};
 pub use lifecycle::{disable, disconnect, enable, pause, resume};
 pub(crate) use open_stores::passing;
 pub use open_stores::{Store, Stores};

@@ -1,6 +1,7 @@
 use connector::provider::Established;
 use db::{DbError, TenantTx};
 use kernel::{ConnectionId, Reach, Time, UserId};
+use kit::retention::Due;
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -39,6 +40,8 @@ pub struct ConnectionRow {
     pub credential_expires_at: Option<Time>,
     pub credential_set_at: Option<Time>,
     pub credential_set_by: Option<Uuid>,
+    /// None: it is there.
+    pub deleted_at: Option<Time>,
 }
 
 pub(super) async fn insert(
@@ -87,7 +90,7 @@ pub(crate) async fn find(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<C
             c.scopes, c.enabled_capabilities, c.data_access_permissions as "data_access_permissions: Json<DataAccess>",
             c.last_synced_at, c.created_at, c.updated_at, c.plan_paused_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
             k.scopes as "credential_scopes?", k.expires_at as "credential_expires_at?", k.created_at as "credential_set_at?",
-            k.created_by as "credential_set_by?"
+            k.created_by as "credential_set_by?", c.deleted_at
         from connections c
         left join credentials k
             on k.organization_id = c.organization_id and k.connection_id = c.id and k.revoked_at is null
@@ -231,12 +234,14 @@ pub(super) async fn keepers(
     Ok(rows)
 }
 
-/// Newest first, below an id, as far as somebody reaches. `switch` keeps those whose owner allows it.
+/// Newest first, below an id, as far as somebody reaches: those that are there, or those that were deleted and can be restored.
+/// `switch` keeps those whose owner allows it.
 pub(crate) async fn list(
     tx: &mut TenantTx,
     window: kit::page::Window,
     reach: &Reach,
     switch: Option<&str>,
+    deleted_since: Option<Time>,
 ) -> Result<Vec<ConnectionRow>, DbError> {
     let organization = tx.organization();
     let uuids = |ids: &[ConnectionId]| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>();
@@ -249,11 +254,12 @@ pub(crate) async fn list(
             c.scopes, c.enabled_capabilities, c.data_access_permissions as "data_access_permissions: Json<DataAccess>",
             c.last_synced_at, c.created_at, c.updated_at, c.plan_paused_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
             k.scopes as "credential_scopes?", k.expires_at as "credential_expires_at?", k.created_at as "credential_set_at?",
-            k.created_by as "credential_set_by?"
+            k.created_by as "credential_set_by?", c.deleted_at
         from connections c
         left join credentials k
             on k.organization_id = c.organization_id and k.connection_id = c.id and k.revoked_at is null
-        where c.organization_id = $1 and c.id < $2 and c.deleted_at is null
+        where c.organization_id = $1 and c.id < $2
+          and case when $7::timestamptz is null then c.deleted_at is null else c.deleted_at >= $7 end
           and ($4::uuid[] is null or c.id = any($4))
           and ($5::text is null or (c.data_access_permissions ->> $5)::boolean)
           and c.id <> all($6)
@@ -265,7 +271,8 @@ pub(crate) async fn list(
         window.fetch,
         only.as_deref(),
         switch,
-        &except
+        &except,
+        deleted_since
     )
     .fetch_all(tx.conn())
     .await?;
@@ -550,4 +557,106 @@ pub(super) async fn pause_beyond(tx: &mut TenantTx, allowed: i64, now: Time) -> 
     .fetch_all(tx.conn())
     .await?;
     Ok(rows)
+}
+
+/// One that was deleted, locked.
+pub(super) async fn find_deleted_for_update(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+) -> Result<Option<DeletedRow>, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query_as!(
+        DeletedRow,
+        r#"
+        -- lock_deleted_connection
+        select provider_key, display_name, deleted_at as "deleted_at!" from connections
+        where organization_id = $1 and id = $2 and deleted_at is not null
+        for update
+        "#,
+        organization.uuid(),
+        id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
+/// What must be known of one that is to come back.
+pub(super) struct DeletedRow {
+    pub(super) provider_key: String,
+    pub(super) display_name: String,
+    pub(super) deleted_at: Time,
+}
+
+/// Deletes it for the time being.
+pub(super) async fn delete(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    by: Option<UserId>,
+    now: Time,
+) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- delete_connection
+        update connections set deleted_at = $3, deleted_by = $4, updated_at = $3 where organization_id = $1 and id = $2
+        ",
+        organization.uuid(),
+        id.uuid(),
+        now,
+        by.map(UserId::uuid)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Takes a deletion back. Its credential is gone.
+pub(super) async fn restore(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    status: Status,
+    cause: &str,
+    now: Time,
+) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- restore_connection
+        update connections
+        set deleted_at = null, deleted_by = null, status = $3, health = 'failing', health_cause = $4, health_since = $5,
+            updated_at = $5
+        where organization_id = $1 and id = $2
+        ",
+        organization.uuid(),
+        id.uuid(),
+        status.as_str(),
+        cause,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Removes those that were deleted before then, with what belongs to them.
+pub(super) async fn purge(tx: &mut TenantTx, due: Due, limit: i64) -> Result<Vec<Uuid>, DbError> {
+    let organization = tx.organization();
+    let ids = sqlx::query_scalar!(
+        "
+        -- purge_connections
+        delete from connections
+        where organization_id = $1 and id in (
+            select id from connections where organization_id = $1 and ($3 or deleted_at < $2) limit $4
+        )
+        returning id
+        ",
+        organization.uuid(),
+        due.before,
+        due.all,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(ids)
 }

@@ -350,7 +350,7 @@ async fn read_page<R: LiveResource, P: Permission>(
     count(app, caller.organization()).await?;
     let shared = super::page::<R>(app, store.clone(), reader, key, query).await;
     let found = found(&shared, access)?;
-    let persons = super::still_allowed::<R>(app, &scope, id, persons).await?;
+    let persons = super::still_allowed::<R, P>(app, caller, id, persons).await?;
     let abridged = found.value.notes.coverage.contains(&Coverage::Abridged);
     let records: Vec<&R::Model> =
         found.value.items.iter().filter(|model| R::matches(model, &filters, abridged)).collect();
@@ -399,7 +399,7 @@ async fn read_one<R: LiveResource, P: Permission>(
     count(app, caller.organization()).await?;
     let shared = super::one::<R>(app, store.clone(), reader, key, record.to_owned(), selection).await;
     let found = found(&shared, access)?;
-    let persons = super::still_allowed::<R>(app, &scope, id, persons).await?;
+    let persons = super::still_allowed::<R, P>(app, caller, id, persons).await?;
     let model =
         found.value.item.as_ref().ok_or_else(|| Problem::new(Code::NotFound, "The shop has no record by this id."))?;
     let meta = meta::<R>(&store, persons, &found.value.notes, found.took, app.clock.now(), access);

@@ -277,7 +277,10 @@ fn cookie_name(app: &App) -> String {
 }
 
 fn pairing(app: &App, headers: &HeaderMap) -> Option<String> {
-    let name = cookie_name(app);
+    pairing_in(&cookie_name(app), headers)
+}
+
+pub(super) fn pairing_in(name: &str, headers: &HeaderMap) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()

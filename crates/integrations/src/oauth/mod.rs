@@ -13,6 +13,8 @@
 
 pub mod api;
 pub(crate) mod code;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod granted;
 mod handovers;
 mod store;
@@ -27,7 +29,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use kernel::{
     Actor, ConnectionId, Denied, OrganizationId, Permission, SessionId, TenantScope, Time, UserId, random,
 };
-use kit::{App, Code, Problem, rate_limit::RateLimit};
+use kit::{App, Code, Problem, rate_limit::RateLimit, retention::BATCH};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -221,12 +223,12 @@ async fn may_keep(
     }
 }
 
-/// Removes attempts that were given up. How many there were.
+/// Removes attempts that ran out by then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now).await
+pub async fn purge(tx: &mut SystemTx, by: Time) -> Result<u64, DbError> {
+    store::purge(tx, by, BATCH).await
 }
 
 fn address(app: &App, provider_key: &str, step: &str) -> Result<Url, Problem> {

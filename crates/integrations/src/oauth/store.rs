@@ -200,13 +200,15 @@ pub(super) async fn is_awaited(
 }
 
 /// Removes the states that nobody came back with in time.
-pub(super) async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, by: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_oauth_states
-        delete from oauth_states where expires_at <= $1
+        delete from oauth_states
+        where state_hash in (select state_hash from oauth_states where expires_at <= $1 limit $2)
         ",
-        now
+        by,
+        limit
     )
     .execute(tx.conn())
     .await?;

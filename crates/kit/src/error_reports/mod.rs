@@ -15,7 +15,6 @@ use std::{
 };
 
 use axum::{extract::MatchedPath, http::Method, response::Response};
-use chrono::TimeDelta;
 use db::{Db, DbError, SystemTask, SystemTx};
 use kernel::{Clock, EventId, OrganizationId, Time};
 use sha2::{Digest, Sha256};
@@ -24,12 +23,10 @@ pub use self::{
     store::ErrorReportRow,
     words::{Words, standard_method},
 };
-use crate::{Code, problem::Cause, request_id};
+use crate::{Code, problem::Cause, request_id, retention::BATCH};
 
 /// Ways to break that are remembered until they are written; more at once are counted and forgotten.
 const GROUPS_MAX: usize = 1_000;
-/// How long one stays that does not happen any more.
-const KEPT: TimeDelta = TimeDelta::days(30);
 /// The code of the report that somebody who is no trusted proxy says to be one.
 pub const UNTRUSTED_PROXY: &str = "untrusted_proxy";
 
@@ -236,12 +233,12 @@ fn add(groups: &mut Groups, group: Group) {
     }
 }
 
-/// Removes what has not happened for 30 days.
+/// Removes what has not happened since then, a batch of it. How much there was.
 ///
 /// # Errors
 /// When the database is not available.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before, BATCH).await
 }
 
 /// What broke last of all that belongs to no organization: for the operator.
@@ -254,6 +251,8 @@ pub async fn of_the_house(tx: &mut SystemTx, limit: i64) -> Result<Vec<ErrorRepo
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     fn reports() -> ErrorReports {

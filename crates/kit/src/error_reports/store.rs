@@ -57,13 +57,15 @@ pub(super) async fn upsert(tx: &mut SystemTx, ids: &[Uuid], groups: &[Group], re
     Ok(())
 }
 
-pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_error_reports
-        delete from error_reports where last_seen_at < $1
+        delete from error_reports
+        where id in (select id from error_reports where last_seen_at < $1 limit $2) and last_seen_at < $1
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

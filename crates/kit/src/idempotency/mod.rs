@@ -21,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use utoipa::IntoParams;
 
-use crate::{App, Code, Problem, input, request_id, vault::TokenSealer};
+use crate::{App, Code, Problem, input, request_id, retention::BATCH, vault::TokenSealer};
 
 /// The header of the request.
 pub const HEADER: &str = "idempotency-key";
@@ -255,10 +255,10 @@ fn created(body: Vec<u8>) -> Response {
     (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Removes what is kept no longer. How many there were.
+/// Removes answers of up to then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, kept_since: Time) -> Result<u64, DbError> {
+    store::purge(tx, kept_since, BATCH).await
 }

@@ -1,6 +1,7 @@
 //! What the product promises, proven on the whole program: a real PostgreSQL, simulated shops, two nodes where it matters.
 //!
 //! - [`api_keys`]: checking, limits, rotation
+//! - [`audit`]: every change leaves a line, for those who may read it
 //! - [`canary`]: nothing personal and no secret is left anywhere
 //! - [`catalogue`]: tenancy as the database has it
 //! - [`connections`]: what people do with them, and what happens meanwhile
@@ -15,10 +16,12 @@
 //! - [`live`]: reading shops, from key to answer, and every way that a shop can fail
 //! - [`people`]: invitations, seats, sessions, lost passwords and guessed ones
 //! - [`plans`]: what they limit and pause, and what people are told
+//! - [`retention`]: what is kept, to the second
 //! - [`oauth`]: whatever comes back from a consent and should not have
 //! - [`mail`]: from the outbox to the mailbox, and what becomes of what cannot be sent
 
 mod api_keys;
+mod audit;
 mod backup;
 mod canary;
 mod catalogue;
@@ -36,3 +39,4 @@ mod mail;
 mod oauth;
 mod people;
 mod plans;
+mod retention;

@@ -86,7 +86,7 @@ fn outage(what: &str, serving: &mut Serving, token: &str, away: impl FnOnce(), b
     let noticed = began.elapsed();
     assert!(noticed < NOTICED_WITHIN, "{what}: the first refusal took {noticed:?}");
     let key = json!({ "name": "bot" });
-    let mut took = vec![];
+    let (mut took, mut healthy) = (vec![], vec![]);
     while began.elapsed() < noticed + length() {
         for answer in [serving.get("/api/me", token), serving.call("POST", "/api-key-management/create", token, &key)] {
             assert_eq!(
@@ -102,7 +102,8 @@ fn outage(what: &str, serving: &mut Serving, token: &str, away: impl FnOnce(), b
         assert_eq!(health.status, 200, "{what}: the process is well");
         let ready = serving.get("/readyz", "");
         assert_eq!((ready.status, &ready.body["database"]), (503, &json!(false)), "{what}: {}", ready.body);
-        took.extend([health.took, ready.took]);
+        took.push(ready.took);
+        healthy.push(health.took);
         thread::sleep(Duration::from_millis(20));
     }
     assert!(serving.child.try_wait().unwrap().is_none(), "{what}: it ended");
@@ -120,9 +121,14 @@ fn outage(what: &str, serving: &mut Serving, token: &str, away: impl FnOnce(), b
     let ready = until(&|| serving.get("/readyz", "").status == 200);
     let written = until(&|| serving.call("POST", "/api-key-management/create", token, &key).status == 201);
     took.sort();
-    let at = |percent: usize| took[(took.len() - 1) * percent / 100];
-    // One in ten may wait for its turn on a busy machine, and no more.
-    assert!(at(90) <= ANSWERED_WITHIN, "{what}: {:?}", at(90));
+    healthy.sort();
+    let of = |all: &[Duration], percent: usize| all[(all.len() - 1) * percent / 100];
+    let at = |percent: usize| of(&took, percent);
+    assert!(at(50) <= ANSWERED_WITHIN, "{what}: {:?}", at(50));
+    // One in ten may wait for its turn on a busy machine. So may an answer that asks no database, which shows how busy it is: to wait
+    // for a database that is away takes seconds, and would be seen whatever the machine does.
+    let busy = of(&healthy, 90);
+    assert!(at(90) <= ANSWERED_WITHIN + busy, "{what}: {:?}, while the process answers for itself in {busy:?}", at(90));
     let said = serving.said();
     assert!(!said.contains("panicked"), "{said}");
     format!(

@@ -16,8 +16,11 @@ use crate::events::{
     places::Place,
 };
 
-/// Lines that are read at once.
-const PAGE: i64 = 100;
+/// Lines that are read at once: the first of them, and doubled up to the last while none of a full page was asked for.
+const PAGE: (i64, i64) = (100, 1_600);
+/// A follower that reads through what it did not ask for waits so long between full pages, so that it is no load that goes on
+/// without a pause.
+const BREATH: Duration = Duration::from_millis(20);
 /// A sign of life, so that what stands between does not take the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A log that grows all the time is read no more often than this.
@@ -56,6 +59,7 @@ pub(in crate::events) struct Stream {
     read_at: Option<Instant>,
     last_read: Option<Instant>,
     held_for: Duration,
+    page: i64,
     told_at: Instant,
     is_begun: bool,
     request_id: Option<String>,
@@ -95,6 +99,7 @@ impl Stream {
             read_at: Some(now),
             last_read: None,
             held_for: HELD.0,
+            page: PAGE.0,
             told_at: now,
             is_begun: false,
             request_id: request_id::current(),
@@ -207,10 +212,11 @@ impl Stream {
 
     /// The next lines that were asked for, if there are any.
     async fn read(&mut self, scope: &TenantScope) -> Result<Option<Vec<u8>>, End> {
+        let page = self.page;
         let read = async {
             let _turn = self.tails.turns.acquire().await;
             let mut tx = self.app.db.tenant(scope).await?;
-            let lines = after(&mut tx, &self.filter, self.position, PAGE).await?;
+            let lines = after(&mut tx, &self.filter, self.position, page).await?;
             tx.commit().await?;
             Ok::<_, Problem>(lines)
         };
@@ -220,7 +226,7 @@ impl Stream {
         };
         let now = Instant::now();
         self.last_read = Some(now);
-        let (all, is_full) = (lines.len(), i64::try_from(lines.len()) == Ok(PAGE));
+        let (all, is_full) = (lines.len(), i64::try_from(lines.len()) == Ok(page));
         let mut part = String::new();
         let mut settled = 0;
         for line in lines.into_iter().take_while(|line| line.is_settled) {
@@ -242,8 +248,9 @@ impl Stream {
             Some(at)
         } else {
             self.held_for = HELD.0;
-            is_full.then_some(now)
+            is_full.then_some(if part.is_empty() { now + BREATH } else { now })
         };
+        self.page = if is_full && part.is_empty() { (2 * page).min(PAGE.1) } else { PAGE.0 };
         Ok((!part.is_empty()).then(|| part.into_bytes()))
     }
 

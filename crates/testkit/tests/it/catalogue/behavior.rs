@@ -28,7 +28,7 @@ impl Scene {
         let database = Database::create().await;
         let clock = Clock::system();
         let db = db::Db::connect(&database.logins(), &db::PoolSizes::default()).await.expect("the logins connect");
-        db.maintain_partitions(clock.now()).await.expect("partitions");
+        db.maintain_partitions(clock.now(), &[]).await.expect("partitions");
         let mut superuser = database.superuser().await;
         let [ours, theirs] = two_tenants(&mut superuser, &clock).await;
         let tenant_tables: Vec<Table> = tables(&mut superuser).await.into_iter().filter(Table::is_tenant).collect();

@@ -15,7 +15,7 @@ const ROWS: &[(&str, &str)] = &[
     ),
     (
         "public.api_key_prefixes",
-        "insert into api_key_prefixes (lookup, organization_id, key_id) values (substr(md5('{n}'), 1, 8), '{org}', '{n}')",
+        "insert into api_key_prefixes (lookup, organization_id, key_id) select substr(md5('{n}'), 1, 8), '{org}', k.id from user_api_keys k where k.organization_id = '{org}' limit 1",
     ),
     (
         "public.rate_windows",

@@ -3,6 +3,7 @@
 mod actions;
 mod consent;
 mod credentials;
+mod deletion;
 mod editing;
 mod exclusive;
 mod granted;

@@ -161,6 +161,7 @@ pub(super) const RECIPES: &[Recipe] = &[
     get("GET /api/access-log"),
     get("GET /api/audit"),
     get("GET /api/errors"),
+    get("GET /api/retention"),
     get("GET /api/integrations/events/"),
     get("GET /api/integrations/events/export.csv"),
     get("GET /api/integrations/events/stream"),
@@ -208,6 +209,8 @@ pub(super) const RECIPES: &[Recipe] = &[
     get("POST /api/integrations/connections/{id}/revoke/"),
     // Setting a credential brings it back.
     get("POST /api/integrations/connections/{id}/disconnect/"),
+    Recipe { operation: "DELETE /api/integrations/connections/{id}/", body: None, answers: 204 },
+    get("POST /api/integrations/connections/{id}/restore/"),
     with_body(
         "POST /api/integrations/connections/{id}/credential/",
         200,

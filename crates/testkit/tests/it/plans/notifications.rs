@@ -1,6 +1,7 @@
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use kernel::{Plan, Role};
+use kit::retention::Kind;
 use serde_json::json;
 use testkit::TestApp;
 
@@ -82,9 +83,9 @@ async fn notifications_are_kept_for_ninety_days_and_uses_of_days_as_long() {
     super::products(&kata, store).await.expect(StatusCode::OK);
     app.advance(TimeDelta::days(89)).await;
     let purged = entrepot::housekeeping::purge(app.app()).await.expect("a purge");
-    assert_eq!((purged.notifications, purged.usage_counters), (0, 0));
+    assert_eq!((purged.of(Kind::Notifications), purged.of(Kind::UsageCounters)), (0, 0));
     app.advance(TimeDelta::days(2)).await;
     let purged = entrepot::housekeeping::purge(app.app()).await.expect("a purge");
-    assert_eq!((purged.notifications, purged.usage_counters), (1, 1));
+    assert_eq!((purged.of(Kind::Notifications), purged.of(Kind::UsageCounters)), (1, 1));
     app.finish().await;
 }
