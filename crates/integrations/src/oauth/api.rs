@@ -9,7 +9,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use kernel::{Actor, SessionId, TenantScope, scope::Refused};
+use kernel::{Actor, SessionId, TenantScope};
 use kit::{
     App, AtConnection, Authorized, Code, Problem, Public, Router, SignedIn, SteppedUp,
     input::{Json, Path},
@@ -249,10 +249,7 @@ fn session(caller: &SignedIn) -> Option<SessionId> {
 async fn rights(app: &App, caller: &SignedIn, traveller: &Traveller) -> Result<TenantScope, Problem> {
     let principal = app.authenticate.principal(app, &caller.identity, Some(traveller.organization)).await?;
     match traveller.connection {
-        Some(connection) => principal.allow_at::<UpdateConnections>(connection).map_err(|refused| match refused {
-            Refused::Unknown => Problem::not_found(),
-            Refused::Denied(denied) => denied.into(),
-        }),
+        Some(connection) => Ok(principal.allow_at::<UpdateConnections>(connection)?),
         None => Ok(principal.allow::<CreateConnections>()?),
     }
 }
