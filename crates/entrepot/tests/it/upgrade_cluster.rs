@@ -45,7 +45,8 @@ impl Installation {
         let data_dir = folder.path().join("data");
         let serving = Serving::with(&data_dir, &key, &[("ENTREPOT_PG_BIN", old.to_str().unwrap())]);
         let token = serving.sign_up("kata");
-        let made = serving.call("POST", "/api/team-members", &token, &json!({ "full_name": "Bela" }));
+        let made =
+            serving.call("POST", "/api/team-members", &token, &json!({ "full_name": "Bela", "member_type": "sales" }));
         assert_eq!(made.status, 201, "{}", made.body);
         serving.stop();
         Some(Self { _folder: folder, data_dir, key, token, old, new })
