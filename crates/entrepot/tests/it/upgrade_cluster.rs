@@ -13,8 +13,10 @@ use serde_json::json;
 
 use crate::process::{Serving, entrepot, new_key, refused, scratch};
 
-/// How many times it is killed; each takes a few seconds.
-const KILLS: u32 = 3;
+/// How many times it is killed, each of which takes some seconds; `script/soak upgrade` does it more often.
+fn kills() -> u32 {
+    std::env::var("ENTREPOT_UPGRADE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+}
 
 /// Debian's 15, and what `script/postgresql-18` puts into the target directory; None where one is missing.
 fn versions() -> Option<(PathBuf, PathBuf)> {
@@ -120,7 +122,7 @@ fn a_cluster_of_15_becomes_one_of_18_holds_the_same_and_the_old_one_is_kept_whol
 fn killed_at_any_moment_the_cluster_is_the_old_one_or_the_new_one_and_whole() {
     let Some(installation) = Installation::make() else { return };
     let upgraded = || installation.version() == "18";
-    for round in 0..KILLS {
+    for round in 0..kills() {
         if upgraded() {
             break;
         }
