@@ -13,19 +13,20 @@ use serde_json::json;
 
 use crate::process::{Serving, entrepot, new_key, refused, scratch};
 
-/// How many times it is killed; each takes a few seconds.
-const KILLS: u32 = 3;
+/// How many times it is killed, each of which takes some seconds; `script/soak upgrade` does it more often.
+fn kills() -> u32 {
+    std::env::var("ENTREPOT_UPGRADE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+}
+
+const SKIPPED: &str = "skipped: PostgreSQL 15 of Debian and 18 of script/postgresql-18 are needed, and one is not here";
 
 /// Debian's 15, and what `script/postgresql-18` puts into the target directory; None where one is missing.
 fn versions() -> Option<(PathBuf, PathBuf)> {
     let old = PathBuf::from("/usr/lib/postgresql/15/bin");
     let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
     let new = target.join("postgresql-18/bin");
-    if !old.join("initdb").exists() || !new.join("pg_upgrade").exists() {
-        println!("skipped: PostgreSQL 15 of Debian and 18 of script/postgresql-18 are needed, and one is not here");
-        return None;
-    }
-    Some((old, new.canonicalize().unwrap()))
+    let are_here = old.join("initdb").exists() && new.join("pg_upgrade").exists();
+    are_here.then(|| (old, new.canonicalize().unwrap()))
 }
 
 /// An installation on 15, with somebody in it.
@@ -45,7 +46,8 @@ impl Installation {
         let data_dir = folder.path().join("data");
         let serving = Serving::with(&data_dir, &key, &[("ENTREPOT_PG_BIN", old.to_str().unwrap())]);
         let token = serving.sign_up("kata");
-        let made = serving.call("POST", "/api/team-members", &token, &json!({ "full_name": "Bela" }));
+        let made =
+            serving.call("POST", "/api/team-members", &token, &json!({ "full_name": "Bela", "member_type": "sales" }));
         assert_eq!(made.status, 201, "{}", made.body);
         serving.stop();
         Some(Self { _folder: folder, data_dir, key, token, old, new })
@@ -90,7 +92,7 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn a_cluster_of_15_becomes_one_of_18_holds_the_same_and_the_old_one_is_kept_whole() {
-    let Some(installation) = Installation::make() else { return };
+    let Some(installation) = Installation::make() else { return println!("{SKIPPED}") };
     let Installation { data_dir, old, new, .. } = &installation;
     let refusal = installation.refusal(new);
     assert!(refusal.contains("is of PostgreSQL 15") && refusal.contains("entrepot upgrade-cluster"), "{refusal}");
@@ -117,9 +119,9 @@ fn a_cluster_of_15_becomes_one_of_18_holds_the_same_and_the_old_one_is_kept_whol
 
 #[test]
 fn killed_at_any_moment_the_cluster_is_the_old_one_or_the_new_one_and_whole() {
-    let Some(installation) = Installation::make() else { return };
+    let Some(installation) = Installation::make() else { return println!("{SKIPPED}") };
     let upgraded = || installation.version() == "18";
-    for round in 0..KILLS {
+    for round in 0..kills() {
         if upgraded() {
             break;
         }
@@ -158,7 +160,7 @@ fn killed_at_any_moment_the_cluster_is_the_old_one_or_the_new_one_and_whole() {
 /// As somebody who is not root, where nobody else is there to run the server as, and with shared files.
 #[test]
 fn files_can_be_shared_and_an_ordinary_user_can_do_it() {
-    let Some((old, new)) = versions() else { return };
+    let Some((old, new)) = versions() else { return println!("{SKIPPED}") };
     let (folder, key) = (scratch(), new_key());
     let data_dir = folder.path().join("data");
     let is_root = rustix::process::geteuid().is_root();

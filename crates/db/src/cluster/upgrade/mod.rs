@@ -18,6 +18,8 @@ mod settle;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -44,6 +46,9 @@ pub struct UpgradeOptions {
     pub link: bool,
     pub run_as: RunAs,
 }
+
+/// How long programs whose parent was killed may go on.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 
 /// What is left of an upgrade before this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,10 +291,18 @@ fn clear(area: &Area) -> Result<(), UpgradeError> {
     let staging = staging(&area.root);
     // `pg_upgrade` may have left a server on either.
     orphan::remove(&area.pgdata)?;
-    if staging.exists() {
-        orphan::remove(&staging.join("pgdata"))?;
-        fs::remove_dir_all(&staging).at(&staging)?;
-        sync_parent(&staging)?;
+    let began = Instant::now();
+    while staging.exists() {
+        let cleared = orphan::remove(&staging.join("pgdata")).and_then(|()| fs::remove_dir_all(&staging).at(&staging));
+        match cleared {
+            Ok(()) => sync_parent(&staging)?,
+            // What `initdb` and `pg_upgrade` have started ends by itself soon after them, and writes until then.
+            Err(error) if began.elapsed() < LAST_WORDS => {
+                tracing::debug!(%error, "what an interrupted upgrade has left is still used");
+                thread::sleep(Duration::from_millis(200));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     // So that nobody starts the old one beside a new one that shares its files, `pg_upgrade` takes this name away.
     let (control, old) = (area.pgdata.join("global/pg_control"), area.pgdata.join("global/pg_control.old"));

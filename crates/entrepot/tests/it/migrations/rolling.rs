@@ -154,7 +154,7 @@ async fn a_later_version_takes_over_under_load_and_gives_back_and_no_request_fai
 
     let old = Serving::with(&data_dir, &key, &environment);
     let token = old.sign_up("kata");
-    let made = old.call("POST", "/api/team-members", &token, &json!({ "full_name": "Bela" }));
+    let made = old.call("POST", "/api/team-members", &token, &json!({ "full_name": "Bela", "member_type": "sales" }));
     assert_eq!(made.status, 201, "{}", made.body);
     let balancer = Balancer::default();
     balancer.put_in(&old);
