@@ -18,11 +18,13 @@
 //!   OpenAPI document (`contract.rs`)
 //! - [`cluster`]: one PostgreSQL per test process, one database per test, copied from a migrated template
 //! - [`Follower`]: somebody who follows the activity log, part by part
-//! - [`scan`]: finds values in whatever form they were written down; [`logs`]: everything that was logged
+//! - [`scan`]: finds values in whatever form they were written down; [`logs`]: everything that was logged; [`collector`]: what left
+//!   for the collectors of the operator
 
 pub mod app;
 pub mod client;
 pub mod cluster;
+pub mod collector;
 mod contract;
 pub mod follower;
 pub mod logs;

@@ -251,7 +251,7 @@ fn transactions_outside_an_organization_are_opened_in_known_places() {
         ("crates/db/src/lib.rs", 1),
         ("crates/entrepot/src/error_reporting.rs", 1),
         ("crates/entrepot/src/housekeeping.rs", 1),
-        ("crates/entrepot/src/server.rs", 1),
+        ("crates/entrepot/src/server.rs", 2),
         ("crates/entrepot/src/startup.rs", 1),
         ("crates/entrepot/src/verify.rs", 1),
         ("crates/integrations/src/connections/exclusive/mod.rs", 1),

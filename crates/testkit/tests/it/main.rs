@@ -6,6 +6,7 @@
 //! - [`connections`]: what people do with them, and what happens meanwhile
 //! - [`deletion`]: an organization that goes, with everything that could be opened
 //! - [`backup`]: another installation out of a backup, and what it must not bring back
+//! - [`errors`]: what broke, for those whom it concerns
 //! - [`events`]: the activity log, narrowed and exported
 //! - [`housekeeping`]: what is removed in the course of time
 //! - [`idempotency`]: what is created once, however often it is sent
@@ -14,6 +15,7 @@
 //! - [`live`]: reading shops, from key to answer, and every way that a shop can fail
 //! - [`people`]: invitations, seats, sessions, lost passwords and guessed ones
 //! - [`oauth`]: whatever comes back from a consent and should not have
+//! - [`traces`]: what a collector sees of a request
 //! - [`mail`]: from the outbox to the mailbox, and what becomes of what cannot be sent
 
 mod api_keys;
@@ -22,6 +24,7 @@ mod canary;
 mod catalogue;
 mod connections;
 mod deletion;
+mod errors;
 mod events;
 mod housekeeping;
 mod idempotency;
@@ -32,3 +35,4 @@ mod live;
 mod mail;
 mod oauth;
 mod people;
+mod traces;
