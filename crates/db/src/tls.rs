@@ -55,14 +55,16 @@ fn refusal(error: &sqlx::Error) -> Option<&'static str> {
 fn in_tls(error: &rustls::Error) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(reason) => match reason {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "the server's certificate has expired",
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the server's certificate has expired"
+            }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "the server's certificate is not valid yet"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the server's certificate is for another host name than that of the URL"
             }
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "the server's certificate is not of an authority that sslrootcert names, nor of a public one"
             }
             _ => "the server's certificate is not valid",

@@ -1,10 +1,10 @@
 //! The HTTP server: what stands around the slices.
 
+mod strangers;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod tests;
-mod strangers;
 pub mod tls;
 mod trace;
 
@@ -172,24 +172,19 @@ type Stopping = Arc<AtomicBool>;
 /// key store has what opens secrets, and that nobody asked it to stop. A mail server that is missing is told and changes
 /// nothing: mails wait.
 async fn ready(app: App, stopping: Stopping) -> Response {
-    let looked = async {
+    let schema = async {
         let mut tx = app.db.system(SystemTask::Readiness).await?;
-        let schema = tx.schema_version().await?;
-        let any = data_keys::any(&mut tx).await?;
+        let version = tx.schema_version().await?;
         tx.rollback().await?;
-        Ok::<_, DbError>((schema >= Db::newest_migration(), any))
+        Ok::<_, DbError>(version >= Db::newest_migration())
     };
-    let looked = tokio::time::timeout(READY, looked).await.ok().and_then(Result::ok);
-    let vault = match looked {
-        // Nobody can say, and it is not what keeps this node from being ready.
-        None => None,
-        Some((_, None)) => Some(true),
-        Some((_, Some(id))) => {
-            let has_shard = tokio::time::timeout(READY, app.keyring.has_shard(id)).await;
-            Some(matches!(has_shard, Ok(Ok(true))))
-        }
+    let schema = tokio::time::timeout(READY, schema).await.ok().and_then(Result::ok);
+    let database = schema.is_some();
+    // Without a database nobody can say, and it is not what keeps this node from being ready.
+    let vault = match database {
+        true => tokio::time::timeout(READY, secrets_can_be_opened(&app)).await.ok().and_then(Result::ok),
+        false => None,
     };
-    let (database, schema) = (looked.is_some(), looked.map(|(is_current, _)| is_current));
     let (listening, stopping) = (app.freshness.holds(), stopping.load(Ordering::Acquire));
     let master_key = app.slice::<HasMasterKey>().holds();
     let ready = database && schema == Some(true) && vault == Some(true) && master_key && listening && !stopping;
@@ -206,6 +201,26 @@ async fn ready(app: App, stopping: Stopping) -> Response {
         "mail": mail,
     });
     (status, Json(body)).into_response()
+}
+
+/// Whether the key store has the shard of a data key that is there; true where there is none yet.
+async fn secrets_can_be_opened(app: &App) -> Result<bool, DbError> {
+    // One that is destroyed in between is not there the second time.
+    for _ in 0..2 {
+        let mut tx = app.db.system(SystemTask::Readiness).await?;
+        let any = data_keys::any(&mut tx).await?;
+        tx.rollback().await?;
+        let Some(id) = any else { return Ok(true) };
+        match app.keyring.has_shard(id).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the key store does not answer");
+                return Ok(false);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// How long the database, or the key store, may take to say that it is there.

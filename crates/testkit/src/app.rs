@@ -11,6 +11,7 @@ use entrepot::{
     server::{self, Endpoint},
     simulated::Simulated,
     startup::{Program, Settings},
+    telemetry::sentry::Dsn,
 };
 use kernel::{Clock, Secret};
 use kit::{
@@ -57,6 +58,10 @@ pub struct Options {
     pub issuers: String,
     /// The simulated Shopify shops.
     pub shopify_shops: Vec<shopify::ShopSpec>,
+    /// Whose `traceparent` is continued.
+    pub traced_callers: TrustedProxies,
+    /// The operator's Sentry.
+    pub sentry_dsn: Option<String>,
 }
 
 impl Default for Options {
@@ -70,6 +75,8 @@ impl Default for Options {
             in_real_time: false,
             issuers: String::new(),
             shopify_shops: shopify::ShopSpec::standard(),
+            traced_callers: TrustedProxies::nobody(),
+            sentry_dsn: None,
         }
     }
 }
@@ -361,7 +368,7 @@ fn settings(installation: &Installation) -> Settings {
             apps: vec![("shopify".to_owned(), credentials)],
             live_requests_per_minute: options.live_requests_per_minute,
             trusted_proxies: TrustedProxies::default(),
-            traced_callers: TrustedProxies::nobody(),
+            traced_callers: options.traced_callers.clone(),
             api_key_prefix: options.api_key_prefix.clone(),
             mail: options.has_mail_server.then(|| SmtpSettings {
                 url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
@@ -374,7 +381,7 @@ fn settings(installation: &Installation) -> Settings {
             text => IssuerSettings::read(text).expect("issuers"),
         },
         hosts: Simulated::of(sandbox).hosts().expect("the sandbox's hosts"),
-        sentry: None,
+        sentry: options.sentry_dsn.as_ref().map(|dsn| Dsn::parse(&Secret::new(dsn.clone())).expect("a DSN")),
         clock: clock.clone(),
     }
 }

@@ -207,8 +207,7 @@ fn log_and_trace(usually: &str, traces: Option<SpanLayer>) {
     use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usually));
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines =
-        if std::io::stderr().is_terminal() { lines.with_target(false).boxed() } else { lines.json().boxed() };
+    let lines = if std::io::stderr().is_terminal() { lines.with_target(false).boxed() } else { lines.json().boxed() };
     let lines = lines.with_filter(but_traces(filter));
     let subscriber = tracing_subscriber::registry().with(lines).with(traces.map(SpanLayer::filtered));
     if subscriber.try_init().is_err() {

@@ -148,7 +148,9 @@ pub(super) async fn run(options: Serve) -> anyhow::Result<()> {
     };
     refuse_plain_http(&public_url)?;
     if tls.is_some() && public_url.scheme() != "https" {
-        anyhow::bail!("ENTREPOT_PUBLIC_URL is {public_url}, but the listener has a certificate and speaks https: make them agree");
+        anyhow::bail!(
+            "ENTREPOT_PUBLIC_URL is {public_url}, but the listener has a certificate and speaks https: make them agree"
+        );
     }
     let tls = tls.map(|files| Tls::open(files, &public_url)).transpose()?;
     let hosts = match options.sandbox {

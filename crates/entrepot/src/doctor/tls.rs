@@ -20,7 +20,8 @@ pub(super) fn look(files: &Files, public_url: Option<&Url>, clock: &Clock, repor
     let renew = "renew it and put it in its place: it is read again by itself. See whether what renews it works";
     let days = (certificate.not_after - now).num_days();
     if certificate.not_after <= now {
-        let finding = format!("the certificate in {path} ended on {}: nobody gets in", certificate.not_after.date_naive());
+        let finding =
+            format!("the certificate in {path} ended on {}: nobody gets in", certificate.not_after.date_naive());
         report.error(CHECK, finding, renew);
     } else if certificate.not_before > now {
         let finding = format!("the certificate in {path} is only good from {}", certificate.not_before);

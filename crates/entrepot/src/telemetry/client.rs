@@ -45,7 +45,8 @@ impl Client {
                 return Outcome::Later(None);
             }
         };
-        let seconds = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let seconds =
+            answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         match answer.status().as_u16() {
             200..=299 => Outcome::Taken,
             // OTLP 1.5, section OTLP/HTTP response: these, and no others, may be sent again.

@@ -45,11 +45,10 @@ impl Dsn {
         cleared.map_err(|()| anyhow::anyhow!("ENTREPOT_SENTRY_DSN names no host"))?;
         url.set_path(&path);
         url.set_query(None);
-        let auth = format!(
-            "Sentry sentry_version=7, sentry_client=entrepot/{}, sentry_key={key}",
-            env!("CARGO_PKG_VERSION")
-        );
-        let mut auth = HeaderValue::from_str(&auth).context("the key in ENTREPOT_SENTRY_DSN cannot stand in a header")?;
+        let auth =
+            format!("Sentry sentry_version=7, sentry_client=entrepot/{}, sentry_key={key}", env!("CARGO_PKG_VERSION"));
+        let mut auth =
+            HeaderValue::from_str(&auth).context("the key in ENTREPOT_SENTRY_DSN cannot stand in a header")?;
         auth.set_sensitive(true);
         Ok(Self { envelope: url, auth })
     }
@@ -230,7 +229,9 @@ mod tests {
 
     #[test]
     fn what_is_no_dsn_is_refused_without_being_repeated() {
-        for wrong in ["", "geheim", "https://host/1", "https://geheim@host/", "ftp://geheim@host/1", "https://geheim@host/a-b"] {
+        for wrong in
+            ["", "geheim", "https://host/1", "https://geheim@host/", "ftp://geheim@host/1", "https://geheim@host/a-b"]
+        {
             let refused = Dsn::parse(&Secret::new(wrong)).map(|_| ()).unwrap_err();
             assert!(!format!("{refused:#}").contains("geheim"), "{wrong}");
         }

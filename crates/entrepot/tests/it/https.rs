@@ -100,7 +100,8 @@ async fn with_a_certificate_the_listener_speaks_https_and_what_follows_from_it_d
     let client = site.client(port);
     answers(&client, "https://hub.example/readyz").await;
 
-    let form = json!({ "name": "Kata", "email": "kata@people.example", "password": PASSWORD, "organization_name": "K" });
+    let form =
+        json!({ "name": "Kata", "email": "kata@people.example", "password": PASSWORD, "organization_name": "K" });
     let signed_up = client.post("https://hub.example/api/sign-up").json(&form).send().await.unwrap();
     assert_eq!(signed_up.status(), 201);
     assert_eq!(signed_up.headers()["strict-transport-security"], "max-age=63072000");
@@ -122,7 +123,8 @@ fn a_certificate_and_an_address_that_do_not_agree_are_refused_at_the_start() {
     let site = Site::make(folder.path());
     let key = new_key();
     let with = |more: &[(&str, &str)]| {
-        let all: Vec<(&str, &str)> = [("ENTREPOT_MASTER_KEY", key.as_str())].into_iter().chain(more.iter().copied()).collect();
+        let all: Vec<(&str, &str)> =
+            [("ENTREPOT_MASTER_KEY", key.as_str())].into_iter().chain(more.iter().copied()).collect();
         refused(&["serve", "--listen", "127.0.0.1:0", "--data-dir", folder.path().join("data").to_str().unwrap()], &all)
     };
     let certificate = ("ENTREPOT_TLS_CERTIFICATE", site.certificate.as_str());
@@ -191,7 +193,8 @@ async fn the_documented_nginx_passes_its_own_check_and_serves() {
     let _proxy = Ended(Command::new(nginx).args(["-c", file]).stderr(Stdio::null()).spawn().unwrap());
     let client = site.client(https);
     answers(&client, "https://hub.example/readyz").await;
-    let form = json!({ "name": "Kata", "email": "kata@people.example", "password": PASSWORD, "organization_name": "K" });
+    let form =
+        json!({ "name": "Kata", "email": "kata@people.example", "password": PASSWORD, "organization_name": "K" });
     let signed_up = client.post("https://hub.example/api/sign-up").json(&form).send().await.unwrap();
     assert_eq!(signed_up.status(), 201);
     assert!(cookie_of(&signed_up).starts_with("__Host-"));

@@ -7,7 +7,8 @@ use super::Group;
 /// Adds what broke to what had broken before. The ids are for what had not.
 pub(super) async fn upsert(tx: &mut SystemTx, ids: &[Uuid], groups: &[Group], release: &str) -> Result<(), DbError> {
     let organizations: Vec<Option<Uuid>> = groups.iter().map(|group| group.organization.map(|id| id.uuid())).collect();
-    let text = |text: fn(&Group) -> &str| -> Vec<String> { groups.iter().map(|group| text(group).to_owned()).collect() };
+    let text =
+        |text: fn(&Group) -> &str| -> Vec<String> { groups.iter().map(|group| text(group).to_owned()).collect() };
     let occurrences: Vec<i64> =
         groups.iter().map(|group| i64::try_from(group.occurrences).unwrap_or(i64::MAX)).collect();
     let first_seen: Vec<Time> = groups.iter().map(|group| group.first_seen).collect();

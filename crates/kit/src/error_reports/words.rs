@@ -47,9 +47,7 @@ pub fn standard_method(method: &Method) -> &'static str {
     ]
     .iter()
     .position(|known| known == method)
-    .map_or("_OTHER", |at| {
-        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"][at]
-    })
+    .map_or("_OTHER", |at| ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"][at])
 }
 
 impl From<&'static str> for Words {

@@ -7,6 +7,7 @@
 //! - [`connections`]: what people do with them, and what happens meanwhile
 //! - [`deletion`]: an organization that goes, with everything that could be opened
 //! - [`backup`]: another installation out of a backup, and what it must not bring back
+//! - [`errors`]: what broke, for those whom it concerns
 //! - [`events`]: the activity log, narrowed and exported
 //! - [`housekeeping`]: what is removed in the course of time
 //! - [`idempotency`]: what is created once, however often it is sent
@@ -18,6 +19,7 @@
 //! - [`plans`]: what they limit and pause, and what people are told
 //! - [`retention`]: what is kept, to the second
 //! - [`oauth`]: whatever comes back from a consent and should not have
+//! - [`traces`]: what a collector sees of a request
 //! - [`mail`]: from the outbox to the mailbox, and what becomes of what cannot be sent
 
 mod api_keys;
@@ -27,6 +29,7 @@ mod canary;
 mod catalogue;
 mod connections;
 mod deletion;
+mod errors;
 mod events;
 mod housekeeping;
 mod idempotency;
@@ -40,3 +43,4 @@ mod oauth;
 mod people;
 mod plans;
 mod retention;
+mod traces;

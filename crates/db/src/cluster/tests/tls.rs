@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, os::unix::fs::chown};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use super::*;
 use crate::{
@@ -13,8 +13,9 @@ use crate::{
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+fn authority(name: &str) -> Authority {
     let mut params = CertificateParams::new([]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
@@ -34,13 +35,16 @@ impl Remote {
         let server = Arc::clone(&cluster.server);
         cluster.stop().await.unwrap();
 
-        let (ours, other, key) = (authority(), authority(), KeyPair::generate().unwrap());
+        let (ours, other, key) = (authority("ours"), authority("other"), KeyPair::generate().unwrap());
+        // The same by name, and not by key.
+        let namesake = authority("ours");
         let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
         for (name, text) in [
             ("server.pem", certificate.pem()),
             ("server.key", key.serialize_pem()),
             ("ours.pem", ours.pem()),
             ("other.pem", other.pem()),
+            ("namesake.pem", namesake.pem()),
         ] {
             let path = folder.0.path().join(name);
             fs::write(&path, text).unwrap();
@@ -157,7 +161,10 @@ async fn a_server_that_is_not_the_right_one_is_refused_in_plain_words() {
         other => panic!("{other:?}"),
     };
     let other = remote.trusting("other.pem", "verify-full");
-    assert!(refused(remote.url(role, &other)).await.contains("not of an authority that sslrootcert names"));
+    for stranger in ["other.pem", "namesake.pem"] {
+        let why = refused(remote.url(role, &remote.trusting(stranger, "verify-full"))).await;
+        assert!(why.contains("not of an authority that sslrootcert names"), "{stranger}: {why}");
+    }
     assert!(refused(remote.url(role, "sslmode=verify-full")).await.contains("not of an authority"));
     let elsewhere = remote.url_at("127.0.0.1", role, &remote.trusting("ours.pem", "verify-full"));
     assert!(refused(elsewhere).await.contains("for another host name"));
@@ -185,9 +192,6 @@ async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
     let cluster = folder.start().await;
     let options = cluster.url(Login::Owner, DATABASE).ssl_mode(sqlx::postgres::PgSslMode::VerifyFull);
     let refused = Db::migrate(&options).await;
-    assert!(
-        matches!(&refused, Err(DbError::Untrusted(why)) if why.contains("speaks no TLS")),
-        "{refused:?}"
-    );
+    assert!(matches!(&refused, Err(DbError::Untrusted(why)) if why.contains("speaks no TLS")), "{refused:?}");
     cluster.stop().await.unwrap();
 }

@@ -25,8 +25,8 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use url::Url;
 
-pub use self::certificate::{Certificate, Files};
 pub(crate) use self::certificate::ENDS_SOON;
+pub use self::certificate::{Certificate, Files};
 use self::{certificate::Contents, handshakes::Handshakes};
 
 /// How long a client may take until it has agreed on keys.

@@ -259,5 +259,9 @@ fn a_certificate_tells_until_when_and_for_whom_it_is() {
         let certificate = Certificate::open(&write(folder.path(), &issue(&authority, address, 2031))).unwrap();
         assert!(certificate.is_for(address), "{address}");
     }
-    assert!(Certificate::open(&write(folder.path(), &issue(&authority, "2001:db8::1", 2031))).unwrap().is_for("[2001:db8::1]"));
+    assert!(
+        Certificate::open(&write(folder.path(), &issue(&authority, "2001:db8::1", 2031)))
+            .unwrap()
+            .is_for("[2001:db8::1]")
+    );
 }

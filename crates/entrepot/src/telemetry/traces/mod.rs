@@ -18,12 +18,12 @@ use tokio::{
     time::Instant,
 };
 
+use self::span::Span;
 pub use self::{layer::SpanLayer, settings::Settings};
 pub(crate) use self::{
     layer::{TARGET, but_traces},
     settings::VARIABLES,
 };
-use self::span::Span;
 use super::client::{Client, Outcome};
 
 /// How often the same spans are sent before they are given up.

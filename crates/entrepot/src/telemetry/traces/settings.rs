@@ -36,10 +36,16 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
          Off without it",
     ),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "The same, as a whole address"),
-    ("OTEL_EXPORTER_OTLP_HEADERS", "What goes along, `name=value` with commas between, percent-encoded; also `…_TRACES_HEADERS`"),
+    (
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "What goes along, `name=value` with commas between, percent-encoded; also `…_TRACES_HEADERS`",
+    ),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "Milliseconds of one export, 10000; also `…_TRACES_TIMEOUT`"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "`http/json`, or not set; also `…_TRACES_PROTOCOL`. Nothing else is spoken"),
-    ("OTEL_TRACES_SAMPLER", "`parentbased_always_on`, or `always_on`, `always_off`, `traceidratio`, or one of these with `parentbased_`"),
+    (
+        "OTEL_TRACES_SAMPLER",
+        "`parentbased_always_on`, or `always_on`, `always_off`, `traceidratio`, or one of these with `parentbased_`",
+    ),
     ("OTEL_TRACES_SAMPLER_ARG", "The part of the traces for `traceidratio`, 0 to 1"),
     ("OTEL_SERVICE_NAME", "`entrepot`"),
     ("OTEL_RESOURCE_ATTRIBUTES", "What is said of this node, `name=value` with commas between, percent-encoded"),
@@ -92,10 +98,14 @@ impl Settings {
         }
         let number = |name: &str, usual: u64| match get(name) {
             None => Ok(usual),
-            Some(text) => text.parse::<u64>().ok().filter(|number| *number > 0).with_context(|| format!("{name} is no number")),
+            Some(text) => {
+                text.parse::<u64>().ok().filter(|number| *number > 0).with_context(|| format!("{name} is no number"))
+            }
         };
-        let timeout = of_traces("TIMEOUT").map(|text| text.parse::<u64>().context("OTEL_EXPORTER_OTLP_TIMEOUT is no number"));
-        let mut resource = vec![("service.name".to_owned(), get("OTEL_SERVICE_NAME").unwrap_or_else(|| "entrepot".to_owned()))];
+        let timeout =
+            of_traces("TIMEOUT").map(|text| text.parse::<u64>().context("OTEL_EXPORTER_OTLP_TIMEOUT is no number"));
+        let mut resource =
+            vec![("service.name".to_owned(), get("OTEL_SERVICE_NAME").unwrap_or_else(|| "entrepot".to_owned()))];
         for (name, value) in pairs("OTEL_RESOURCE_ATTRIBUTES", get("OTEL_RESOURCE_ATTRIBUTES"))? {
             if name != "service.name" {
                 resource.push((name, value));
@@ -120,7 +130,8 @@ impl Settings {
 fn headers(text: Option<String>) -> anyhow::Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs("OTEL_EXPORTER_OTLP_HEADERS", text)? {
-        let name = HeaderName::from_str(&name).context("OTEL_EXPORTER_OTLP_HEADERS has a name that is none of a header")?;
+        let name =
+            HeaderName::from_str(&name).context("OTEL_EXPORTER_OTLP_HEADERS has a name that is none of a header")?;
         let mut value = HeaderValue::from_str(&value)
             .ok()
             .context("OTEL_EXPORTER_OTLP_HEADERS has a value that cannot stand in a header")?;
@@ -134,8 +145,10 @@ fn headers(text: Option<String>) -> anyhow::Result<HeaderMap> {
 fn pairs(variable: &str, text: Option<String>) -> anyhow::Result<Vec<(String, String)>> {
     let text = text.unwrap_or_default();
     let pair = |pair: &str| {
-        let (name, value) = pair.split_once('=').with_context(|| format!("{variable} is not of the form name=value,…"))?;
-        let value = percent_decode_str(value.trim()).decode_utf8().with_context(|| format!("{variable} is not UTF-8"))?;
+        let (name, value) =
+            pair.split_once('=').with_context(|| format!("{variable} is not of the form name=value,…"))?;
+        let value =
+            percent_decode_str(value.trim()).decode_utf8().with_context(|| format!("{variable} is not UTF-8"))?;
         anyhow::Ok((name.trim().to_owned(), value.into_owned()))
     };
     text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).map(pair).collect()
@@ -146,7 +159,9 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> anyhow::Result<Option<Settings>> {
-        Settings::from_lookup(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        Settings::from_lookup(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
     }
 
     const HERE: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/");

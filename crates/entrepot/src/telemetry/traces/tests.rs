@@ -128,6 +128,8 @@ async fn a_collector_that_is_busy_gets_the_same_spans_again() {
     let (collector, endpoint) = Collector::start().await;
     collector.answers.lock().unwrap().push(StatusCode::SERVICE_UNAVAILABLE);
     let (layer, exporter) = exporter(&endpoint, &[("OTEL_BSP_SCHEDULE_DELAY", "10")]);
+    // What hears of spans lives as long as the program.
+    let _ended = layer.ended.clone();
     {
         let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer.filtered()));
         drop(info_span!(target: TARGET, "kept"));

@@ -37,10 +37,11 @@ impl Scene {
 
     /// Tables whose rows belong to one organization, those that are found or written before any tenant is known among them.
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.tenant_tables
-            .iter()
-            .map(|table| table.name.as_str())
-            .chain(["public.api_key_prefixes", "public.error_reports", "public.oauth_states"])
+        self.tenant_tables.iter().map(|table| table.name.as_str()).chain([
+            "public.api_key_prefixes",
+            "public.error_reports",
+            "public.oauth_states",
+        ])
     }
 
     fn own(&self, tenant: Tenant, table: &str) -> String {
