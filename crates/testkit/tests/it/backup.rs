@@ -211,6 +211,7 @@ async fn look(app: &TestApp, places: &Places, master_key: MasterKey) -> Vec<Find
         master_key: Ok(master_key),
         public_url: Some("https://entrepot.example".parse().expect("a URL")),
         has_mail_server: true,
+        issuers: Ok(vec![]),
         backups: Some((places.path("dumps"), places.path("shards"))),
         all: true,
     };
