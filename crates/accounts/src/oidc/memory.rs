@@ -69,10 +69,15 @@ impl Issuer {
     /// # Errors
     /// [`NotChecked::Away`] when none are believed, and when this one is unknown and the issuer cannot be asked for it.
     pub(super) async fn keys(self: &Arc<Self>, clock: &Clock, kid: Option<&str>) -> Result<Arc<KeySet>, NotChecked> {
-        if let Some((keys, age)) = self.known().believed(clock.now())
+        // Bound before they are matched on, or the lock would be held for all of what follows.
+        let (believed, is_due) = {
+            let known = self.known();
+            (known.believed(clock.now()), known.is_due(clock.now()))
+        };
+        if let Some((keys, age)) = believed
             && keys.knows(kid)
         {
-            if age >= FRESH && self.known().is_due(clock.now()) {
+            if age >= FRESH && is_due {
                 let (issuer, clock) = (self.clone(), clock.clone());
                 // It ends with its two calls, which have limits of their own.
                 tokio::spawn(async move { issuer.refresh(&clock).await });
@@ -96,7 +101,8 @@ impl Issuer {
         let _ended = self
             .flights
             .run((), || async move {
-                if !issuer.known().is_due(clock.now()) {
+                let is_due = issuer.known().is_due(clock.now());
+                if !is_due {
                     return;
                 }
                 let fetched = discovery::fetch(&issuer.settings, &issuer.http).await;

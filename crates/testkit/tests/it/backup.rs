@@ -217,6 +217,7 @@ async fn look(app: &TestApp, places: &Places, master_key: MasterKey) -> Vec<Find
         public_url: Some("https://entrepot.example".parse().expect("a URL")),
         tls: None,
         has_mail_server: true,
+        issuers: Ok(vec![]),
         backups: Some((places.path("dumps"), places.path("shards"))),
         all: true,
     };

@@ -87,9 +87,10 @@ async fn what_strangers_hand_over_is_refused_without_the_database_and_not_withou
     let mut superuser = app.superuser().await;
     sqlx::query("begin").execute(&mut superuser).await.expect("a transaction");
     sqlx::query("lock table oauth_states in access exclusive mode").execute(&mut superuser).await.expect("a lock");
+    let nobody = app.nobody();
     let made_up = format!("{}{}", kernel::random::token(), kernel::random::token());
     for state in [kernel::random::token(), made_up, "é".repeat(32), String::from("x")] {
-        let answer = tokio::time::timeout(Duration::from_secs(10), app.nobody().post(CALLBACK, body(&state)));
+        let answer = tokio::time::timeout(Duration::from_secs(10), nobody.post(CALLBACK, body(&state)));
         answer.await.expect("the database is not asked").expect_problem(400, "oauth_state_invalid");
         let path = format!("/api/oauth/woocommerce/return?success=1&user_id={}", url::form_urlencoded::byte_serialize(state.as_bytes()).collect::<String>());
         let answer = tokio::time::timeout(Duration::from_secs(10), kata.get(&path));
