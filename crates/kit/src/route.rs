@@ -122,11 +122,7 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
             Caller::Key => "key".to_owned(),
             Caller::Holder(resource, action, _) => format!("{resource}:{action}"),
         };
-        let mut extensions = ExtensionsBuilder::new().add("x-permission", extension);
-        if matches!(caller, Caller::Holder(_, _, Exception(true))) {
-            extensions = extensions.add("x-while-read-only", true);
-        }
-        operation.extensions = Some(extensions.build());
+        operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", extension).build());
         let mut answers =
             vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
         if caller == Caller::Anybody {

@@ -20,6 +20,8 @@ const DATABASE: Read = Ours("what we wrote into our own database");
 const PARSERS: &[(&str, &str, Read)] = &[
     ("crates/accounts/src/api_keys/model.rs", "parse", Fuzzed("crates/accounts/src/fuzz.rs", &["api_keys_as_sent"])),
     ("crates/accounts/src/members/api.rs", "parse_role", Fuzzed("crates/accounts/src/fuzz.rs", &["roles"])),
+    ("crates/accounts/src/notifications/model.rs", "parse", DATABASE),
+    ("crates/accounts/src/plans/model.rs", "parse", DATABASE),
     ("crates/accounts/src/sessions/password.rs", "verify", Ours("argon2's parser of a hash that we keep")),
     ("crates/accounts/src/user_links/api.rs", "verify", Ours("a handler; the body is kit::input's")),
     ("crates/accounts/src/user_links/mod.rs", "verify", Ours("looks for the hash of a text, whatever the text")),
@@ -54,6 +56,7 @@ const PARSERS: &[(&str, &str, Read)] = &[
     ("crates/db/src/cluster/logins.rs", "parse", OPERATORS),
     ("crates/db/src/cluster/target.rs", "parse", OPERATORS),
     ("crates/db/src/listener.rs", "parse", DATABASE),
+    ("crates/entrepot/src/cli/plan.rs", "from_str", OPERATORS),
     ("crates/entrepot/src/verify.rs", "verify", DATABASE),
     ("crates/entrepot/src/verify.rs", "verify_some", DATABASE),
     (
