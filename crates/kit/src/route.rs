@@ -149,9 +149,6 @@ pub fn document(
         if let Some(step_up) = step_up {
             extensions = extensions.add("x-step-up", step_up.as_str());
         }
-        if matches!(caller, Caller::Holder(_, _, Exception(true))) {
-            extensions = extensions.add("x-while-read-only", true);
-        }
         operation.extensions = Some(extensions.build());
         let mut answers =
             vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];

@@ -22,6 +22,8 @@ const PARSERS: &[(&str, &str, Read)] = &[
     ("crates/accounts/src/members/api.rs", "parse_role", Fuzzed("crates/accounts/src/fuzz.rs", &["roles"])),
     ("crates/accounts/src/oidc/keys.rs", "parse", Fuzzed("crates/accounts/src/oidc/fuzz.rs", &["key_sets"])),
     ("crates/accounts/src/oidc/token.rs", "parse", Fuzzed("crates/accounts/src/oidc/fuzz.rs", &["tokens"])),
+    ("crates/accounts/src/notifications/model.rs", "parse", DATABASE),
+    ("crates/accounts/src/plans/model.rs", "parse", DATABASE),
     ("crates/accounts/src/sessions/password.rs", "verify", Ours("argon2's parser of a hash that we keep")),
     ("crates/accounts/src/user_links/api.rs", "verify", Ours("a handler; the body is kit::input's")),
     ("crates/accounts/src/user_links/mod.rs", "verify", Ours("looks for the hash of a text, whatever the text")),
@@ -56,6 +58,7 @@ const PARSERS: &[(&str, &str, Read)] = &[
     ("crates/db/src/cluster/logins.rs", "parse", OPERATORS),
     ("crates/db/src/cluster/target.rs", "parse", OPERATORS),
     ("crates/db/src/listener.rs", "parse", DATABASE),
+    ("crates/entrepot/src/cli/plan.rs", "from_str", OPERATORS),
     ("crates/entrepot/src/verify.rs", "verify", DATABASE),
     ("crates/entrepot/src/verify.rs", "verify_some", DATABASE),
     (

@@ -23,7 +23,7 @@ pub(super) struct Operation {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) needs: Needs,
-    /// It takes access away, and can be called while the organization is read-only (`x-while-read-only`).
+    /// It takes access away, and can be called while the organization is read-only: a write that no 402 is told of.
     pub(super) is_exception: bool,
     query: Vec<String>,
     has_body: bool,
@@ -151,10 +151,6 @@ const fn with_body(operation: &'static str, answers: u16, body: fn(&Ids) -> Valu
 pub(super) const RECIPES: &[Recipe] = &[
     get("GET /api/me"),
     get("GET /api/organizations/{id}"),
-    get("GET /api/organizations/{id}/usage"),
-    get("GET /api/notifications"),
-    Recipe { operation: "POST /api/notifications/{id}/read", body: None, answers: 204 },
-    Recipe { operation: "POST /api/notifications/read-all", body: None, answers: 204 },
     get("GET /api/stores"),
     get("GET /api/stores/{id}"),
     get("GET /api/stores/{id}/permissions/history"),
@@ -162,6 +158,10 @@ pub(super) const RECIPES: &[Recipe] = &[
     get("GET /api/audit"),
     get("GET /api/errors"),
     get("GET /api/retention"),
+    get("GET /api/organizations/{id}/usage"),
+    get("GET /api/notifications"),
+    Recipe { operation: "POST /api/notifications/{id}/read", body: None, answers: 204 },
+    Recipe { operation: "POST /api/notifications/read-all", body: None, answers: 204 },
     get("GET /api/integrations/events/"),
     get("GET /api/integrations/events/export.csv"),
     get("GET /api/integrations/events/stream"),
@@ -315,7 +315,8 @@ pub(super) fn operations() -> Vec<Operation> {
                 .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
                 .collect();
             let has_body = operation.get("requestBody").is_some_and(|body| !body.is_null());
-            let is_exception = operation["x-while-read-only"] == true;
+            let writes = matches!(&needs, Needs::Permission(permission) if !permission.ends_with(":read"));
+            let is_exception = writes && operation["responses"]["402"].is_null();
             all.push(Operation { method, path: path.clone(), needs, is_exception, query, has_body });
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use accounts::plans::operator::{self, Wanted};
 use kernel::{OrganizationId, SubscriptionStatus};
+use testkit::Client;
 
 use super::{
     operations::{Needs, call, guarded, operations},
@@ -42,7 +43,8 @@ async fn while_an_organization_is_read_only_every_read_is_answered_and_every_wri
     operator::set(&scene.app.app().db, scene.app.clock(), organization, wanted).await.expect("a plan");
     let (mut refused, mut answered) = (0, 0);
     for (operation, recipe) in guarded() {
-        let answer = call(&scene.ours.owner, &operation, recipe, &scene.ours.ids).await;
+        let caller: &Client = if operation.needs == Needs::Key { &scene.ours.key } else { &scene.ours.owner };
+        let answer = call(caller, &operation, recipe, &scene.ours.ids).await;
         let place = format!("{}: {}", operation.name(), answer.short());
         if writes(&operation.needs) && !operation.is_exception {
             assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (402, "organization_read_only"), "{place}");
