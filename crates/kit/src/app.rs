@@ -169,7 +169,7 @@ pub enum StepUp {
 }
 
 impl StepUp {
-    /// As the OpenAPI document has it (`x-step-up`).
+    /// As the OpenAPI document has it, at the answer 403 (`x-step-up`).
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SecondFactor => "second_factor",

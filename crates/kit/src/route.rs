@@ -145,11 +145,7 @@ pub fn document(
             Caller::Key => "key".to_owned(),
             Caller::Holder(resource, action, _) => format!("{resource}:{action}"),
         };
-        let mut extensions = ExtensionsBuilder::new().add("x-permission", extension);
-        if let Some(step_up) = step_up {
-            extensions = extensions.add("x-step-up", step_up.as_str());
-        }
-        operation.extensions = Some(extensions.build());
+        operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", extension).build());
         let mut answers =
             vec![("400", "The request breaks a rule that its detail names"), ("500", "Our fault"), ("503", "Busy")];
         if caller == Caller::Anybody {
@@ -194,6 +190,9 @@ pub fn document(
                 && status.as_str() >= "400"
             {
                 describe_failure(status, answer);
+                if let Some(step_up) = step_up.filter(|_| status == "403") {
+                    answer.extensions = Some(ExtensionsBuilder::new().add("x-step-up", step_up.as_str()).build());
+                }
             }
         }
     }

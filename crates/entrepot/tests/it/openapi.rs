@@ -94,7 +94,7 @@ fn the_operations_that_ask_for_a_proof_are_those_that_are_listed() {
     let mut asked: Vec<(String, String)> = vec![];
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let Some(step_up) = operation["x-step-up"].as_str() else { continue };
+            let Some(step_up) = operation["responses"]["403"]["x-step-up"].as_str() else { continue };
             asked.push((format!("{} {path}", method.to_uppercase()), step_up.to_owned()));
             assert_ne!(operation["x-permission"], "public", "{path}: of whom nothing is known nothing can be proved");
         }

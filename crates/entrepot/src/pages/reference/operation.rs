@@ -68,7 +68,7 @@ impl Operation<'_> {
             method = self.method,
             path = marked_path(self.path),
             callers = caller.render(),
-            step_up = step_up(self.value["x-step-up"].as_str().unwrap_or_default()),
+            step_up = step_up(self.value["responses"]["403"]["x-step-up"].as_str().unwrap_or_default()),
             parameters = self.parameters(document),
             body = self.body(document),
             answers = self.answers(document),
