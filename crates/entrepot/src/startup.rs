@@ -13,9 +13,9 @@ use integrations::connections::Stores;
 use kernel::Clock;
 use kit::{
     App, Config,
+    data_keys::rotation::{self, Standing},
     mail::Mailer,
     vault::{Keyring, MasterKeys},
-    data_keys::rotation::{self, Standing},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 

@@ -40,7 +40,9 @@ pub fn reference() -> String {
     let cli = Cli::command();
     for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
         if command.has_subcommands() {
-            command.get_subcommands().for_each(|part| section(&mut text, &format!("{} {}", command.get_name(), part.get_name()), part));
+            command
+                .get_subcommands()
+                .for_each(|part| section(&mut text, &format!("{} {}", command.get_name(), part.get_name()), part));
         } else {
             section(&mut text, command.get_name(), command);
         }
