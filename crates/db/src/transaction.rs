@@ -234,9 +234,7 @@ impl SystemTx {
     /// # Errors
     /// When the database refuses or is gone.
     pub async fn replace_fact(&mut self, name: &str, value: &str) -> Result<(), DbError> {
-        sqlx::query!("update installation set value = $2 where name = $1", name, value)
-            .execute(&mut *self.tx)
-            .await?;
+        sqlx::query!("update installation set value = $2 where name = $1", name, value).execute(&mut *self.tx).await?;
         Ok(())
     }
 }

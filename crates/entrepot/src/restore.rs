@@ -104,7 +104,9 @@ pub async fn run(options: Options) -> anyhow::Result<Restored> {
     let pg_dump = checked.database.of.pg_dump.unwrap_or(made_with);
     let needed = major.max(pg_dump);
     cluster::client_program("pg_restore", needed, bin_dir().as_deref()).with_context(|| {
-        format!("the dump was made by pg_dump {pg_dump} of a server {made_with}, and only a pg_restore as late can read it")
+        format!(
+            "the dump was made by pg_dump {pg_dump} of a server {made_with}, and only a pg_restore as late can read it"
+        )
     })?;
     if let Some(target) = &options.key_database {
         refuse_filled(target).await?;

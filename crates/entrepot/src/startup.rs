@@ -15,8 +15,8 @@ use integrations::connections::Stores;
 use kernel::Clock;
 use kit::{
     App, Config,
-    mail::Mailer,
     data_keys::rotation::{self, Standing},
+    mail::Mailer,
     retention::Retention,
     vault::{Keyring, MasterKeys},
 };

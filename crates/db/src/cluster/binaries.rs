@@ -160,7 +160,8 @@ fn mismatch(pgdata: &Path, wanted: Option<u32>, seen: &[Binaries]) -> ClusterErr
 pub enum ProgramError {
     #[error(
         "found no `{name}` of PostgreSQL {major} or later{}: install it (Debian: apt-get install postgresql-client-{major}), or name the \
-         directory of PostgreSQL's programs in ENTREPOT_PG_BIN", older(found)
+         directory of PostgreSQL's programs in ENTREPOT_PG_BIN",
+        older(found)
     )]
     Missing {
         name: &'static str,
@@ -366,7 +367,11 @@ mod tests {
         client(root.path(), "pg_dump", "echo 'pg_dump (PostgreSQL) 15.18 (Fake)'");
         let found = client_program("pg_dump", 15, Some(root.path())).unwrap();
         assert_eq!((found.major, found.path), (15, root.path().join("pg_dump")));
-        assert_eq!(client_program("pg_dump", 14, Some(root.path())).unwrap().major, 15, "a newer one reads older servers");
+        assert_eq!(
+            client_program("pg_dump", 14, Some(root.path())).unwrap().major,
+            15,
+            "a newer one reads older servers"
+        );
         let message = client_program("pg_dump", 18, Some(root.path())).unwrap_err().to_string();
         for part in ["pg_dump` of PostgreSQL 18", "15 only", "postgresql-client-18", "ENTREPOT_PG_BIN"] {
             assert!(message.contains(part), "{message}");

@@ -29,7 +29,9 @@ pub enum KeyDatabaseError {
     NotMigrated,
     #[error("is of a later version of Entrepot, or its migrations were edited")]
     Foreign,
-    #[error("is reached by the login \"{user}\", which {problem}: use one that has the role entrepot_keys and nothing else (docs/keys.md)")]
+    #[error(
+        "is reached by the login \"{user}\", which {problem}: use one that has the role entrepot_keys and nothing else (docs/keys.md)"
+    )]
     TooPowerful { user: String, problem: &'static str },
     #[error(
         "is on the same server as the database: a copy of that server would hold both halves of every key. Use another server (docs/keys.md)"
@@ -57,7 +59,9 @@ impl From<sqlx::Error> for KeyDatabaseError {
                 Some(code) if code.starts_with("53") => Self::Unavailable,
                 code => Self::Refused(code.unwrap_or_default().to_owned()),
             },
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => Self::Unavailable,
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
+                Self::Unavailable
+            }
             _ => Self::Refused("driver".to_owned()),
         }
     }
@@ -135,7 +139,9 @@ impl KeyDatabase {
         let run = MIGRATOR.run_direct(None, &mut connection, false).await;
         connection.close().await?;
         run.map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => error.into(),
+            sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+                error.into()
+            }
             _ => KeyDatabaseError::Foreign,
         })
     }
@@ -239,8 +245,7 @@ impl KeyDatabase {
         let mut all: Vec<Uuid> = vec![];
         loop {
             let after = all.last().copied().unwrap_or_default();
-            let page =
-                bounded(async { store::ids(&mut *self.pool.acquire().await?, after, PAGE).await }).await?;
+            let page = bounded(async { store::ids(&mut *self.pool.acquire().await?, after, PAGE).await }).await?;
             if page.is_empty() {
                 return Ok(all);
             }
@@ -261,7 +266,10 @@ async fn bounded<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Resul
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the other place that makes a pool: of another database, which no organization's rows are in")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the other place that makes a pool: of another database, which no organization's rows are in"
+)]
 fn pool(options: &PgConnectOptions) -> PgPool {
     let bounds = [("statement_timeout", "2s"), ("lock_timeout", "1s"), ("idle_in_transaction_session_timeout", "5s")];
     PgPoolOptions::new()

@@ -74,16 +74,14 @@ pub(super) async fn put(connection: &mut PgConnection, id: Uuid, shard: &[u8]) -
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn put_all(
-    connection: &mut PgConnection,
-    ids: &[Uuid],
-    shards: &[&[u8]],
-) -> Result<(), sqlx::Error> {
-    sqlx::query("insert into shards (id, shard) select * from unnest($1::uuid[], $2::bytea[]) on conflict (id) do nothing")
-        .bind(ids)
-        .bind(shards)
-        .execute(connection)
-        .await?;
+pub(super) async fn put_all(connection: &mut PgConnection, ids: &[Uuid], shards: &[&[u8]]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into shards (id, shard) select * from unnest($1::uuid[], $2::bytea[]) on conflict (id) do nothing",
+    )
+    .bind(ids)
+    .bind(shards)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

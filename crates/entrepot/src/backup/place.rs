@@ -275,7 +275,8 @@ mod tests {
         symlink(&foreign, place.join(".whole.unfinished")).expect("a link");
         symlink(&file, place.join(".file.unfinished")).expect("a link");
         let opened = Place::open(&place).expect("a place");
-        let left: Vec<_> = fs::read_dir(&place).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(&place).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
         assert_eq!(left, [".lock"]);
 
         // An old backup that is a link goes the same way.

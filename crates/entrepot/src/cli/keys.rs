@@ -112,7 +112,8 @@ pub(super) async fn run(command: Keys) -> anyhow::Result<()> {
             let key_database = options.key_database.target()?;
             let place = place::of(&options.data_dir, key_database.as_ref());
             let (logins, cluster) = reach(options.database.logins()?, &options.data_dir).await?;
-            let done = on(&logins, async |db| Box::pin(replace(db, masters, &place, options.give_up_unopened)).await).await;
+            let done =
+                on(&logins, async |db| Box::pin(replace(db, masters, &place, options.give_up_unopened)).await).await;
             give_back(cluster).await?;
             done
         }

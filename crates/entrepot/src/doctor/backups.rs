@@ -17,7 +17,8 @@ pub(super) fn look(dumps: &Path, shards: &Path, clock: &Clock, report: &mut Repo
     let now = clock.now();
     newest::<Database>("backup", "dump", dumps, now, report);
     let Some(found) = newest::<Shards>("shard_backup", "backup of the shards", shards, now, report) else { return };
-    let unreadable = found.last().and_then(|last| Manifest::<Shards>::read(&last.path).ok()).map_or(0, |last| last.of.unreadable);
+    let unreadable =
+        found.last().and_then(|last| Manifest::<Shards>::read(&last.path).ok()).map_or(0, |last| last.of.unreadable);
     if unreadable > 0 {
         report.error(
             "shard_backup",

@@ -1,8 +1,6 @@
 //! The master key, the key store, and whether they open what is in the database.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-};
+use std::collections::{BTreeSet, HashSet};
 
 use anyhow::Context;
 use db::{

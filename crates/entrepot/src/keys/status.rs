@@ -48,7 +48,8 @@ pub async fn of(db: &Db) -> anyhow::Result<Status> {
 
 fn status(active: Option<Fingerprint>, last: Option<Rotation>, references: &[UnderKey]) -> Status {
     let left = |key: Fingerprint| references.iter().any(|under| under.key == key && under.data_keys > 0);
-    let removable = last.as_ref().filter(|last| last.is_finished() && !left(last.from)).map(|last| last.from.to_string());
+    let removable =
+        last.as_ref().filter(|last| last.is_finished() && !left(last.from)).map(|last| last.from.to_string());
     Status {
         master_key: active.map(|key| key.to_string()),
         data_keys: references

@@ -96,7 +96,8 @@ fn problem(error: &OpenError) -> Problem {
         return Problem::internal(error);
     }
     tracing::error!(%error, "a data key cannot be opened now");
-    Problem::new(Code::KeysUnavailable, "Nothing was changed. Try again in a few seconds.").with_retry_after(RETRY_AFTER)
+    Problem::new(Code::KeysUnavailable, "Nothing was changed. Try again in a few seconds.")
+        .with_retry_after(RETRY_AFTER)
 }
 
 const RETRY_AFTER: Duration = Duration::from_secs(5);

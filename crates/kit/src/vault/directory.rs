@@ -156,7 +156,9 @@ impl DirectoryKeyStore {
             for number in 0..=u8::MAX {
                 let folder = root.join(format!("{number:02x}"));
                 match fs::remove_dir(&folder) {
-                    Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed("remove", &folder)(source)),
+                    Err(source) if source.kind() != ErrorKind::NotFound => {
+                        return Err(failed("remove", &folder)(source));
+                    }
                     _ => {}
                 }
             }

@@ -66,8 +66,7 @@ impl WrappedInstallationKey {
         let master = masters.get(self.master).ok_or_else(wrong)?;
         let info = info(self.master);
         let sealed = self.wrapped.strip_prefix(&[FORMAT]).ok_or(OpenError::UnknownFormat)?;
-        let opened =
-            decrypt(&master.installation_wrapping_key(&info), &info, sealed).ok_or(OpenError::Tampered)?;
+        let opened = decrypt(&master.installation_wrapping_key(&info), &info, sealed).ok_or(OpenError::Tampered)?;
         let bytes: &[u8; KEY_LENGTH] = opened.as_slice().try_into().map_err(|_| OpenError::UnknownFormat)?;
         Ok(InstallationKey(Zeroizing::new(*bytes)))
     }

@@ -11,9 +11,8 @@ use kernel::{
 use zeroize::Zeroizing;
 
 use super::{
-    DataKey, Fingerprint, InstallationKey, KeyIdentity, KeyStore, KeyStoreError, MasterKey, MasterKeys, OpenError, Scope,
-    Shard, WrappedKey,
-    cache::Cache, key_store::made_at, primitives::KEY_LENGTH,
+    DataKey, Fingerprint, InstallationKey, KeyIdentity, KeyStore, KeyStoreError, MasterKey, MasterKeys, OpenError,
+    Scope, Shard, WrappedKey, cache::Cache, key_store::made_at, primitives::KEY_LENGTH,
 };
 
 /// How many data keys are kept in memory: some 2 MiB.

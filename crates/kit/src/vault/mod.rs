@@ -45,12 +45,12 @@ pub use archive::{NotAnArchive, ShardArchive};
 pub use data_key::{DataKey, Import, ImportId, KeyIdentity, Scope, UnknownScope, WrappedKey};
 pub use database::DatabaseKeyStore;
 pub use directory::DirectoryKeyStore;
+pub use installation_key::{InstallationKey, WrappedInstallationKey};
 pub use key_store::{AllShards, KeyStore, KeyStoreError, Shard};
 pub use keyring::{Fingerprints, Keyring, Mismatch, NewDataKey, SweepError, Swept};
-pub use installation_key::{InstallationKey, WrappedInstallationKey};
 pub use master_key::{
-    EXAMPLE_MASTER_KEY, Fingerprint, MASTER_KEY, MASTER_KEY_FILE, MASTER_KEY_PREVIOUS, MASTER_KEY_PREVIOUS_FILE, MasterKey,
-    MasterKeyError, MasterKeys,
+    EXAMPLE_MASTER_KEY, Fingerprint, MASTER_KEY, MASTER_KEY_FILE, MASTER_KEY_PREVIOUS, MASTER_KEY_PREVIOUS_FILE,
+    MasterKey, MasterKeyError, MasterKeys,
 };
 pub use moving::{KeyStorePlace, KeyStorePlaceName, MoveError, Moved, move_shards};
 pub use sealed::{

@@ -14,10 +14,7 @@ use db::{cluster::Target, key_database::State};
 use kernel::id::DataKeyId;
 use uuid::Uuid;
 
-use super::{
-    DatabaseKeyStore, DirectoryKeyStore, Fingerprint, KeyStore, KeyStoreError, Shard,
-    directory::content,
-};
+use super::{DatabaseKeyStore, DirectoryKeyStore, Fingerprint, KeyStore, KeyStoreError, Shard, directory::content};
 
 /// How many shards are written or destroyed in one statement.
 const AT_ONCE: usize = 1_000;
@@ -110,9 +107,8 @@ pub async fn move_shards(from: &KeyStorePlace, to: &KeyStorePlace) -> Result<Mov
             let (source, is_leaving) =
                 DirectoryKeyStore::to_move(root).await?.ok_or_else(|| MoveError::Nothing(named(from)))?;
             let name = source.fingerprint();
-            let (copy, state) = DatabaseKeyStore::to_move(target, Some(name))
-                .await?
-                .ok_or_else(|| MoveError::Nothing(named(to)))?;
+            let (copy, state) =
+                DatabaseKeyStore::to_move(target, Some(name)).await?.ok_or_else(|| MoveError::Nothing(named(to)))?;
             refuse_other(to, copy.fingerprint(), name)?;
             if !(is_leaving && state == State::InUse) {
                 let shards = readable(&source).await?;
@@ -128,8 +124,9 @@ pub async fn move_shards(from: &KeyStorePlace, to: &KeyStorePlace) -> Result<Mov
             }
             let left = readable(&source).await?;
             compare(&left, &readable(&copy).await?)?;
-            for id in left.keys() {
-                source.delete(*id).await?;
+            // All that are listed: one that was overwritten and not removed is no shard any more, and a file still.
+            for id in source.list().await? {
+                source.delete(id).await?;
             }
             let shards = copy.list().await?.len();
             source.tidy(kernel::Time::MAX_UTC).await?;
@@ -179,8 +176,7 @@ pub(super) async fn fill_database(
     name: Fingerprint,
     shards: &BTreeMap<DataKeyId, Shard>,
 ) -> Result<DatabaseKeyStore, KeyStoreError> {
-    let occupied =
-        || KeyStoreError::Database { problem: "is not empty: name another".to_owned(), is_transient: false };
+    let occupied = || KeyStoreError::Database { problem: "is not empty: name another".to_owned(), is_transient: false };
     let (copy, state) = DatabaseKeyStore::to_move(target, Some(name)).await?.ok_or_else(occupied)?;
     if state != State::Filling || copy.fingerprint() != name {
         return Err(occupied());

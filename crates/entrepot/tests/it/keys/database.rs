@@ -107,7 +107,7 @@ impl Many {
 /// Kills a move at so many moments, then lets it end. Never is more than one of the two a store to serve from.
 async fn move_with_kills(many: &Many, server: &KeyServer, to: &str) {
     let mut kills = 0;
-    for after in [15, 40, 60, 80, 100, 120, 140, 160, 180, 200, 220, 250, 300, 350] {
+    for after in (200..900).step_by(50) {
         let mut killed = many.shift(to, server).spawn().unwrap();
         tokio::time::sleep(Duration::from_millis(after)).await;
         if killed.try_wait().unwrap().is_some() {
@@ -176,7 +176,7 @@ async fn nodes_share_a_key_database_and_answer_at_once_while_it_is_away_or_silen
     let app = TestApp::with(Options { in_real_time: true, ..Options::default() }).await;
     let data_dir = app.installation.data_dir.path().to_owned();
     let kata = app.sign_up("Kata").await;
-    let person = |number: usize| json!({ "full_name": format!("Person {number}"), "member_type": "employee" });
+    let person = |number: usize| json!({ "full_name": format!("Person {number}"), "member_type": "sales" });
     kata.post(PEOPLE, person(0)).await.expect(StatusCode::CREATED);
     let installation = app.installation.clone();
     let shift = |database: &str| {
@@ -219,7 +219,12 @@ async fn nodes_share_a_key_database_and_answer_at_once_while_it_is_away_or_silen
     let unavailable = |node: &Process, how: &str| {
         tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(800)));
         for answer in [get(node, PEOPLE), post(node, 9)] {
-            assert_eq!((answer.status, &answer.body["code"]), (503, &json!("keys_unavailable")), "{how}: {}", answer.body);
+            assert_eq!(
+                (answer.status, &answer.body["code"]),
+                (503, &json!("keys_unavailable")),
+                "{how}: {}",
+                answer.body
+            );
             assert!(answer.took < Duration::from_secs(4), "{how}: it took {:?}", answer.took);
             assert!(answer.head.contains("retry-after"), "{}", answer.head);
         }

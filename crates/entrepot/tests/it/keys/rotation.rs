@@ -96,10 +96,11 @@ async fn a_rotation_that_is_killed_anywhere_loses_nothing_and_goes_on_where_it_w
 async fn two_that_rotate_at_once_take_turns_and_what_is_destroyed_meanwhile_stays_so() {
     let many = Many::keys(4, 1_500).await;
     let mut superuser = many.superuser().await;
-    let victim: uuid::Uuid = sqlx::query_scalar("select id from data_keys order by organization_id, id offset 700 limit 1")
-        .fetch_one(&mut superuser)
-        .await
-        .unwrap();
+    let victim: uuid::Uuid =
+        sqlx::query_scalar("select id from data_keys order by organization_id, id offset 700 limit 1")
+            .fetch_one(&mut superuser)
+            .await
+            .unwrap();
     // The first batch has been wrapped, the second is read, when the organization's owner destroys a key of it.
     let destroy = "begin; update data_keys set wrapped = null, destroyed_at = created_at where id = ";
     superuser.execute(AssertSqlSafe(format!("{destroy}'{victim}'"))).await.unwrap();
@@ -112,11 +113,12 @@ async fn two_that_rotate_at_once_take_turns_and_what_is_destroyed_meanwhile_stay
     let (under, said) = many.under().await;
     assert_eq!(under.get(&name(&many.new)), Some(&(many.rows as i64 - 1)));
     assert_eq!(said, many.rows as i64 - 1, "each was wrapped once, whoever did it");
-    let destroyed: bool = sqlx::query_scalar("select wrapped is null and destroyed_at is not null from data_keys where id = $1")
-        .bind(victim)
-        .fetch_one(&mut superuser)
-        .await
-        .unwrap();
+    let destroyed: bool =
+        sqlx::query_scalar("select wrapped is null and destroyed_at is not null from data_keys where id = $1")
+            .bind(victim)
+            .fetch_one(&mut superuser)
+            .await
+            .unwrap();
     assert!(destroyed);
     assert_eq!(many.opened(&many.keyring(&many.new, None).await).await, many.rows - 1);
 }
@@ -165,7 +167,10 @@ async fn what_does_not_open_is_named_and_keeps_the_old_key_until_it_is_given_up(
     std::fs::write(file(&ids[0]), [7; 40]).unwrap();
     std::fs::remove_file(file(&ids[1])).unwrap();
     let (is_done, said) = Many::run(many.rotate());
-    assert!(!is_done && said.contains("2 data keys could not be opened") && said.contains("--give-up-unopened"), "{said}");
+    assert!(
+        !is_done && said.contains("2 data keys could not be opened") && said.contains("--give-up-unopened"),
+        "{said}"
+    );
     assert!(ids.iter().all(|id| said.contains(id.as_str())), "{said}");
     assert!(many.status()["removable"].is_null(), "{}", many.status());
     // The damaged one comes back from a backup; the other is given up.

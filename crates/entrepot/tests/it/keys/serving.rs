@@ -44,7 +44,7 @@ fn rotate(app: &TestApp, current: &str, previous: &str) -> String {
 }
 
 fn person(number: usize) -> serde_json::Value {
-    json!({ "full_name": format!("Person {number}"), "email": format!("p{number}@example.com"), "member_type": "employee" })
+    json!({ "full_name": format!("Person {number}"), "email": format!("p{number}@example.com"), "member_type": "sales" })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +137,10 @@ async fn a_rotation_that_nobody_finished_is_finished_by_a_node_that_serves() {
         .spawn()
         .unwrap();
     let unfinished = async |superuser: &mut sqlx::PgConnection| -> i64 {
-        sqlx::query_scalar("select count(*) from key_rotations where finished_at is null").fetch_one(superuser).await.unwrap()
+        sqlx::query_scalar("select count(*) from key_rotations where finished_at is null")
+            .fetch_one(superuser)
+            .await
+            .unwrap()
     };
     let until = std::time::Instant::now() + Duration::from_secs(30);
     while unfinished(&mut superuser).await == 0 {

@@ -14,7 +14,8 @@ fn every_purpose_that_a_key_is_derived_for_is_listed() {
             for rest in source.text.split(call).skip(1) {
                 let arguments = rest.split(");").next().unwrap();
                 let purpose = arguments.split('"').nth(1);
-                let purpose = purpose.unwrap_or_else(|| panic!("{}: {call}{arguments} has no literal purpose", source.path));
+                let purpose =
+                    purpose.unwrap_or_else(|| panic!("{}: {call}{arguments} has no literal purpose", source.path));
                 found.entry(purpose.to_owned()).or_default().insert(&source.path);
             }
         }

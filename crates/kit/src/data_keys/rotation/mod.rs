@@ -31,7 +31,9 @@ const AT_ONCE: usize = 16;
 pub enum RotationError {
     #[error(transparent)]
     Misfit(#[from] Misfit),
-    #[error("there is nothing to replace: set ENTREPOT_MASTER_KEY to the new key and ENTREPOT_MASTER_KEY_PREVIOUS to {active}, the one in use")]
+    #[error(
+        "there is nothing to replace: set ENTREPOT_MASTER_KEY to the new key and ENTREPOT_MASTER_KEY_PREVIOUS to {active}, the one in use"
+    )]
     NothingToReplace { active: Fingerprint },
     #[error("the database was never served from: start it with its first master key")]
     NeverServed,
@@ -151,7 +153,8 @@ pub async fn begin(tx: &mut SystemTx, keyring: &Keyring, clock: &Clock) -> Resul
         Standing::Prepared => {}
     }
     let (from, to) = (active, masters.current());
-    let total = store::references(tx).await?.iter().filter(|under| under.key == from).map(|under| under.data_keys).sum();
+    let total =
+        store::references(tx).await?.iter().filter(|under| under.key == from).map(|under| under.data_keys).sum();
     let rotation = Rotation {
         id: KeyRotationId::new(clock),
         from,

@@ -3,9 +3,7 @@
 use kernel::Time;
 use uuid::Uuid;
 
-use crate::vault::{
-    Fingerprint, MASTER_KEY, MASTER_KEY_PREVIOUS, MasterKeys,
-};
+use crate::vault::{Fingerprint, MASTER_KEY, MASTER_KEY_PREVIOUS, MasterKeys};
 
 pub enum KeyRotation {}
 pub type KeyRotationId = kernel::Id<KeyRotation>;

@@ -1,7 +1,7 @@
 use chrono::DateTime;
 use kernel::{Clock, Time};
 
-use super::model::{Known, KeyRotationId, Misfit, Rotation, Standing, standing};
+use super::model::{KeyRotationId, Known, Misfit, Rotation, Standing, standing};
 use crate::vault::{Fingerprint, MasterKey, MasterKeyError, MasterKeys};
 
 fn start() -> Time {
@@ -76,16 +76,17 @@ fn which_keys_a_process_may_start_with_is_decided_by_what_the_database_says() {
         assert_eq!(found, *expected, "current {current}, previous {previous:?}, {known:?}");
     }
     let known = Known { active: c, last: Some(&three.rotation(1, 2, true)), current_was_replaced: true };
-    assert_eq!(standing(&three.keys(0, Some(2)), known), Err(Misfit::Reused { present: a }), "an old key does not come back");
+    assert_eq!(
+        standing(&three.keys(0, Some(2)), known),
+        Err(Misfit::Reused { present: a }),
+        "an old key does not come back"
+    );
 }
 
 #[test]
 fn the_same_key_twice_is_refused_and_either_of_two_is_found_by_its_name() {
     let three = Three::new();
-    assert!(matches!(
-        MasterKeys::new(three.key(0), Some(three.key(0))),
-        Err(MasterKeyError::SameTwice)
-    ));
+    assert!(matches!(MasterKeys::new(three.key(0), Some(three.key(0))), Err(MasterKeyError::SameTwice)));
     let keys = three.keys(1, Some(0));
     assert_eq!((keys.current(), keys.previous()), (three.name(1), Some(three.name(0))));
     assert!(keys.holds(three.name(0)) && keys.holds(three.name(1)) && !keys.holds(three.name(2)));

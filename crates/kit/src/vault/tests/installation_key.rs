@@ -5,7 +5,8 @@ use kernel::{Clock, random};
 
 use super::{
     super::{
-        Fingerprint, InstallationKey, KeyStore as _, Keyring, MasterKey, MasterKeys, OpenError, Scope, TokenSealer, WrappedInstallationKey,
+        Fingerprint, InstallationKey, KeyStore as _, Keyring, MasterKey, MasterKeys, OpenError, Scope, TokenSealer,
+        WrappedInstallationKey,
     },
     MemoryKeyStore, master, organization, start,
 };
@@ -15,7 +16,8 @@ fn other() -> MasterKey {
 }
 
 fn keyring(masters: MasterKeys, installation: InstallationKey) -> Keyring {
-    Keyring::new(masters, Arc::new(MemoryKeyStore::default()), Clock::manual(start())).with_installation_key(installation)
+    Keyring::new(masters, Arc::new(MemoryKeyStore::default()), Clock::manual(start()))
+        .with_installation_key(installation)
 }
 
 #[test]
@@ -35,7 +37,10 @@ fn what_was_derived_before_the_master_key_was_replaced_is_derived_after_it() {
     let anew = text.parse::<WrappedInstallationKey>().unwrap().unwrap_with(&after).unwrap();
     let keyring = keyring(other().into(), anew);
     assert_eq!(&*sealer(&keyring).open(&token, &[], start()).unwrap(), b"page 2");
-    assert!(matches!(made.unwrap_with(&after), Err(OpenError::WrongMasterKey { .. })), "the old wrapping needs the old key");
+    assert!(
+        matches!(made.unwrap_with(&after), Err(OpenError::WrongMasterKey { .. })),
+        "the old wrapping needs the old key"
+    );
 }
 
 #[test]
@@ -83,7 +88,10 @@ async fn a_data_key_is_wrapped_anew_and_opens_with_either_key_in_between() {
     assert_eq!(alone(other()).data_key(&anew).await.unwrap().bytes(), made.key.bytes());
     for (key, row, needed) in [(other(), &made.row, old), (master(), &anew, new)] {
         let refused = alone(key).data_key(row).await.err().unwrap();
-        assert!(matches!(refused, OpenError::WrongMasterKey { sealed_under, .. } if sealed_under == needed), "{refused}");
+        assert!(
+            matches!(refused, OpenError::WrongMasterKey { sealed_under, .. } if sealed_under == needed),
+            "{refused}"
+        );
     }
     // The name of a key that is not here makes nothing.
     let foreign: Fingerprint = "0badcafe".parse().unwrap();

@@ -41,7 +41,10 @@ async fn a_new_key_is_in_the_store_before_its_row_can_be_written() {
     assert!(!new.row.wrapped.windows(8).any(|part| new.key.bytes().windows(8).any(|key| key == part)));
 
     fixture.store.break_down();
-    assert!(fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 4).await.is_err(), "no shard, no key");
+    assert!(
+        fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 4).await.is_err(),
+        "no shard, no key"
+    );
 }
 
 #[tokio::test]
@@ -206,7 +209,16 @@ async fn a_sweep_takes_old_shards_without_a_row_and_nothing_else() {
     let fixture = Fixture::new();
     let mut keys = vec![];
     for number in 0..3 {
-        keys.push(fixture.keyring.create(master().fingerprint(), organization(number), connection(2), 1).await.unwrap().row.identity.id);
+        keys.push(
+            fixture
+                .keyring
+                .create(master().fingerprint(), organization(number), connection(2), 1)
+                .await
+                .unwrap()
+                .row
+                .identity
+                .id,
+        );
         fixture.clock.advance(Duration::days(3));
     }
     let foreign = DataKeyId::from(Uuid::from_u128(77));
