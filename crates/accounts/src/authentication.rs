@@ -55,12 +55,7 @@ impl Authenticate for Authentication {
         Ok(identity)
     }
 
-    async fn again(
-        &self,
-        app: &App,
-        identity: &Identity,
-        organization: OrganizationId,
-    ) -> Result<Principal, Problem> {
+    async fn again(&self, app: &App, identity: &Identity, organization: OrganizationId) -> Result<Principal, Problem> {
         match identity.actor {
             Actor::Key { key, .. } => self.keys.again((organization, key)).await,
             Actor::Person { session, .. } => seat_now(app, identity.actor, session, organization).await,

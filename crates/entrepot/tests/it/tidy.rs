@@ -245,7 +245,7 @@ fn transactions_outside_an_organization_are_opened_in_known_places() {
         ("crates/accounts/src/authentication.rs", 3),
         ("crates/accounts/src/invitations/mod.rs", 3),
         ("crates/accounts/src/sessions/api.rs", 2),
-        ("crates/accounts/src/sessions/mod.rs", 6),
+        ("crates/accounts/src/sessions/mod.rs", 7),
         ("crates/accounts/src/sessions/throttle.rs", 2),
         ("crates/accounts/src/user_links/mod.rs", 5),
         ("crates/db/src/lib.rs", 1),

@@ -235,7 +235,10 @@ pub struct Stays {
 /// What nothing removes.
 pub const STAYS: &[Stays] = &[
     Stays { table: "_sqlx_migrations", why: "which migrations have run" },
-    Stays { table: "data_keys", why: "that a key was destroyed is what a restored backup is compared with; the row is empty" },
+    Stays {
+        table: "data_keys",
+        why: "that a key was destroyed is what a restored backup is compared with; the row is empty",
+    },
     Stays { table: "installation", why: "facts of this installation" },
     Stays { table: "organizations", why: "the name of one that was deleted, for its logs; what belongs to it goes" },
     Stays { table: "partitioned_tables", why: "which tables are cut by time" },
