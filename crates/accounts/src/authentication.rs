@@ -65,12 +65,7 @@ impl Authenticate for Authentication {
         Ok(identity)
     }
 
-    async fn again(
-        &self,
-        app: &App,
-        identity: &Identity,
-        organization: OrganizationId,
-    ) -> Result<Principal, Problem> {
+    async fn again(&self, app: &App, identity: &Identity, organization: OrganizationId) -> Result<Principal, Problem> {
         match identity.actor {
             Actor::Key { key, .. } => self.keys.again((organization, key)).await,
             Actor::Person { session, .. } => {

@@ -48,6 +48,20 @@ pub(crate) fn password_reset(app: &App, name: &str, token: &Secret) -> Letter {
     }
 }
 
+pub(crate) fn signed_up_again(app: &App, name: &str) -> Letter {
+    Letter {
+        kind: "signed_up_again",
+        subject: "You have an account at Entrepot already".to_owned(),
+        paragraphs: vec![
+            format!("Hello {name},"),
+            "somebody signed up with this e-mail, which has an account: yours. Nothing was made and nothing was changed.".to_owned(),
+            "If it was you, sign in, or ask for a new password where you sign in.".to_owned(),
+        ],
+        link: Some(Link { label: "Open Entrepot", url: Secret::new(app.config.public_url.clone()) }),
+        closing: "If it was not you, you need not do anything.".to_owned(),
+    }
+}
+
 pub(crate) fn password_changed(name: &str) -> Letter {
     Letter {
         kind: "password_changed",

@@ -148,12 +148,7 @@ pub trait Authenticate: Send + Sync {
     ///
     /// # Errors
     /// As [`Authenticate::identify`] and [`Authenticate::principal`] would fail now.
-    async fn again(
-        &self,
-        app: &App,
-        identity: &Identity,
-        organization: OrganizationId,
-    ) -> Result<Principal, Problem>;
+    async fn again(&self, app: &App, identity: &Identity, organization: OrganizationId) -> Result<Principal, Problem>;
 
     /// Learns that somebody it has identified asked for what is not there or not allowed. Many of these are a suspicion.
     fn refused(&self, organization: OrganizationId, actor: Actor);

@@ -75,17 +75,8 @@ async fn list(
     State(app): State<App>,
     Query(query): Query<AuditQuery>,
 ) -> Result<Body<Page<AuditEntry>>, Problem> {
-    let AuditQuery {
-        actor,
-        action,
-        resource,
-        resource_id,
-        request_id,
-        created_after,
-        created_before,
-        limit,
-        cursor,
-    } = query;
+    let AuditQuery { actor, action, resource, resource_id, request_id, created_after, created_before, limit, cursor } =
+        query;
     let filter =
         Filter::new(Asked { actor, action, resource, resource_id, request_id, created_after, created_before })?;
     let window = PageQuery { limit, cursor }.window(&app, &caller.scope, "audit", &filter)?;

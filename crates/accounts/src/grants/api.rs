@@ -12,10 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    NewGrant,
-    store::GrantRow,
-};
+use super::{NewGrant, store::GrantRow};
 use crate::{
     members::api::{ReadMembers, UpdateMembers},
     words::{GrantEffect, MemberRole, PermissionAction, PermissionResource},

@@ -1,7 +1,8 @@
 //! Grants as they are stored, and what they come to.
 
 use kernel::{
-    ConnectionId, Effect, Grant, GrantId, OrganizationId, PermissionSet, Rights, Role, Time, permission::is_at_connections,
+    ConnectionId, Effect, Grant, GrantId, OrganizationId, PermissionSet, Rights, Role, Time,
+    permission::is_at_connections,
 };
 use kit::{
     Code, Problem,

@@ -101,7 +101,8 @@ pub(crate) struct OpenedSession {
 /// Make a user with an organization
 #[utoipa::path(post, path = "/api/sign-up", tag = "sessions", request_body = SignUp, responses(
     (status = 201, description = "Signed up and signed in", body = OpenedSession),
-    (status = 409, description = "The e-mail has an account"),
+    (status = 409, description = "The e-mail has an account, whose owner is told by mail"),
+    (status = 429, description = "Too many e-mails that have accounts: wait as long as Retry-After says"),
 ))]
 async fn sign_up(
     _: Public,

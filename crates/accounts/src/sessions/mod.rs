@@ -9,7 +9,7 @@ pub(crate) mod throttle;
 use db::{DbError, SystemTask, SystemTx};
 use kernel::{Actor, Id, MemberId, OrganizationId, Role, Secret, SessionId, Time, UserId};
 use kit::{
-    App, Code, Problem,
+    App, Code, Problem, mail,
     network::Network,
     retention::BATCH,
     trail::{self, Change, Event},
@@ -22,7 +22,7 @@ use crate::{
         notice::{self, Notice},
         proof::{self, PendingLogin},
     },
-    user_links,
+    letters, user_links,
 };
 use model::{NewUser, Session, SignedUp};
 use throttle::Attempt;
@@ -86,10 +86,36 @@ pub(crate) fn link_invalid() -> Problem {
 /// Makes a user with an organization of their own, and signs them in. A mail asks them to confirm the address.
 ///
 /// # Errors
-/// [`Code::Conflict`] when the e-mail has an account already.
+/// [`Code::Conflict`] when the e-mail has an account already, whose owner is told by mail; [`Code::LoginThrottled`] for whoever has met
+/// many that have.
 pub async fn sign_up(app: &App, user: NewUser, visitor: &Visitor) -> Result<SignedUp, Problem> {
+    let attempt = Attempt::at_sign_up(app, &user.email, visitor);
+    attempt.begin(app).await?;
+    let made = make(app, &user, visitor).await;
+    match &made {
+        Err(problem) if problem.code() == Code::Conflict => tell_owner(app, &user.email).await?,
+        Ok(_) | Err(_) => attempt.take_back(app).await?,
+    }
+    made
+}
+
+/// Whoever has an account with an address hears that somebody signed up with it: they may have forgotten, or it was not they.
+async fn tell_owner(app: &App, email: &str) -> Result<(), Problem> {
+    let mut tx = app.db.system(SystemTask::SignUp).await?;
+    let Some(user) = store::user_by_email(&mut tx, email).await? else {
+        return Ok(tx.rollback().await?);
+    };
+    let profile = store::profile(&mut tx, user.id.into()).await?;
+    if let Some(home) = profile.home.map(OrganizationId::from) {
+        let letter = letters::signed_up_again(app, &profile.name);
+        mail::write_as_system(&mut tx, app, home, &profile.email, &letter, mail::NOTICE_LIVES).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+async fn make(app: &App, user: &NewUser, visitor: &Visitor) -> Result<SignedUp, Problem> {
     let hash = password::hash(&user.password).await?;
-    let NewUser { name, email, organization_name, .. } = user;
+    let NewUser { name, email, organization_name, .. } = user.clone();
     let founder = Founder { user: UserId::new(&app.clock), name, email, hash, organization_name };
     let mut tx = app.db.system(SystemTask::SignUp).await?;
     let founded = found(&mut tx, app, &founder).await?;

@@ -55,6 +55,11 @@ impl Attempt {
         Self { rules: vec![rule(app, "factor", user.uuid().as_bytes(), 5)] }
     }
 
+    /// To sign up with this address. Taken back unless it has an account: an address that is told to have one is a guess that was right.
+    pub(super) fn at_sign_up(app: &App, email: &str, visitor: &Visitor) -> Self {
+        Self::of(app, visitor, ("network of sign-ups", 20), ("account of sign-ups", email, 3))
+    }
+
     fn of(app: &App, visitor: &Visitor, network: (&str, i32), account: (&str, &str, i32)) -> Self {
         // In this order everywhere, so that no two attempts wait for one another.
         let network = visitor.network.map(|from| rule(app, network.0, &from.bytes(), network.1));

@@ -211,7 +211,9 @@ pub async fn restore(app: &App, scope: &TenantScope, id: TeamMemberId) -> Result
     let row = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     match row.deleted_at {
         None => {}
-        Some(deleted) if deleted < app.config.retention.before(Kind::TeamMembers, now) => return Err(Problem::not_found()),
+        Some(deleted) if deleted < app.config.retention.before(Kind::TeamMembers, now) => {
+            return Err(Problem::not_found());
+        }
         Some(_) => {
             store::set_deleted(&mut tx, id, None, None, now).await.map_err(refusal)?;
             let after = model::description(&row.external_id, &row.work(), row.sealed_email.is_some());

@@ -38,9 +38,12 @@ impl Job for PurgeDeleted {
     async fn run(self, app: App, run: Run) -> Result<Done, Failure> {
         let now = app.clock.now();
         let mut tx = app.db.tenant(&run.scope).await?;
-        let is_gone = organizations::was_deleted(&mut tx, app.config.retention.before(Kind::Organizations, now)).await?;
+        let is_gone =
+            organizations::was_deleted(&mut tx, app.config.retention.before(Kind::Organizations, now)).await?;
         if !is_gone {
-            grants::seal_reasons(&mut tx, &app).await.map_err(|_| Failure::Transient("a reason was not sealed".into()))?;
+            grants::seal_reasons(&mut tx, &app)
+                .await
+                .map_err(|_| Failure::Transient("a reason was not sealed".into()))?;
         }
         tx.commit().await?;
         for kind in Kind::ALL {

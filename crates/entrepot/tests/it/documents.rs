@@ -223,7 +223,10 @@ fn every_command_says_what_it_tells_organizations() {
         ("migrate", "changes tables and no organization's rows"),
         ("verify", "reads"),
         ("backup", "reads; docs/TENANCY.md has the login"),
-        ("restore", "makes an installation where there was none: its audit log is that of the backup, sealed as it was"),
+        (
+            "restore",
+            "makes an installation where there was none: its audit log is that of the backup, sealed as it was",
+        ),
         ("doctor", "reads"),
         ("demo", "what it does, it does over HTTP as its owner"),
         ("sandbox", "knows no organization"),
@@ -234,7 +237,10 @@ fn every_command_says_what_it_tells_organizations() {
     ];
     let there: BTreeSet<String> = entrepot::cli::commands().into_iter().collect();
     let listed: BTreeSet<String> = COMMANDS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(there, listed, "a command that changes something of an organization leaves a line in its audit log (kit::trail)");
+    assert_eq!(
+        there, listed,
+        "a command that changes something of an organization leaves a line in its audit log (kit::trail)"
+    );
 }
 
 /// `deploy/entrepot.service` keeps what a service of its kind can do to what it needs, and systemd understands it.

@@ -254,7 +254,7 @@ fn transactions_outside_an_organization_are_opened_in_known_places() {
         ("crates/accounts/src/plans/mod.rs", 1),
         ("crates/accounts/src/plans/operator.rs", 4),
         ("crates/accounts/src/sessions/api.rs", 2),
-        ("crates/accounts/src/sessions/mod.rs", 8),
+        ("crates/accounts/src/sessions/mod.rs", 9),
         ("crates/accounts/src/sessions/throttle.rs", 2),
         ("crates/accounts/src/user_links/mod.rs", 5),
         ("crates/db/src/lib.rs", 1),

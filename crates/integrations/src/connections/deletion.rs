@@ -22,7 +22,8 @@ use super::{
 };
 
 /// What its owner has to know of a connection that came back.
-const RESTORED: &str = "The connection was restored. Its credential was destroyed when it was deleted: set a new one to go on.";
+const RESTORED: &str =
+    "The connection was restored. Its credential was destroyed when it was deleted: set a new one to go on.";
 
 /// To delete is to disconnect first, and to restore is to change.
 fn may_update(scope: &TenantScope, id: ConnectionId) -> Result<(), Problem> {

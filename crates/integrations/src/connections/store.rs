@@ -589,12 +589,7 @@ pub(super) struct DeletedRow {
 }
 
 /// Deletes it for the time being.
-pub(super) async fn delete(
-    tx: &mut TenantTx,
-    id: ConnectionId,
-    by: Option<UserId>,
-    now: Time,
-) -> Result<(), DbError> {
+pub(super) async fn delete(tx: &mut TenantTx, id: ConnectionId, by: Option<UserId>, now: Time) -> Result<(), DbError> {
     let organization = tx.organization();
     sqlx::query!(
         "

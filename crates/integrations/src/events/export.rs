@@ -4,11 +4,7 @@ use std::collections::VecDeque;
 
 use chrono::{SecondsFormat, TimeDelta};
 use futures::{Stream, stream};
-use kit::{
-    App, Lasting, Problem,
-    page::id_floor,
-    retention::Kind,
-};
+use kit::{App, Lasting, Problem, page::id_floor, retention::Kind};
 use uuid::Uuid;
 
 use super::{

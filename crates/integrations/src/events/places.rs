@@ -184,7 +184,10 @@ mod tests {
         }
         assert_eq!(held.len(), node - 1);
         let last = places.take(OrganizationId::new(&clock), person(UserId::new(&clock))).unwrap();
-        assert_eq!(refusal(places.take(OrganizationId::new(&clock), person(UserId::new(&clock)))), Some(Code::Overloaded));
+        assert_eq!(
+            refusal(places.take(OrganizationId::new(&clock), person(UserId::new(&clock)))),
+            Some(Code::Overloaded)
+        );
         drop(last);
     }
 }

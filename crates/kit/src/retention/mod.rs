@@ -268,14 +268,23 @@ mod tests {
         assert_eq!((chosen.days(Kind::AccessLog), chosen.days(Kind::Connections)), (180, 30));
         assert_eq!("".parse::<Retention>(), Ok(Retention::default()));
         let cut: BTreeMap<_, _> = chosen.partitions().into_iter().collect();
-        let expected = [("api_access_log", 180), ("audit_log", 3_650), ("audit_seals", 3_650), ("event_seals", 365), ("events", 365)];
+        let expected = [
+            ("api_access_log", 180),
+            ("audit_log", 3_650),
+            ("audit_seals", 3_650),
+            ("event_seals", 365),
+            ("events", 365),
+        ];
         assert_eq!(cut, expected.into_iter().collect());
     }
 
     #[test]
     fn a_choice_beyond_its_bounds_or_of_what_cannot_be_chosen_is_refused() {
         for bad in ["events", "events=", "events=-1", "events=1.5", "=90"] {
-            assert!(matches!(bad.parse::<Retention>(), Err(NotARetention::Form(_) | NotARetention::Unknown { .. })), "{bad}");
+            assert!(
+                matches!(bad.parse::<Retention>(), Err(NotARetention::Form(_) | NotARetention::Unknown { .. })),
+                "{bad}"
+            );
         }
         for bad in ["events=89", "events=3651", "access_log=179", "audit_log=730", "connections=6"] {
             assert!(matches!(bad.parse::<Retention>(), Err(NotARetention::Bounds { .. })), "{bad}");

@@ -283,7 +283,10 @@ pub struct Stays {
 /// What nothing removes.
 pub const STAYS: &[Stays] = &[
     Stays { table: "_sqlx_migrations", why: "which migrations have run" },
-    Stays { table: "data_keys", why: "that a key was destroyed is what a restored backup is compared with; the row is empty" },
+    Stays {
+        table: "data_keys",
+        why: "that a key was destroyed is what a restored backup is compared with; the row is empty",
+    },
     Stays { table: "installation", why: "facts of this installation" },
     Stays { table: "key_rotations", why: "when the master key was replaced; a handful of rows, which open nothing" },
     Stays { table: "login_passkeys", why: "what people sign in with, until they remove it" },

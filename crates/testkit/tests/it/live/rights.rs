@@ -25,10 +25,8 @@ async fn during(app: &TestApp, caller: &Client, store: Uuid, take: impl AsyncFnO
     let before = upstream_calls(app);
     let (many, one) = (list("orders", store), format!("/webshop-data-api/orders/{id}?store_id={store}"));
     let (caller_1, caller_2) = (caller.clone(), caller.clone());
-    let reads = [
-        tokio::spawn(async move { caller_1.get(&many).await }),
-        tokio::spawn(async move { caller_2.get(&one).await }),
-    ];
+    let reads =
+        [tokio::spawn(async move { caller_1.get(&many).await }), tokio::spawn(async move { caller_2.get(&one).await })];
     // Both were let in, and wait for the shop.
     app.eventually("the shop is asked", || async { upstream_calls(app) >= before + 2 }).await;
     take().await;
@@ -76,7 +74,10 @@ async fn a_right_that_is_taken_while_the_shop_is_asked_is_gone_for_the_answer_to
     for answer in &answers {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.short());
         let order = if answer.at("/data").is_array() { answer.at("/data/0") } else { answer.at("/data") };
-        assert!(order["id"].is_string() && order["customer"].is_null() && order["billing_address"].is_null(), "{order}");
+        assert!(
+            order["id"].is_string() && order["customer"].is_null() && order["billing_address"].is_null(),
+            "{order}"
+        );
     }
     let sessions = during(&app, &manager, store, async || deny(&kata, &seat, "orders", store).await).await;
     refuse_data(&sessions, (403, "forbidden"));

@@ -120,3 +120,47 @@ async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
     assert!(long < short * 2, "{known:?} and {unknown:?}");
     app.finish().await;
 }
+
+async fn sign_up(at: &Client, email: &str) -> Answer {
+    let form = json!({ "name": "Somebody", "email": email, "password": "a pass phrase of theirs", "organization_name": "Some" });
+    at.post("/api/sign-up", form).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signs_up_with_what_has_an_account_waits_and_its_owner_is_told() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let told = || {
+        let mails = app.sandbox().mailbox().to(&kata.email);
+        mails.iter().filter(|mail| mail.subject == "You have an account at Entrepot already").count()
+    };
+    for _ in 0..4 {
+        sign_up(&app.nobody(), &kata.email).await.expect_problem(409, "conflict");
+    }
+    let refused = sign_up(&app.nobody(), &kata.email).await.expect_problem(429, "login_throttled");
+    assert_eq!(wait_of(&refused), 1);
+    app.eventually("the owner is told", || async { told() == 4 }).await;
+    // Signing in is something else, and a new address is nobody's guess.
+    log_in(&app.nobody(), &kata.email, &kata.password).await.expect(StatusCode::OK);
+    sign_up(&app.nobody(), &fresh_address()).await.expect(StatusCode::CREATED);
+
+    // Who asks for many addresses from one network waits for the next, whatever it is; who makes accounts does not.
+    let network = app.nobody().with_header("x-forwarded-for", "203.0.113.7");
+    for _ in 0..25 {
+        sign_up(&network, &fresh_address()).await.expect(StatusCode::CREATED);
+    }
+    let mut known = vec![];
+    for number in 0..21 {
+        known.push(app.sign_up(&format!("Known{number}")).await.email);
+    }
+    for email in &known {
+        sign_up(&network, email).await.expect_problem(409, "conflict");
+    }
+    for email in [known[0].clone(), fresh_address()] {
+        sign_up(&network, &email).await.expect_problem(429, "login_throttled");
+    }
+    sign_up(&app.nobody().with_header("x-forwarded-for", "198.51.100.7"), &fresh_address())
+        .await
+        .expect(StatusCode::CREATED);
+    app.finish().await;
+}

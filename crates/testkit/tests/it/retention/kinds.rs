@@ -145,10 +145,8 @@ async fn every_kind_is_there_just_before_its_time_and_gone_just_after_and_that_o
         if kept > TimeDelta::hours(1) {
             app.advance(kept - apart - step).await;
             purge(&app, &[&kata, &bela]).await;
-            let left = [
-                count(&mut superuser, counted, &app, &kata).await,
-                count(&mut superuser, counted, &app, &bela).await,
-            ];
+            let left =
+                [count(&mut superuser, counted, &app, &kata).await, count(&mut superuser, counted, &app, &bela).await];
             assert_eq!(left, [1, 1], "{kind:?}: its time has not come");
             app.advance(step * 2).await;
         }
@@ -182,12 +180,15 @@ async fn more_than_a_batch_goes_at_once_and_what_is_not_over_is_never_touched() 
     .await
     .expect("rows");
     purge(&app, &[&kata]).await;
-    let left: i64 = sqlx::query_scalar("select count(*) from connections").fetch_one(&mut superuser).await.expect("a count");
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from connections").fetch_one(&mut superuser).await.expect("a count");
     assert_eq!(left, 10);
-    let lines: i64 = sqlx::query_scalar("select count(*) from audit_log where action = 'connection.purge' and actor = 'system:purge_deleted'")
-        .fetch_one(&mut superuser)
-        .await
-        .expect("a count");
+    let lines: i64 = sqlx::query_scalar(
+        "select count(*) from audit_log where action = 'connection.purge' and actor = 'system:purge_deleted'",
+    )
+    .fetch_one(&mut superuser)
+    .await
+    .expect("a count");
     assert_eq!(lines, 1_200);
     app.finish().await;
 }
