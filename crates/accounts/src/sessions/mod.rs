@@ -89,11 +89,12 @@ pub(crate) fn link_invalid() -> Problem {
 /// [`Code::Conflict`] when the e-mail has an account already, whose owner is told by mail; [`Code::LoginThrottled`] for whoever has met
 /// many that have.
 pub async fn sign_up(app: &App, user: NewUser, visitor: &Visitor) -> Result<SignedUp, Problem> {
-    let attempt = Attempt::at_sign_up(app, &user.email, visitor);
+    let email = user.email.clone();
+    let attempt = Attempt::at_sign_up(app, &email, visitor);
     attempt.begin(app).await?;
-    let made = make(app, &user, visitor).await;
+    let made = make(app, user, visitor).await;
     match &made {
-        Err(problem) if problem.code() == Code::Conflict => tell_owner(app, &user.email).await?,
+        Err(problem) if problem.code() == Code::Conflict => tell_owner(app, &email).await?,
         Ok(_) | Err(_) => attempt.take_back(app).await?,
     }
     made
@@ -113,9 +114,9 @@ async fn tell_owner(app: &App, email: &str) -> Result<(), Problem> {
     Ok(tx.commit().await?)
 }
 
-async fn make(app: &App, user: &NewUser, visitor: &Visitor) -> Result<SignedUp, Problem> {
+async fn make(app: &App, user: NewUser, visitor: &Visitor) -> Result<SignedUp, Problem> {
     let hash = password::hash(&user.password).await?;
-    let NewUser { name, email, organization_name, .. } = user.clone();
+    let NewUser { name, email, organization_name, .. } = user;
     let founder = Founder { user: UserId::new(&app.clock), name, email, hash, organization_name };
     let mut tx = app.db.system(SystemTask::SignUp).await?;
     let founded = found(&mut tx, app, &founder).await?;
