@@ -15,7 +15,7 @@ use db::{
     inspect::Inspection,
 };
 use kernel::{Clock, DataKeyId};
-use kit::vault::{DirectoryKeyStore, KeyStore, Keyring, MasterKey};
+use kit::vault::{DirectoryKeyStore, KeyStore, Keyring, MasterKeys};
 
 use crate::{doctor, restore, verify};
 
@@ -29,7 +29,7 @@ pub struct Options {
     pub to_bin: Option<PathBuf>,
     pub link: bool,
     /// With it, data keys are opened before and after.
-    pub master_key: Option<MasterKey>,
+    pub master_keys: Option<MasterKeys>,
 }
 
 impl Options {
@@ -124,7 +124,7 @@ impl Keys {
     /// None where there is no master key, or no key store since nothing was ever served from here.
     async fn of(options: &mut Options) -> anyhow::Result<Option<Self>> {
         let root = options.data_dir.join("keys");
-        let Some(master) = options.master_key.take().filter(|_| root.exists()) else { return Ok(None) };
+        let Some(master) = options.master_keys.take().filter(|_| root.exists()) else { return Ok(None) };
         let store = DirectoryKeyStore::existing(&root).await.context("the key store")?;
         let shards = store.list().await?.into_iter().collect();
         Ok(Some(Self { keyring: Keyring::new(master, Arc::new(store), Clock::system()), shards }))

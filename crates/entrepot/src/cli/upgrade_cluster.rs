@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kit::vault::{MasterKey, MasterKeyError};
+use kit::vault::{MasterKeyError, MasterKeys};
 
 use super::{log_to_stderr, say};
 use crate::upgrade_cluster;
@@ -33,7 +33,7 @@ pub(super) struct UpgradeCluster {
 pub(super) async fn run(arguments: UpgradeCluster) -> anyhow::Result<()> {
     log_to_stderr("info,sqlx=warn,postgres=warn");
     let data_dir = arguments.data_dir.clone();
-    let master_key = match MasterKey::from_env() {
+    let master_keys = match MasterKeys::from_env() {
         Ok(key) => Some(key),
         Err(MasterKeyError::Missing) => None,
         Err(error) => return Err(error.into()),
@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: UpgradeCluster) -> anyhow::Result<()> {
         from_bin: arguments.from_bin,
         to_bin: arguments.to_bin,
         link: arguments.link,
-        master_key,
+        master_keys,
     };
     if arguments.abort {
         upgrade_cluster::abort(&options)?;
