@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
 use accounts::oidc::{IssuerSettings, Issuers};
+use anyhow::{Context, bail};
 use connector::http::{Hosts, Http, HttpOptions, SetupError};
 use db::{
     Db, Logins, PoolSizes,

@@ -31,8 +31,11 @@ fn scan(scanner: &Scanner, app: &TestApp, logs: &str, metrics: &str) -> Vec<Hit>
 async fn nothing_personal_and_no_secret_is_left_anywhere() {
     let logs = Logs::collect();
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().expect("a recorder");
-    let app =
-        TestApp::with_metrics(Options { live_requests_per_minute: 100_000, issuers: crate::issuers::file(""), ..Options::default() }, Some(metrics)).await;
+    let app = TestApp::with_metrics(
+        Options { live_requests_per_minute: 100_000, issuers: crate::issuers::file(""), ..Options::default() },
+        Some(metrics),
+    )
+    .await;
 
     let walked = walk::everything(&app).await;
     let needles = &walked.needles;

@@ -297,9 +297,7 @@ pub(super) fn request(operation: &Operation, recipe: &Recipe, ids: &Ids) -> (Str
         path if path.starts_with("/api/members/") => ids.member.to_string(),
         path if path.starts_with("/api/team-members/") => ids.team_member.to_string(),
         path if path.starts_with("/api/invitations/") => ids.invitation.to_string(),
-        path if path.starts_with("/api/sessions/") || path.starts_with("/api/identities/") => {
-            Uuid::nil().to_string()
-        }
+        path if path.starts_with("/api/sessions/") || path.starts_with("/api/identities/") => Uuid::nil().to_string(),
         path if path.starts_with("/api/stores/") || path.starts_with("/api/integrations/connections/") => {
             ids.store.to_string()
         }
