@@ -135,7 +135,10 @@ async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
 }
 
 pub(crate) fn unauthenticated() -> Problem {
-    Problem::new(Code::Unauthenticated, "Send a session, an API key or a token of a configured issuer as Authorization: Bearer, or sign in.")
+    Problem::new(
+        Code::Unauthenticated,
+        "Send a session, an API key or a token of a configured issuer as Authorization: Bearer, or sign in.",
+    )
 }
 
 /// # Errors

@@ -2,9 +2,11 @@
 
 use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration};
 
-use accounts::plans::DailyUsage;
+use accounts::{
+    oidc::{IssuerSettings, Issuers},
+    plans::DailyUsage,
+};
 use anyhow::{Context, bail};
-use accounts::oidc::{IssuerSettings, Issuers};
 use connector::http::{Hosts, Http, HttpOptions, SetupError};
 use db::{
     Db, Logins, PoolSizes,

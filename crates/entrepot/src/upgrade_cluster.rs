@@ -252,6 +252,7 @@ mod tests {
             postgresql: 15,
             schema: 21,
             master_key: Some("m".into()),
+            master_keys: vec!["m".into()],
             key_store: Some("k".into()),
             counts,
             data_keys: vec![],

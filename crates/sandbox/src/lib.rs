@@ -113,7 +113,17 @@ impl Sandbox {
         sites.push(Arc::new(pages::Pages { mailbox: mailbox.clone(), board }));
         let smtp = mailbox::Smtp::start(mailbox.clone(), options.smtp_port).await?;
         let listeners = Listeners::start(&sites, authority.clone(), options.tls_port, options.http_port).await?;
-        Ok(Sandbox { authority, listeners, patterns, clock: options.clock, woocommerce, shopify, issuer, mailbox, smtp })
+        Ok(Sandbox {
+            authority,
+            listeners,
+            patterns,
+            clock: options.clock,
+            woocommerce,
+            shopify,
+            issuer,
+            mailbox,
+            smtp,
+        })
     }
 
     /// The certificate (DER) of the private authority that signs every simulated host's certificate.

@@ -100,8 +100,7 @@ async fn open(
 ) -> Result<Option<SessionId>, DbError> {
     let now = app.clock.now();
     let device = format!("A token of {}", checked.issuer.settings().label);
-    let session =
-        Session { id: SessionId::new(&app.clock), user: row.user_id, expires_at: now + sessions::LIFETIME };
+    let session = Session { id: SessionId::new(&app.clock), user: row.user_id, expires_at: now + sessions::LIFETIME };
     // The column is unique and must have something: a hash of nothing that anybody could present.
     let nobody = random::bytes::<32>();
     store::open_session(tx, &session, &nobody, &device, row.id, checked.proved.issued_at, now).await
@@ -234,7 +233,10 @@ pub(crate) async fn link(
         }
         found => {
             if store::of_user(&mut tx, user).await?.len() >= LINKS_MAX {
-                return Err(Problem::new(Code::Conflict, format!("You have {LINKS_MAX} linked already. Unlink one first.")));
+                return Err(Problem::new(
+                    Code::Conflict,
+                    format!("You have {LINKS_MAX} linked already. Unlink one first."),
+                ));
             }
             match found {
                 Some(row) if !store::token_state(&mut tx, row.id, now).await?.takes(checked.proved.issued_at) => {

@@ -60,11 +60,12 @@ async fn discover(settings: &IssuerSettings, http: &Http) -> Result<Url, Unreach
     let address = settings::address(&address, settings.private_network)
         .map_err(|detail| Unreachable::Failed { place: DOCUMENT, detail })?;
     let answer = get(http, address, DOCUMENT).await?;
-    let document: Document =
-        answer.json().map_err(|_| unusable("it is not JSON with issuer and jwks_uri in it"))?;
+    let document: Document = answer.json().map_err(|_| unusable("it is not JSON with issuer and jwks_uri in it"))?;
     // Section 4.3: or one issuer could speak for another.
     if document.issuer != settings.issuer {
-        return Err(unusable("it names another issuer than the settings; they must be the same, character by character"));
+        return Err(unusable(
+            "it names another issuer than the settings; they must be the same, character by character",
+        ));
     }
     settings::address(&document.jwks_uri, settings.private_network)
         .map_err(|_| unusable("its jwks_uri is not an https address that may be called"))

@@ -13,8 +13,17 @@ fn nearly(names: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
         Just("true".to_owned()),
         any::<f64>().prop_map(|number| format!("{number:e}")),
         "[a-zA-Z0-9 +./:=_-]{0,12}".prop_map(|text| format!("\"{text}\"")),
-        prop::sample::select(vec!["\"ES256\"", "\"RS256\"", "\"none\"", "\"JWT\"", "[\"exp\"]", "\"EC\"", "\"P-256\"", "{}"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "\"ES256\"",
+            "\"RS256\"",
+            "\"none\"",
+            "\"JWT\"",
+            "[\"exp\"]",
+            "\"EC\"",
+            "\"P-256\"",
+            "{}"
+        ])
+        .prop_map(str::to_owned),
     ];
     let members = prop::collection::vec((prop::sample::select(names), value), 0..6);
     members.prop_map(|members| {

@@ -85,9 +85,10 @@ impl KeySet {
 
     /// The one key of this name and algorithm. A token without a name is checked only where there is nothing to choose.
     pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
-        let mut fitting = self.0.iter().filter(|key| {
-            key.algorithm == algorithm && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid))
-        });
+        let mut fitting = self
+            .0
+            .iter()
+            .filter(|key| key.algorithm == algorithm && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid)));
         let first = fitting.next()?;
         fitting.next().is_none().then_some(first)
     }

@@ -27,8 +27,8 @@ pub use self::{
     discovery::{Unreachable, reach},
     settings::{IssuerSettings, SettingsError},
 };
-pub(crate) use self::{settings::UnknownPersons, token::Proved};
 use self::{memory::Issuer, token::Refused};
+pub(crate) use self::{settings::UnknownPersons, token::Proved};
 
 /// When to come back while an issuer's keys cannot be had.
 const COME_BACK_AFTER: Duration = Duration::from_secs(5);

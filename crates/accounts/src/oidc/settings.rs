@@ -128,9 +128,7 @@ impl IssuerSettings {
             return Err("issuer: it has a query, a fragment or more than 500 characters, as no issuer has".to_owned());
         }
         if written.audiences.is_empty() || written.audiences.iter().any(|audience| audience.trim().is_empty()) {
-            return Err(
-                "audiences: name at least one, or tokens that were made for others would be taken".to_owned()
-            );
+            return Err("audiences: name at least one, or tokens that were made for others would be taken".to_owned());
         }
         let algorithms = written.algorithms.unwrap_or_else(|| ["ES256", "RS256"].map(str::to_owned).to_vec());
         let algorithms = algorithms.iter().map(|name| algorithm(name)).collect::<Result<Vec<_>, _>>()?;

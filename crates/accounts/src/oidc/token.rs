@@ -200,12 +200,13 @@ impl Unproved<'_> {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let token = jsonwebtoken::decode::<Claims>(self.text, &key.decoding, &validation).map_err(|error| {
-            match error.kind() {
-                jsonwebtoken::errors::ErrorKind::Json(_) => Refused::Claims,
-                _ => Refused::Signature,
-            }
-        })?;
+        let token =
+            jsonwebtoken::decode::<Claims>(self.text, &key.decoding, &validation).map_err(|error| {
+                match error.kind() {
+                    jsonwebtoken::errors::ErrorKind::Json(_) => Refused::Claims,
+                    _ => Refused::Signature,
+                }
+            })?;
         accept(token.claims, issuer, now)
     }
 }
@@ -372,7 +373,10 @@ mod tests {
     fn an_email_counts_where_somebody_vouches_for_it_who_may() {
         let email = |change: fn(&mut Value), more: &str| claims_of(change, &issuer(more)).unwrap().verified_email;
         assert_eq!(email(|_| (), "").as_deref(), Some("kata@people.example"));
-        assert_eq!(email(|claims| claims["email_verified"] = json!("true"), "").as_deref(), Some("kata@people.example"));
+        assert_eq!(
+            email(|claims| claims["email_verified"] = json!("true"), "").as_deref(),
+            Some("kata@people.example")
+        );
         for unverified in [json!(false), json!("yes"), json!(1), json!(null)] {
             let found = claims(|claims| claims["email_verified"] = unverified.clone()).unwrap();
             assert_eq!(found.verified_email, None, "{unverified}");

@@ -24,7 +24,10 @@ pub(super) async fn look(settings: anyhow::Result<Vec<IssuerSettings>>, report: 
             Ok(keys) => report.ok("issuers", format!("{}: {keys} of its keys can be used", issuer.label)),
             Err(error) => report.error(
                 "issuers",
-                format!("{} ({}): {error}. Its tokens are refused, or will be within a day", issuer.label, issuer.issuer),
+                format!(
+                    "{} ({}): {error}. Its tokens are refused, or will be within a day",
+                    issuer.label, issuer.issuer
+                ),
                 "open its discovery document from this machine, and compare the settings with it",
             ),
         }

@@ -175,7 +175,8 @@ async fn hand_over(
     request: Request,
 ) -> Result<Body<HandedOverView>, Problem> {
     let (parts, body) = request.into_parts();
-    app.slice::<Handovers>().enter(app.config.trusted_proxies.address(&parts).and_then(Network::of), app.clock.now())?;
+    app.slice::<Handovers>()
+        .enter(app.config.trusted_proxies.address(&parts).and_then(Network::of), app.clock.now())?;
     let body = to_bytes(body, HANDED_OVER_MAX)
         .await
         .map_err(|_| Problem::new(Code::PayloadTooLarge, "Keys are shorter than that."))?;
@@ -310,7 +311,8 @@ fn page(headers: &HeaderMap, problem: Problem) -> Response {
         return problem.into_response();
     }
     let (code, detail) = (problem.code(), escape(problem.detail()));
-    let again = problem.retry_after().map(|wait| format!("<meta http-equiv=refresh content={}>", wait.as_secs().max(1)));
+    let again =
+        problem.retry_after().map(|wait| format!("<meta http-equiv=refresh content={}>", wait.as_secs().max(1)));
     let body = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <meta name=color-scheme content='light dark'>{again}<title>{title}</title><style>{STYLE}</style>\

@@ -9,7 +9,9 @@ use kernel::{SessionId, TenantScope, random};
 use kit::{App, Code, Problem, vault::TokenSealer};
 use url::Url;
 
-use super::{Begun, LIFETIME, Traveller, address, burn, hash, keep, known_state, new_state, refused, store, store::Step, used_up};
+use super::{
+    Begun, LIFETIME, Traveller, address, burn, hash, keep, known_state, new_state, refused, store, store::Step, used_up,
+};
 use crate::connections::{self, exclusive, places, store::ConnectionRow};
 
 /// Begins with a pairing: the platform asks which account is meant.

@@ -51,11 +51,13 @@ pub(super) async fn start(
         ));
     }
     let key = provider.manifest().key;
-    let (state, callback, return_to) = (new_state(app, key), address(app, key, "callback")?, address(app, key, "return")?);
+    let (state, callback, return_to) =
+        (new_state(app, key), address(app, key, "callback")?, address(app, key, "return")?);
     let mut tx = app.db.tenant(scope).await?;
     let organization = store::organization_name(&mut tx).await?.ok_or_else(Problem::not_found)?;
     tx.commit().await?;
-    let request = GrantRequest { organization: &organization, state: &state, callback: &callback, return_to: &return_to };
+    let request =
+        GrantRequest { organization: &organization, state: &state, callback: &callback, return_to: &return_to };
     let page = keys.ask(&app.http, &app.clock, &config, &request).await.map_err(crate::problem::of_connect)?;
     if traveller.connection.is_some() {
         traveller.expect_account(&page.account)?;
@@ -133,7 +135,9 @@ pub(super) async fn take_return(
         None => store::take(&mut tx, &hash, step, key, now).await?,
     };
     let is_awaited = match session {
-        Some(session) if traveller.is_none() => store::is_awaited(&mut tx, &hash, key, session, now).await?,
+        Some(session) if traveller.is_none() && returned.is_granted => {
+            store::is_awaited(&mut tx, &hash, key, session, now).await?
+        }
         _ => false,
     };
     tx.commit().await?;

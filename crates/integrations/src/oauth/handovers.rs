@@ -40,8 +40,11 @@ impl Handovers {
         let calls = if is_full { A_MINUTE } else { *minute.calls.entry(network).or_insert(0) };
         if calls >= A_MINUTE {
             let left = u64::try_from(60 - now.timestamp().rem_euclid(60)).unwrap_or(60);
-            return Err(Problem::new(Code::RateLimited, "Too many keys were handed over from this network in a minute.")
-                .with_retry_after(Duration::from_secs(left)));
+            return Err(Problem::new(
+                Code::RateLimited,
+                "Too many keys were handed over from this network in a minute.",
+            )
+            .with_retry_after(Duration::from_secs(left)));
         }
         minute.calls.insert(network, calls + 1);
         Ok(())

@@ -26,9 +26,7 @@ use std::collections::BTreeMap;
 use connector::{Established, Provider, provider::Unverified};
 use db::{DbError, SystemTask, SystemTx};
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{
-    Actor, ConnectionId, Denied, OrganizationId, Permission, SessionId, TenantScope, Time, UserId, random,
-};
+use kernel::{Actor, ConnectionId, Denied, OrganizationId, Permission, SessionId, TenantScope, Time, UserId, random};
 use kit::{App, Code, Problem, rate_limit::RateLimit, retention::BATCH};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -322,7 +320,9 @@ async fn refuse_too_many(app: &App, scope: &TenantScope) -> Result<(), Problem> 
     }
     let problem = Problem::new(
         Code::RateLimited,
-        format!("You have begun {OPEN_MAX} connections and finished none of them. Finish one, or wait until they have run out."),
+        format!(
+            "You have begun {OPEN_MAX} connections and finished none of them. Finish one, or wait until they have run out."
+        ),
     );
     Err(problem.with_retry_after(LIFETIME.to_std().unwrap_or_default()))
 }

@@ -55,7 +55,8 @@ async fn token(State(issuer): State<Simulator>, body: Bytes) -> Response {
             Json(json!({ "access_token": issuer.token(claims), "token_type": "bearer" })).into_response()
         }
         _ => {
-            let error = json!({ "error": "invalid_request", "error_description": "send an object of claims, sub among them" });
+            let error =
+                json!({ "error": "invalid_request", "error_description": "send an object of claims, sub among them" });
             (StatusCode::BAD_REQUEST, Json(error)).into_response()
         }
     }

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use chrono::TimeDelta;
 use entrepot::housekeeping::purge;
 use kernel::Role;
+use kit::retention::Kind;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use testkit::{Answer, Client, Options, TestApp, collector::Collector};
@@ -118,9 +119,9 @@ async fn what_broke_on_two_nodes_is_counted_together_and_kept_for_thirty_days() 
     .await;
     assert_eq!(of(&kata, PLACE).await.len(), 1);
     app.advance(TimeDelta::days(29)).await;
-    assert_eq!(purge(app.app()).await.expect("a purge").error_reports, 0);
+    assert_eq!(purge(app.app()).await.expect("a purge").of(Kind::ErrorReports), 0);
     app.advance(TimeDelta::days(2)).await;
-    assert!(purge(app.app()).await.expect("a purge").error_reports >= 1);
+    assert!(purge(app.app()).await.expect("a purge").of(Kind::ErrorReports) >= 1);
     let left: i64 = sqlx::query_scalar("select count(*) from error_reports where place = $1")
         .bind(PLACE)
         .fetch_one(&mut app.superuser().await)

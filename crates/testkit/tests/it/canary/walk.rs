@@ -52,7 +52,11 @@ async fn tokens_of_an_issuer(app: &TestApp, kata: &Member, needles: &mut Vec<Nee
     let good = issuer.token(claims(json!({})));
     kata.post("/api/identities", json!({ "token": good })).await.expect(StatusCode::OK);
     let mut tokens = vec![good.clone()];
-    for more in [json!({ "exp": 1 }), json!({ "aud": "others" }), json!({ "sub": "stranger", "email": "stranger@people.example" })] {
+    for more in [
+        json!({ "exp": 1 }),
+        json!({ "aud": "others" }),
+        json!({ "sub": "stranger", "email": "stranger@people.example" }),
+    ] {
         tokens.push(issuer.token(claims(more)));
     }
     tokens.push(format!("{good}x"));

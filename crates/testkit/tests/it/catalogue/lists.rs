@@ -278,5 +278,6 @@ pub(super) const DEFINERS: &[(&str, &str)] =
 pub(super) const NOT_SEALED: &[(&str, &str)] = &[
     ("public.users.password_hash", "Argon2id in PHC format: slow to guess"),
     ("public.user_api_keys.key_hash", "bcrypt, cost 12: slow to guess"),
+    ("public.sessions.token_issued_at", "a time"),
     ("public.jobs.lease_token", "a counter that fences, no secret"),
 ];

@@ -88,10 +88,12 @@ async fn an_answer_is_not_repeated_once_its_connection_is_hidden() {
 
 /// How many transactions of the program wait for a row.
 async fn waiting(app: &TestApp) -> i64 {
-    sqlx::query_scalar("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
-        .fetch_one(&mut app.superuser().await)
-        .await
-        .expect("a count")
+    sqlx::query_scalar(
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+    )
+    .fetch_one(&mut app.superuser().await)
+    .await
+    .expect("a count")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,11 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use serde_json::json;
-use testkit::{Client, Member, TestApp, app::PUBLIC_URL, shops::{Grant, browse}};
+use testkit::{
+    Client, Member, TestApp,
+    app::PUBLIC_URL,
+    shops::{Grant, browse},
+};
 
 const SHOP: &str = "kavebolt.example";
 const CALLBACK: &str = "/api/oauth/woocommerce/callback";
@@ -92,7 +96,10 @@ async fn what_strangers_hand_over_is_refused_without_the_database_and_not_withou
     for state in [kernel::random::token(), made_up, "é".repeat(32), String::from("x")] {
         let answer = tokio::time::timeout(Duration::from_secs(10), nobody.post(CALLBACK, body(&state)));
         answer.await.expect("the database is not asked").expect_problem(400, "oauth_state_invalid");
-        let path = format!("/api/oauth/woocommerce/return?success=1&user_id={}", url::form_urlencoded::byte_serialize(state.as_bytes()).collect::<String>());
+        let path = format!(
+            "/api/oauth/woocommerce/return?success=1&user_id={}",
+            url::form_urlencoded::byte_serialize(state.as_bytes()).collect::<String>()
+        );
         let answer = tokio::time::timeout(Duration::from_secs(10), kata.get(&path));
         answer.await.expect("the database is not asked").expect_problem(400, "oauth_state_invalid");
     }

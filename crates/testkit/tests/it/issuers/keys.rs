@@ -44,7 +44,8 @@ async fn a_new_key_is_found_at_once_and_a_withdrawn_one_is_forgotten_within_minu
     // The first one who comes after ten minutes has them asked for; those who come then are refused.
     a.advance(TimeDelta::minutes(10)).await;
     me(&a, &old).await.expect(StatusCode::OK);
-    a.eventually("the withdrawn key is forgotten", || async { me(&a, &old).await.status == StatusCode::UNAUTHORIZED }).await;
+    a.eventually("the withdrawn key is forgotten", || async { me(&a, &old).await.status == StatusCode::UNAUTHORIZED })
+        .await;
     me(&a, &token(&a, "kata")).await.expect(StatusCode::OK);
     b.finish().await;
     a.finish().await;
@@ -110,24 +111,53 @@ async fn whatever_an_issuer_answers_instead_of_its_keys_no_token_is_taken() {
         document.to_string()
     };
     let redirect = |location: &'static str| {
-        let headers = [("location", location)].map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+        let headers = [("location", location)]
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
         Fault::Answer { status: StatusCode::FOUND, headers: headers.into_iter().collect(), body: bytes::Bytes::new() }
     };
     let wrong: Vec<(&str, &str, Fault)> = vec![
         ("a refusal", "/openid-configuration", Fault::answer(StatusCode::NOT_FOUND, json, "{}")),
         ("a page", "/openid-configuration", Fault::html(ok, "Sign in")),
         ("a redirect", "/openid-configuration", redirect("https://evil.example/")),
-        ("another issuer", "/openid-configuration", Fault::answer(ok, json, document(json!({ "issuer": "https://evil.example" })))),
+        (
+            "another issuer",
+            "/openid-configuration",
+            Fault::answer(ok, json, document(json!({ "issuer": "https://evil.example" }))),
+        ),
         ("no issuer", "/openid-configuration", Fault::answer(ok, json, document(json!({ "issuer": null })))),
-        ("keys by http", "/openid-configuration", Fault::answer(ok, json, document(json!({ "jwks_uri": "http://login.posta.example/auth/v1/.well-known/jwks.json" })))),
-        ("keys on this machine", "/openid-configuration", Fault::answer(ok, json, document(json!({ "jwks_uri": "https://127.0.0.1/keys" })))),
-        ("keys in the cloud's metadata", "/openid-configuration", Fault::answer(ok, json, document(json!({ "jwks_uri": "https://169.254.169.254/latest" })))),
-        ("keys in a file", "/openid-configuration", Fault::answer(ok, json, document(json!({ "jwks_uri": "file:///etc/passwd" })))),
+        (
+            "keys by http",
+            "/openid-configuration",
+            Fault::answer(
+                ok,
+                json,
+                document(json!({ "jwks_uri": "http://login.posta.example/auth/v1/.well-known/jwks.json" })),
+            ),
+        ),
+        (
+            "keys on this machine",
+            "/openid-configuration",
+            Fault::answer(ok, json, document(json!({ "jwks_uri": "https://127.0.0.1/keys" }))),
+        ),
+        (
+            "keys in the cloud's metadata",
+            "/openid-configuration",
+            Fault::answer(ok, json, document(json!({ "jwks_uri": "https://169.254.169.254/latest" }))),
+        ),
+        (
+            "keys in a file",
+            "/openid-configuration",
+            Fault::answer(ok, json, document(json!({ "jwks_uri": "file:///etc/passwd" }))),
+        ),
         ("too much", "/openid-configuration", Fault::GiantField(300 << 10)),
         ("half of it", "/openid-configuration", Fault::CutHalfway),
         ("a failure", "/jwks.json", Fault::answer(StatusCode::INTERNAL_SERVER_ERROR, json, "{}")),
         ("no keys", "/jwks.json", Fault::answer(ok, json, r#"{"keys": []}"#)),
-        ("a shared secret", "/jwks.json", Fault::answer(ok, json, r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a", "alg": "HS256"}]}"#)),
+        (
+            "a shared secret",
+            "/jwks.json",
+            Fault::answer(ok, json, r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a", "alg": "HS256"}]}"#),
+        ),
         ("no key set", "/jwks.json", Fault::answer(ok, json, "[]")),
         ("no JSON", "/jwks.json", Fault::Truncate),
         ("a redirect of the keys", "/jwks.json", redirect("https://evil.example/keys")),
@@ -139,7 +169,12 @@ async fn whatever_an_issuer_answers_instead_of_its_keys_no_token_is_taken() {
         faults.inject(Rule::from(fault).on(path));
         app.advance(TimeDelta::seconds(6)).await;
         let answer = super::link(&kata, &token(&app, "kata")).await;
-        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "issuer_unavailable"), "{what}: {}", answer.short());
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (503, "issuer_unavailable"),
+            "{what}: {}",
+            answer.short()
+        );
         assert_eq!(me(&app, &token(&app, "kata")).await.status.as_u16(), 503, "{what}");
         faults.clear();
     }

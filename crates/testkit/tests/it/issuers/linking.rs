@@ -14,7 +14,8 @@ async fn a_linked_person_does_with_a_token_what_they_do_with_a_session() {
     let by_token = kata.presenting(&token(&app, "kata"));
     let answer = by_token.get("/api/me").await.expect(StatusCode::OK);
     assert_eq!(answer.at("/user/id"), json!(kata.user));
-    let key = by_token.post("/api-key-management/create", json!({ "name": "by token" })).await.expect(StatusCode::CREATED);
+    let key =
+        by_token.post("/api-key-management/create", json!({ "name": "by token" })).await.expect(StatusCode::CREATED);
     // Audit and activity name the person.
     let audit = by_token.get("/api/audit").await.expect(StatusCode::OK).text();
     assert!(audit.contains(&format!("user:{}", kata.user)) && audit.contains("api_key.create"), "{audit}");
@@ -50,7 +51,9 @@ async fn roles_hold_for_tokens_as_for_sessions() {
         let subject = format!("{role}");
         link(&member, &token(&app, &subject)).await.expect(StatusCode::OK);
         let by_token = member.presenting(&token(&app, &subject));
-        for path in ["/api/members", "/api/audit", "/api/integrations/events/", "/api-key-management/list", "/api/access-log"] {
+        for path in
+            ["/api/members", "/api/audit", "/api/integrations/events/", "/api-key-management/list", "/api/access-log"]
+        {
             assert_eq!(by_token.get(path).await.status, member.get(path).await.status, "{role} {path}");
         }
     }
@@ -72,7 +75,10 @@ async fn a_person_who_is_linked_to_nobody_is_told_so_and_nothing_else() {
         details.push(answer.at("/detail"));
     }
     assert!(details.iter().all(|detail| *detail == details[0]), "whether an address has an account is told to nobody");
-    let count: i64 = sqlx::query_scalar("select count(*) from user_identities").fetch_one(&mut app.superuser().await).await.expect("a count");
+    let count: i64 = sqlx::query_scalar("select count(*) from user_identities")
+        .fetch_one(&mut app.superuser().await)
+        .await
+        .expect("a count");
     assert_eq!(count, 0);
     app.finish().await;
 }
@@ -172,7 +178,10 @@ async fn unknown_persons_sign_up_where_the_operator_says_so() {
     let audit = app.nobody().presenting(&token).get("/api/audit").await.expect(StatusCode::OK).text();
     assert!(audit.contains("organization.create"), "{audit}");
     // No password opens it, until a link by mail sets one.
-    app.nobody().post("/api/login", json!({ "email": email, "password": "" })).await.expect_problem(401, "invalid_credentials");
+    app.nobody()
+        .post("/api/login", json!({ "email": email, "password": "" }))
+        .await
+        .expect_problem(401, "invalid_credentials");
     app.nobody().post("/api/password-reset", json!({ "email": email })).await.expect(StatusCode::ACCEPTED);
     app.mail(&email, 1).await;
     app.finish().await;

@@ -37,7 +37,9 @@ fn token(app: &TestApp, subject: &str) -> String {
 
 /// A token of this person, with an e-mail that the issuer says is verified.
 fn with_email(app: &TestApp, subject: &str, email: &str) -> String {
-    app.sandbox().issuer().token(json!({ "sub": subject, "email": email, "email_verified": true, "name": "Kata at Posta" }))
+    app.sandbox()
+        .issuer()
+        .token(json!({ "sub": subject, "email": email, "email_verified": true, "name": "Kata at Posta" }))
 }
 
 async fn me(app: &TestApp, token: &str) -> Answer {

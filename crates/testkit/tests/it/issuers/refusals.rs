@@ -38,7 +38,8 @@ fn forged(issuer: &Simulator, other: &Simulator) -> Vec<(&'static str, String)> 
     let claims = issuer.claims(json!({ "sub": WHO }));
     let [header, body, signature] = parts(issuer);
     let key = issuer.key_set()["keys"][0].clone();
-    let [x, y] = ["x", "y"].map(|name| URL_SAFE_NO_PAD.decode(key[name].as_str().expect("a coordinate")).expect("base64"));
+    let [x, y] =
+        ["x", "y"].map(|name| URL_SAFE_NO_PAD.decode(key[name].as_str().expect("a coordinate")).expect("base64"));
     let none = |alg: &str| unsigned(&json!({ "alg": alg, "typ": "JWT" }), &claims);
     let mut flipped = URL_SAFE_NO_PAD.decode(&signature).expect("base64");
     flipped[40] ^= 1;
@@ -56,7 +57,10 @@ fn forged(issuer: &Simulator, other: &Simulator) -> Vec<(&'static str, String)> 
         ("another's key under the issuer's name", other.sign(json!({ "kid": key["kid"] }), &claims)),
         ("another's key under its own name", other.sign(json!({}), &claims)),
         ("another's key within the token", other.sign(json!({ "jwk": attackers.clone() }), &claims)),
-        ("another's key within the token, and our name", other.sign(json!({ "jwk": attackers, "kid": key["kid"] }), &claims)),
+        (
+            "another's key within the token, and our name",
+            other.sign(json!({ "jwk": attackers, "kid": key["kid"] }), &claims),
+        ),
         (
             "another's key at an address in the token",
             other.sign(json!({ "jku": "https://evil.example/jwks.json", "x5u": "https://evil.example/x5" }), &claims),
@@ -163,7 +167,10 @@ async fn a_token_that_is_not_exactly_right_is_refused_whatever_is_wrong_with_it(
     let issuer = app.sandbox().issuer();
     linked(&app, WHO).await;
     // Another issuer of the same kind, whose keys nobody here knows.
-    let other = sandbox::Sandbox::start(sandbox::Options { clock: app.sandbox().clock().clone(), ..sandbox::Options::default() });
+    let other = sandbox::Sandbox::start(sandbox::Options {
+        clock: app.sandbox().clock().clone(),
+        ..sandbox::Options::default()
+    });
     let other = other.await.expect("another issuer");
     let mut wrong = forged(issuer, other.issuer());
     wrong.extend(headers(issuer));
@@ -171,7 +178,12 @@ async fn a_token_that_is_not_exactly_right_is_refused_whatever_is_wrong_with_it(
     assert!(wrong.len() >= 75, "{}", wrong.len());
     for (what, token) in &wrong {
         let answer = me(&app, token).await;
-        assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::UNAUTHORIZED, "unauthenticated"), "{what}: {}", answer.short());
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            "{what}: {}",
+            answer.short()
+        );
         assert!(!answer.text().contains(token.as_str()), "{what}: the answer repeats the token");
     }
     // What they differ from is taken, before and after, and nobody made us ask for keys but once more.
@@ -216,7 +228,11 @@ async fn a_token_is_taken_from_its_header_only() {
         let cookie = format!("{name}={token}");
         nobody.with_header("cookie", &cookie).get("/api/me").await.expect_problem(401, "unauthenticated");
     }
-    nobody.with_header("authorization", &format!("Basic {token}")).get("/api/me").await.expect_problem(401, "unauthenticated");
+    nobody
+        .with_header("authorization", &format!("Basic {token}"))
+        .get("/api/me")
+        .await
+        .expect_problem(401, "unauthenticated");
     nobody.with_header("authorization", &token).get("/api/me").await.expect_problem(401, "unauthenticated");
     me(&app, &token).await.expect(StatusCode::OK);
     app.finish().await;

@@ -33,7 +33,10 @@ async fn signing_out_ends_the_tokens_until_then_on_every_node_and_a_fresh_one_be
             }
             "all others" => kata.post("/api/sessions/end-others", json!({})).await.expect(StatusCode::OK),
             _ => {
-                a.nobody().post("/api/password-reset", json!({ "email": kata.email })).await.expect(StatusCode::ACCEPTED);
+                a.nobody()
+                    .post("/api/password-reset", json!({ "email": kata.email }))
+                    .await
+                    .expect(StatusCode::ACCEPTED);
                 let link = async || {
                     let mails = a.sandbox().mailbox().to(&kata.email);
                     mails.iter().find_map(|mail| mail.link()?.split_once("#reset=").map(|(_, token)| token.to_owned()))
@@ -86,7 +89,8 @@ async fn a_token_says_when_it_ends_and_what_goes_on_for_long_ends_with_it() {
     let stream = by_token.open(request).await;
     assert_eq!(stream.status(), StatusCode::OK);
     by_token.post("/api/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
-    let body = tokio::time::timeout(std::time::Duration::from_secs(8), axum::body::to_bytes(stream.into_body(), 1 << 20));
+    let body =
+        tokio::time::timeout(std::time::Duration::from_secs(8), axum::body::to_bytes(stream.into_body(), 1 << 20));
     let body = body.await.expect("the stream ends").expect("its text");
     assert!(String::from_utf8_lossy(&body).contains("closed"), "{body:?}");
 

@@ -7,7 +7,7 @@ use sandbox::{
 use serde_json::{Value, json};
 use testkit::TestApp;
 
-use super::{Meanwhile, People, Who, compare, is_open, written};
+use super::{Meanwhile, People, Who, compare, forget_attempts, is_open, written};
 
 const SHOP: &str = "kis-bolt";
 const OTHER: &str = "feine-dinge";
@@ -225,6 +225,7 @@ async fn every_way_back_that_does_not_add_up_is_refused_and_writes_nothing() {
     let mut failures = vec![];
     let mut people = People::meet(&app).await;
     for (name, change, status, problem, right, asked) in CASES {
+        forget_attempts(&app).await;
         let mut back = walk(&app, &people).await;
         let state = back.get("state");
         change(&mut back);

@@ -8,7 +8,7 @@ use sandbox::{
 use serde_json::{Value, json};
 use testkit::TestApp;
 
-use super::{Meanwhile, People, Who, compare, is_open, written};
+use super::{Meanwhile, People, Who, compare, forget_attempts, is_open, written};
 
 const SHOP: &str = "kavebolt.example";
 
@@ -105,6 +105,7 @@ async fn every_handing_over_that_does_not_add_up_is_refused_and_writes_nothing()
     let mut failures = vec![];
     let people = People::meet(&app).await;
     for (name, change, status, problem, right, may_ask) in CASES {
+        forget_attempts(&app).await;
         let grant = people.began.ask_for_keys(people.began.shop_address(SHOP)).await;
         let shopify = people.began.consent_without_coming_back("kis-bolt", json!({})).await;
         let good = key(Permissions::Read, Role::Administrator);
@@ -208,6 +209,7 @@ async fn every_return_that_does_not_add_up_is_refused_and_connects_nothing() {
     let mut failures = vec![];
     let mut people = People::meet(&app).await;
     for (name, change, status, problem, right, may_ask) in RETURNS {
+        forget_attempts(&app).await;
         let grant = people.began.ask_for_keys(people.began.shop_address(SHOP)).await;
         let keys = json!({
             "key_id": 1, "user_id": grant.state, "consumer_key": good.consumer_key,
