@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 
+use accounts::plans::operator::{self, Wanted};
 use anyhow::Context;
 use connector::{
     Credential, KeyPair,
@@ -14,7 +15,7 @@ use entrepot::{
     startup::{Program, Served, Settings},
 };
 use integrations::connections::{self, model};
-use kernel::{Action, Clock, OrganizationId, Resource, Secret, TenantScope, random, scope::InternalTask};
+use kernel::{Action, Clock, Limit, OrganizationId, Plan, Resource, Secret, TenantScope, random, scope::InternalTask};
 use kit::{Config, Problem, vault::MasterKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -144,9 +145,16 @@ impl Product {
         Ok((organization.into(), text(&session, "session_token")?.to_owned()))
     }
 
-    /// A new organization, and a key of it.
+    /// A new organization, which may read as much as it can, and a key of it.
     async fn organization(&self, number: usize) -> anyhow::Result<(OrganizationId, String)> {
         let (organization, token) = self.sign_up(number).await?;
+        let app = &self.served.program.app;
+        let wanted = Wanted {
+            plan: Some(Plan::Enterprise),
+            limits: vec![(Limit::LiveReadsPerDay, Some(1_000_000_000))],
+            ..Wanted::default()
+        };
+        operator::set(&app.db, &app.clock, organization, wanted).await.map_err(told)?;
         let key = self.post("/api-key-management/create", Some(&token), &json!({ "name": "Bench" })).await?;
         Ok((organization, text(&key, "api_key")?.to_owned()))
     }

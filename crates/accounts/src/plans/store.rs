@@ -148,7 +148,7 @@ pub(super) struct PausedSeat {
 
 /// Pauses the newest seats beyond what is allowed and lets the others go on; those that changed. Owners come first, and theirs are
 /// never paused.
-pub(super) async fn pause_seats(tx: &mut TenantTx, allowed: i64, now: Time) -> Result<Vec<PausedSeat>, DbError> {
+pub(super) async fn pause_seats(tx: &mut TenantTx, at_most: i64, now: Time) -> Result<Vec<PausedSeat>, DbError> {
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         PausedSeat,
@@ -166,7 +166,7 @@ pub(super) async fn pause_seats(tx: &mut TenantTx, allowed: i64, now: Time) -> R
         returning m.id, m.plan_paused_at is not null as "is_paused!"
         "#,
         organization.uuid(),
-        allowed,
+        at_most,
         now
     )
     .fetch_all(tx.conn())

@@ -533,7 +533,7 @@ pub(super) struct PausedRow {
 }
 
 /// Pauses the newest connections of each provider beyond what is allowed, and lets the others go on; those that changed.
-pub(super) async fn pause_beyond(tx: &mut TenantTx, allowed: i64, now: Time) -> Result<Vec<PausedRow>, DbError> {
+pub(super) async fn pause_beyond(tx: &mut TenantTx, at_most: i64, now: Time) -> Result<Vec<PausedRow>, DbError> {
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         PausedRow,
@@ -551,7 +551,7 @@ pub(super) async fn pause_beyond(tx: &mut TenantTx, allowed: i64, now: Time) -> 
         returning c.id, c.display_name, c.plan_paused_at is not null as "is_paused!"
         "#,
         organization.uuid(),
-        allowed,
+        at_most,
         now
     )
     .fetch_all(tx.conn())
