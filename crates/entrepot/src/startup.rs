@@ -97,8 +97,8 @@ impl Program {
         let db = Db::connect(&logins, &pools).await?;
         make_partitions(&db, &clock).await?;
         let store = store.await??;
-        place::refuse_one_server(&shards, &logins).await?;
-        let keyring = Arc::new(establish_keys(&db, Keyring::new(master_keys, store, clock.clone())).await?);
+        Box::pin(place::refuse_one_server(&shards, &logins)).await?;
+        let keyring = Arc::new(Box::pin(establish_keys(&db, Keyring::new(master_keys, store, clock.clone()))).await?);
         let http = http.await??;
         let listener = db.listen();
         let ingredients = Ingredients { db, clock, keyring, http, config, mailer };

@@ -116,7 +116,7 @@ impl Command {
             Self::Restore(options) => Box::pin(backup::restore(*options)).await,
             Self::Doctor(options) => Box::pin(doctor::run(*options)).await,
             Self::Keys(command) => Box::pin(keys::run(command)).await,
-            Self::Demo(options) => demo::run(options).await,
+            Self::Demo(options) => Box::pin(demo::run(options)).await,
             Self::Sandbox(options) => sandbox_command::run(options).await,
             Self::Openapi => {
                 say(&assembly::openapi().to_pretty_json()?);

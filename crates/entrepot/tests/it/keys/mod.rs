@@ -100,7 +100,7 @@ impl Many {
                 .fetch_all(&mut superuser)
                 .await
                 .unwrap();
-        let said: Option<i64> = sqlx::query_scalar("select rewrapped from key_rotations order by id desc limit 1")
+        let said: Option<i64> = sqlx::query_scalar("select done from key_rotations order by id desc limit 1")
             .fetch_optional(&mut superuser)
             .await
             .unwrap();
