@@ -9,7 +9,7 @@ create table key_rotations (
     began_at timestamptz not null,
     -- How many data keys there were to wrap, how many are, and the last one that was looked at: the next batch begins behind it.
     total bigint not null,
-    rewrapped bigint not null default 0,
+    done bigint not null default 0,
     reached_organization uuid,
     reached_data_key uuid,
     -- From then on nothing is left under the key before.
@@ -21,7 +21,7 @@ create unique index key_rotations_unfinished on key_rotations ((true)) where fin
 alter table key_rotations enable row level security;
 alter table key_rotations force row level security;
 grant select, insert on key_rotations to entrepot_system;
-grant update (rewrapped, reached_organization, reached_data_key, finished_at) on key_rotations to entrepot_system;
+grant update (done, reached_organization, reached_data_key, finished_at) on key_rotations to entrepot_system;
 create policy system_select on key_rotations for select to entrepot_system using (true);
 create policy system_insert on key_rotations for insert to entrepot_system with check (true);
 create policy system_update on key_rotations for update to entrepot_system using (true) with check (true);

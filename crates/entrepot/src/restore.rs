@@ -85,7 +85,8 @@ pub async fn run(options: Options) -> anyhow::Result<Restored> {
     refuse_occupied(&options.data_dir)?;
     let major = match &options.external {
         Some(external) => {
-            let (major, is_empty) = emptiness(&external.owner).await.context("the database to restore into")?;
+            let (major, is_empty) =
+                Box::pin(emptiness(&external.owner)).await.context("the database to restore into")?;
             ensure!(
                 is_empty,
                 "the database to restore into is not empty: make a new one as docs/TENANCY.md shows, and name it in \
@@ -123,7 +124,7 @@ pub async fn run(options: Options) -> anyhow::Result<Restored> {
              PostgreSQL {pg_dump}, or make backups with pg_dump {made_with}"
         )
     });
-    let filled = fill(options, checked, needed).await;
+    let filled = Box::pin(fill(options, checked, needed)).await;
     match hint {
         Some(hint) => filled.context(hint),
         None => filled,

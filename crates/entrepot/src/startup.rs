@@ -111,8 +111,8 @@ impl Program {
         let db = Db::connect(&logins, &pools).await?;
         make_partitions(&db, &clock, &config.retention).await?;
         let store = store.await??;
-        place::refuse_one_server(&shards, &logins).await?;
-        let keyring = Arc::new(establish_keys(&db, Keyring::new(master_keys, store, clock.clone())).await?);
+        Box::pin(place::refuse_one_server(&shards, &logins)).await?;
+        let keyring = Arc::new(Box::pin(establish_keys(&db, Keyring::new(master_keys, store, clock.clone()))).await?);
         let (http, inside) = http.await??;
         let issuers = Issuers::new(issuers, &http, inside.as_ref(), clock.clone());
         let listener = db.listen();

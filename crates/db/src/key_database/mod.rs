@@ -259,10 +259,14 @@ impl KeyDatabase {
     }
 }
 
-async fn bounded<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, KeyDatabaseError> {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(KeyDatabaseError::Unavailable),
+/// On the heap: connecting is a large piece of state, and every caller would carry it.
+fn bounded<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> impl Future<Output = Result<T, KeyDatabaseError>> {
+    let work = Box::pin(work);
+    async move {
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(KeyDatabaseError::Unavailable),
+        }
     }
 }
 

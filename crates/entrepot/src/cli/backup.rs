@@ -93,7 +93,7 @@ pub(super) async fn restore(options: Restore) -> anyhow::Result<()> {
         Some(owner) => Some(restore::External { owner, backup: options.backup_login.target_if_set()? }),
         None => None,
     };
-    let restored = restore::run(restore::Options {
+    let restored = Box::pin(restore::run(restore::Options {
         from: options.from,
         shards_from: options.shards_from,
         data_dir: options.data_dir,
@@ -101,7 +101,7 @@ pub(super) async fn restore(options: Restore) -> anyhow::Result<()> {
         key_database: options.key_database.target()?,
         master_keys: MasterKeys::from_env()?,
         accept_lost_keys: options.accept_lost_keys,
-    })
+    }))
     .await?;
     say(&restore::summary(&restored));
     Ok(())

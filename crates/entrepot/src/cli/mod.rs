@@ -160,7 +160,7 @@ impl Command {
             Self::Keys(command) => Box::pin(keys::run(command)).await,
             Self::Plan(options) => Box::pin(plan::run(*options)).await,
             Self::Organizations(options) => Box::pin(plan::list(*options)).await,
-            Self::Demo(options) => demo::run(options).await,
+            Self::Demo(options) => Box::pin(demo::run(options)).await,
             Self::Sandbox(options) => sandbox_command::run(options).await,
             Self::Openapi => {
                 say(&assembly::openapi().to_pretty_json()?);

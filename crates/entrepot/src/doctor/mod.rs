@@ -146,7 +146,7 @@ pub async fn run(options: Options, clock: &Clock) -> anyhow::Result<Vec<Finding>
             ),
         }
     }
-    database::look(&logins, backup.as_ref(), keys.as_ref(), all, clock, &mut report).await;
+    Box::pin(database::look(&logins, backup.as_ref(), keys.as_ref(), all, clock, &mut report)).await;
     if let Some(cluster) = cluster {
         cluster.give_back().await?;
     }

@@ -9,7 +9,7 @@ use kit::vault::{KeyStore, KeyStorePlace};
 /// The key database where one is named, else the directory beside the data.
 pub fn of(data_dir: &Path, key_database: Option<&Target>) -> KeyStorePlace {
     match key_database {
-        Some(target) => KeyStorePlace::Database(target.clone()),
+        Some(target) => KeyStorePlace::Database(Box::new(target.clone())),
         None => KeyStorePlace::Directory(data_dir.join("keys")),
     }
 }

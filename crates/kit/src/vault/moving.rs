@@ -23,7 +23,7 @@ const AT_ONCE: usize = 1_000;
 #[derive(Clone)]
 pub enum KeyStorePlace {
     Directory(PathBuf),
-    Database(Target),
+    Database(Box<Target>),
 }
 
 impl std::fmt::Display for KeyStorePlace {

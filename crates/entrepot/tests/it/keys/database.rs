@@ -105,7 +105,7 @@ impl Many {
 }
 
 /// Kills a move at so many moments, then lets it end. Never is more than one of the two a store to serve from.
-async fn move_with_kills(many: &Many, server: &KeyServer, to: &str) {
+async fn move_with_kills(many: &Many, server: &KeyServer, to: &str) -> usize {
     let mut kills = 0;
     for after in (200..900).step_by(50) {
         let mut killed = many.shift(to, server).spawn().unwrap();
@@ -120,16 +120,16 @@ async fn move_with_kills(many: &Many, server: &KeyServer, to: &str) {
         let database = DatabaseKeyStore::existing(&server.target()).await.is_ok();
         assert!(!(directory && database), "after {after} ms both could be served from");
     }
-    println!("{kills} kills while shards moved to the {to}");
     let (is_done, said) = Many::run(many.shift(to, server));
     assert!(is_done || (kills < 14 && said.contains("no key store")), "{said}");
+    kills
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shards_are_moved_to_a_key_database_and_back_and_a_kill_loses_none() {
     let server = KeyServer::start().await;
     let many = Many::keys(2, 1_500).await;
-    move_with_kills(&many, &server, "database").await;
+    let kills = move_with_kills(&many, &server, "database").await;
     assert!(!many.store().exists(), "what was destroyed later must not be there still");
     assert_eq!(many.opened(&many.keyring_of(&server, &many.old).await).await, many.rows);
     // The master key is replaced there as anywhere.
@@ -139,7 +139,9 @@ async fn shards_are_moved_to_a_key_database_and_back_and_a_kill_loses_none() {
     assert!(is_done, "{said}");
     assert_eq!(many.opened(&many.keyring_of(&server, &many.new).await).await, many.rows);
 
-    move_with_kills(&many, &server, "directory").await;
+    let back = move_with_kills(&many, &server, "directory").await;
+    println!("{kills} kills while shards moved to the database, {back} on the way back");
+    assert!(kills + back >= 4);
     let left: i64 = sqlx::query_scalar("select (select count(*) from shards) + (select count(*) from key_store)")
         .fetch_one(&mut server.superuser().await)
         .await

@@ -36,6 +36,9 @@ fn logins(database: &Database) -> Vec<(&'static str, String)> {
     .into()
 }
 
+/// Organization, id, scope, its id, version, wrapped, under which master key.
+type Row = (Uuid, Uuid, String, Uuid, i32, Vec<u8>, String);
+
 /// An installation that has many data keys, and its two master keys.
 struct Many {
     database: Database,
@@ -100,7 +103,7 @@ impl Many {
                 .fetch_all(&mut superuser)
                 .await
                 .unwrap();
-        let said: Option<i64> = sqlx::query_scalar("select rewrapped from key_rotations order by id desc limit 1")
+        let said: Option<i64> = sqlx::query_scalar("select done from key_rotations order by id desc limit 1")
             .fetch_optional(&mut superuser)
             .await
             .unwrap();
@@ -108,7 +111,7 @@ impl Many {
     }
 
     async fn all(&self) -> Vec<WrappedKey> {
-        let rows: Vec<(Uuid, Uuid, String, Uuid, i32, Vec<u8>, String)> = sqlx::query_as(
+        let rows: Vec<Row> = sqlx::query_as(
             "select organization_id, id, scope, scope_id, key_version, wrapped, master_fingerprint from data_keys
              where wrapped is not null",
         )

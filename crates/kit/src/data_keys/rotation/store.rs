@@ -93,7 +93,7 @@ pub(super) async fn last(tx: &mut SystemTx) -> Result<Option<Rotation>, DbError>
         Row,
         "
         -- last_key_rotation
-        select id, from_key, to_key, began_at, total, rewrapped, reached_organization, reached_data_key, finished_at
+        select id, from_key, to_key, began_at, total, done as rewrapped, reached_organization, reached_data_key, finished_at
         from key_rotations
         order by id desc
         limit 1
@@ -110,7 +110,7 @@ pub(super) async fn lock_unfinished(tx: &mut SystemTx) -> Result<Option<Rotation
         Row,
         "
         -- lock_key_rotation
-        select id, from_key, to_key, began_at, total, rewrapped, reached_organization, reached_data_key, finished_at
+        select id, from_key, to_key, began_at, total, done as rewrapped, reached_organization, reached_data_key, finished_at
         from key_rotations
         where finished_at is null
         order by id desc
@@ -212,7 +212,7 @@ pub(super) async fn note_progress(
         "
         -- note_key_rotation
         update key_rotations
-        set rewrapped = rewrapped + $2, reached_organization = $3, reached_data_key = $4
+        set done = done + $2, reached_organization = $3, reached_data_key = $4
         where id = $1 and finished_at is null
         ",
         id.uuid(),
