@@ -168,7 +168,7 @@ fn configuration(folder: &Path, site: &Site, upstream: &str, [https, http]: [u16
         .map(|name| format!("{name}_temp_path {place}/{name};\n"))
         .collect();
     format!(
-        "daemon off;\npid {place}/nginx.pid;\nerror_log {place}/error.log;\nevents {{}}\n\
+        "daemon off;\nmaster_process off;\npid {place}/nginx.pid;\nerror_log {place}/error.log;\nevents {{}}\n\
          http {{\naccess_log off;\n{temporary}{example}}}\n"
     )
 }

@@ -312,6 +312,7 @@ fn secrets_are_exposed_in_known_files() {
         "crates/db/src/cluster/target.rs",
         "crates/entrepot/src/demo/mod.rs",
         "crates/entrepot/src/demo/seed.rs",
+        "crates/entrepot/src/telemetry/sentry.rs",
         "crates/integrations/src/connections/credential/mod.rs",
         "crates/integrations/src/connections/model/mod.rs",
         "crates/integrations/src/oauth/granted.rs",

@@ -67,7 +67,9 @@ async fn a_request_of_a_traced_caller_is_one_trace_down_to_the_shop_and_back() {
     read(&key, store, &strangers, "203.0.113.9").await;
     read(&key, store, &ours, "192.0.2.1").await;
     let is_whole = |spans: &[Value]| {
-        ["GET /webshop-data-api/orders", "GET", "GET /api/stores"].iter().all(|wanted| spans.iter().any(|span| name(span) == *wanted))
+        ["GET /webshop-data-api/orders", "GET", "GET /api/stores"]
+            .iter()
+            .all(|wanted| spans.iter().any(|span| name(span) == *wanted))
     };
     app.eventually("the trace arrives", || async { is_whole(&ours.spans()) }).await;
 
