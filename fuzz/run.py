@@ -48,9 +48,10 @@ def clear_up():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def ends_with_us(signal_name, command):
-    """A command that is told to end when we have, however we ended: also when we were killed and could tell nobody."""
-    return ["setpriv", "--pdeathsig", signal_name, *map(str, command)]
+def ends_with_us(command):
+    """A command that is killed when we have ended without ending it: when we were killed ourselves. The database of a demo that is
+    killed ends with it."""
+    return ["setpriv", "--pdeathsig", "KILL", *map(str, command)]
 
 
 class Demo:
@@ -66,7 +67,7 @@ class Demo:
         environment = os.environ | {"ENTREPOT_LIVE_REQUESTS_PER_MINUTE": "100000000", "RUST_LOG": "warn"}
         command = [program, "demo", "--free-ports", "--data-dir", self.scratch / "demo"]
         with self.log.open("wb") as log:
-            command = ends_with_us("INT", command)
+            command = ends_with_us(command)
             self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=environment)
         self.facts = self._facts()
         self.url = self.facts["url"].rstrip("/")
@@ -153,7 +154,7 @@ def fuzz(demo, name, callers, options, phases, without):
     for operation in [*without, *ENDLESS]:
         command += ["--exclude-operation-id", operation]
     started = time.monotonic()
-    command = ends_with_us("TERM", command)
+    command = ends_with_us(command)
     ran = subprocess.run(command, env=environment, cwd=demo.scratch, capture_output=True, text=True)
     took = time.monotonic() - started
     counted = re.findall(r"^\s+(\d+ generated.*)$", ran.stdout, re.M)

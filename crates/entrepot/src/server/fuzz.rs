@@ -39,11 +39,12 @@ proptest! {
         PATHS.canonicalize(&mut twice);
         prop_assert_eq!(once.query(), given.query());
         prop_assert!(once.path().starts_with('/'), "{}", once);
-        // What is canonical stays so, but for an alias within the alias, of which one is taken off at a time.
-        prop_assert!(twice == once || once.path().starts_with("/functions/v1/") || once.path().ends_with("//"), "{} {}", once, twice);
-        // With and without a slash it is the same place.
+        // What is canonical stays so. Of an alias within the alias, and of slashes that follow one another, one is taken off.
+        let is_odd = once.path().starts_with("/functions/v1/") || given.path().contains("//");
+        prop_assert!(twice == once || is_odd, "{} {}", once, twice);
+        // With and without a slash it is the same place; the alias alone is none.
         let bare = given.path().trim_end_matches('/');
-        if !bare.is_empty() && !given.path().ends_with("//") {
+        if !bare.is_empty() && bare != "/functions/v1" && !given.path().contains("//") {
             let place = |path: &str| {
                 let mut uri: Uri = path.parse().expect("a path");
                 PATHS.canonicalize(&mut uri);
