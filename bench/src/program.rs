@@ -83,14 +83,17 @@ impl Product {
                     apps: vec![],
                     live_requests_per_minute: 1_000_000_000,
                     trusted_proxies: kit::network::TrustedProxies::default(),
+                    traced_callers: kit::network::TrustedProxies::nobody(),
                     api_key_prefix: kit::ApiKeyPrefix::default(),
                     mail: None,
                     retention: kit::retention::Retention::default(),
                 },
+                issuers: vec![],
                 hosts,
+                sentry: None,
                 clock: Clock::system(),
             };
-            Served::start(Program::start(settings).await?, listener, Some(metrics))
+            Served::start(Program::start(settings).await?, listener, None, Some(metrics))
         })?;
         Ok(Self { runtime, served })
     }
