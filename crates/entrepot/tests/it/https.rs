@@ -136,15 +136,11 @@ fn a_certificate_and_an_address_that_do_not_agree_are_refused_at_the_start() {
     assert!(swapped.contains("holds no private key in PEM"), "{swapped}");
 }
 
-/// nginx, where it is installed; tests that need it say that they skip elsewhere.
+/// nginx, where it is installed.
 fn nginx() -> Option<&'static str> {
-    let found = ["nginx", "/usr/sbin/nginx"].into_iter().find(|program| {
+    ["nginx", "/usr/sbin/nginx"].into_iter().find(|program| {
         Command::new(program).arg("-v").stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-    });
-    if found.is_none() {
-        println!("skipped: nginx is not installed");
-    }
-    found
+    })
 }
 
 /// The example of the page, with the places of this test.
@@ -175,7 +171,10 @@ fn configuration(folder: &Path, site: &Site, upstream: &str, [https, http]: [u16
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_nginx_passes_its_own_check_and_serves() {
-    let Some(nginx) = nginx() else { return };
+    let Some(nginx) = nginx() else {
+        println!("skipped: nginx is not installed");
+        return;
+    };
     let folder = scratch();
     let site = Site::make(folder.path());
     let serving = Serving::with(
