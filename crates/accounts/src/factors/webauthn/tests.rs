@@ -4,10 +4,7 @@
 use aws_lc_rs::{
     rand::SystemRandom,
     rsa::KeySize,
-    signature::{
-        ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
-        RsaPublicKeyComponents,
-    },
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
 };
 use serde_json::json;
 
@@ -59,8 +56,9 @@ impl Pair {
                 [&[0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21][..], &x].concat()
             }
             Self::Rsa(pair) => {
-                let key: RsaPublicKeyComponents<Vec<u8>> = pair.public_key().into();
-                let (n, e) = (bytes(&key.n), bytes(&key.e));
+                // PKCS #1: a sequence that ends with a modulus of 256 bytes, and with an exponent of three behind their length.
+                let (modulus, exponent) = pair.public_key().as_ref().split_last_chunk::<5>().unwrap();
+                let (n, e) = (bytes(&modulus[modulus.len() - 256..]), bytes(&exponent[2..]));
                 [&[0xa4, 0x01, 0x03, 0x03, 0x39, 0x01, 0x00, 0x20][..], &n, &[0x21], &e].concat()
             }
         }
