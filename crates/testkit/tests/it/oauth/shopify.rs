@@ -5,7 +5,7 @@ use sandbox::{
     shopify::signature::query_hmac,
 };
 use serde_json::{Value, json};
-use testkit::TestApp;
+use testkit::{Options, TestApp};
 
 use super::{Meanwhile, People, Who, compare, forget_attempts, is_open, written};
 
@@ -220,7 +220,7 @@ async fn walk(app: &TestApp, people: &People) -> Back {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_back_that_does_not_add_up_is_refused_and_writes_nothing() {
     assert!(CASES.len() >= 60, "{}", CASES.len());
-    let app = TestApp::start().await;
+    let app = TestApp::with(Options { live_requests_per_minute: 100_000, ..Options::default() }).await;
     let shop = app.sandbox().shopify().shop(SHOP).expect("a shop");
     let mut failures = vec![];
     let mut people = People::meet(&app).await;
@@ -273,7 +273,7 @@ async fn every_way_back_that_does_not_add_up_is_refused_and_writes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_parameters_and_the_case_of_a_host_are_no_part_of_the_contract() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Options { live_requests_per_minute: 100_000, ..Options::default() }).await;
     let people = People::meet(&app).await;
     let mut back = walk(&app, &people).await;
     back.params.reverse();

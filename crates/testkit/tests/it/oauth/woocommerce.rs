@@ -6,7 +6,7 @@ use sandbox::{
     world::Role,
 };
 use serde_json::{Value, json};
-use testkit::TestApp;
+use testkit::{Options, TestApp};
 
 use super::{Meanwhile, People, Who, compare, forget_attempts, is_open, written};
 
@@ -98,7 +98,7 @@ const CASES: &[Case] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn every_handing_over_that_does_not_add_up_is_refused_and_writes_nothing() {
     assert!(CASES.len() >= 30, "{}", CASES.len());
-    let app = TestApp::start().await;
+    let app = TestApp::with(Options { live_requests_per_minute: 100_000, ..Options::default() }).await;
     let (shop, other) =
         [SHOP, "tea.example"].map(|host| app.sandbox().woocommerce().shop(host).expect("a shop").clone()).into();
     let key = |permissions, role| shop.key(permissions, role).expect("a key");
@@ -203,7 +203,7 @@ const RETURNS: &[Return] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_return_that_does_not_add_up_is_refused_and_connects_nothing() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Options { live_requests_per_minute: 100_000, ..Options::default() }).await;
     let shop = app.sandbox().woocommerce().shop(SHOP).expect("a shop");
     let good = shop.key(Permissions::Read, Role::Administrator).expect("a key");
     let mut failures = vec![];
