@@ -126,6 +126,7 @@ alter table user_api_keys add constraint user_api_keys_organization_id_rotated_f
     foreign key (organization_id, rotated_from) references user_api_keys (organization_id, id)
     on delete set null (rotated_from) not valid;
 alter table user_api_keys validate constraint user_api_keys_organization_id_rotated_from_fkey;
+-- expand: the version before makes a prefix and its key in one transaction, and removes neither.
 alter table api_key_prefixes add constraint api_key_prefixes_organization_id_key_id_fkey
     foreign key (organization_id, key_id) references user_api_keys (organization_id, id) on delete cascade not valid;
 alter table api_key_prefixes validate constraint api_key_prefixes_organization_id_key_id_fkey;
