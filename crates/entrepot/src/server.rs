@@ -1,8 +1,8 @@
 //! The HTTP server: what stands around the slices.
 
-mod strangers;
 #[cfg(test)]
 mod fuzz;
+mod strangers;
 #[cfg(test)]
 mod tests;
 pub mod tls;

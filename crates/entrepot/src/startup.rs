@@ -77,7 +77,8 @@ impl Program {
     /// # Errors
     /// With what is wrong and what to do about it.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { data_dir, master_keys, logins, key_database, pools, config, issuers, hosts, sentry, clock } = settings;
+        let Settings { data_dir, master_keys, logins, key_database, pools, config, issuers, hosts, sentry, clock } =
+            settings;
         restore::refuse_unfinished(&data_dir)?;
         let mailer = Mailer::new(config.mail.as_ref())?;
         if !mailer.is_configured() {

@@ -11,7 +11,6 @@ use kit::retention::BATCH;
 pub use model::{About, Kind, Notice};
 pub use store::Owner;
 
-
 /// Tells people of the transaction's organization; those who were not told of this before (`Notice::dedupe_key`). Each must
 /// have a seat there.
 ///

@@ -89,7 +89,8 @@ async fn keep_rows(app: &App) {
     loop {
         tick.tick().await;
         let kept = app.config.retention.partitions();
-        if let Err(error) = app.db.unless_away_within(WITHIN, app.db.maintain_partitions(app.clock.now(), &kept)).await {
+        if let Err(error) = app.db.unless_away_within(WITHIN, app.db.maintain_partitions(app.clock.now(), &kept)).await
+        {
             tracing::error!(%error, "partitions were not made; the next try is in twelve hours");
             app.slice::<ErrorReports>().record(Report::task("maintain_partitions", &error));
         }

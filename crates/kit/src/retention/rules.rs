@@ -296,7 +296,10 @@ pub const STAYS: &[Stays] = &[
     Stays { table: "partitioned_tables", why: "which tables are cut by time" },
     Stays { table: "role_permissions", why: "what the roles may do" },
     Stays { table: "schedules", why: "when each schedule ran" },
-    Stays { table: "user_identities", why: "whom of ours a person of an issuer is; what was unlinked stays, so that an e-mail alone does not link it again" },
+    Stays {
+        table: "user_identities",
+        why: "whom of ours a person of an issuer is; what was unlinked stays, so that an e-mail alone does not link it again",
+    },
     Stays { table: "users", why: "people with an account, until there is a way to delete it" },
 ];
 

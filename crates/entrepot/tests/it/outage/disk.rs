@@ -51,7 +51,10 @@ fn a_full_disk_refuses_what_is_written_and_room_brings_it_back() {
     let (folder, key) = (scratch(), new_key());
     let Some(disk) = SmallDisk::mount(folder.path().join("disk")) else {
         // Not `println`, which a test that passes keeps to itself.
-        let said = writeln!(io::stderr(), "skipped, not passed: a full disk, since this user may not mount a small file system");
+        let said = writeln!(
+            io::stderr(),
+            "skipped, not passed: a full disk, since this user may not mount a small file system"
+        );
         said.unwrap();
         return;
     };
