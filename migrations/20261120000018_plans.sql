@@ -105,7 +105,7 @@ create policy app_update on notifications for update to entrepot_app
     using (organization_id = (select current_setting('app.organization_id')::uuid))
     with check (organization_id = (select current_setting('app.organization_id')::uuid));
 -- Who tells of the plan is in no organization.
-grant select (created_at), insert, delete on notifications to entrepot_system;
+grant select (organization_id, id, created_at), insert, delete on notifications to entrepot_system;
 create policy system_select on notifications for select to entrepot_system using (true);
 create policy system_insert on notifications for insert to entrepot_system with check (true);
 create policy system_delete on notifications for delete to entrepot_system using (true);

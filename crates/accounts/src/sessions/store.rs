@@ -427,7 +427,8 @@ pub(super) async fn count_attempt(
                 when a.last_at < $5 or a.failures + 1 <= $2 then $4
                 else $4 + make_interval(secs => least($3, power(2::double precision, least(a.failures - $2, 20))))
             end
-        where a.blocked_until <= $4
+        -- Those that are free wait for nothing, also where the clock of another node is ahead.
+        where a.blocked_until <= $4 or a.failures <= $2
         ",
         subject,
         free,

@@ -58,7 +58,15 @@ const PARSERS: &[(&str, &str, Read)] = &[
     ("crates/db/src/cluster/logins.rs", "parse", OPERATORS),
     ("crates/db/src/cluster/target.rs", "parse", OPERATORS),
     ("crates/db/src/listener.rs", "parse", DATABASE),
+    ("crates/db/src/key_database/mod.rs", "parse", DATABASE),
     ("crates/entrepot/src/cli/plan.rs", "from_str", OPERATORS),
+    ("crates/entrepot/src/telemetry/sentry.rs", "parse", OPERATORS),
+    ("crates/entrepot/src/telemetry/traces/sampler.rs", "parse", OPERATORS),
+    (
+        "crates/entrepot/src/telemetry/traces/span.rs",
+        "parse",
+        Fuzzed("crates/entrepot/src/telemetry/traces/fuzz.rs", &["headers_of_traces"]),
+    ),
     ("crates/entrepot/src/verify.rs", "verify", DATABASE),
     ("crates/entrepot/src/verify.rs", "verify_some", DATABASE),
     (
@@ -81,6 +89,8 @@ const PARSERS: &[(&str, &str, Read)] = &[
     ("crates/kit/src/network.rs", "from_str", OPERATORS),
     ("crates/kit/src/retention/mod.rs", "from_str", OPERATORS),
     ("crates/kit/src/trail/chain/verify.rs", "verify", DATABASE),
+    ("crates/kit/src/vault/directory.rs", "parse_content", Ours("what we wrote into our own key store")),
+    ("crates/kit/src/vault/installation_key.rs", "from_str", DATABASE),
     ("crates/kit/src/vault/master_key.rs", "from_str", OPERATORS),
     ("crates/kit/src/vault/master_key.rs", "parse", Fuzzed("crates/kit/src/vault/tests/fuzz.rs", &["master_keys"])),
     (

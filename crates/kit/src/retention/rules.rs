@@ -330,6 +330,27 @@ pub const DELETIONS: &[Deletion] = &[
         why: "commissions and other systems go by the external id, which must not become somebody else's while they can come back",
     },
     Deletion {
+        operation: "DELETE /api/factors/passkeys/{id}",
+        table: "login_passkeys",
+        becomes: "gone at once; the person's other sessions end",
+        kept_as: None,
+        why: "what somebody may have lost must not sign in again. That it was removed stands in the audit log",
+    },
+    Deletion {
+        operation: "DELETE /api/factors/totp",
+        table: "login_totps",
+        becomes: "gone at once; the person's other sessions end",
+        kept_as: None,
+        why: "as a passkey: another is set up instead",
+    },
+    Deletion {
+        operation: "DELETE /api/identities/{id}",
+        table: "user_identities",
+        becomes: "taken back: its tokens open nothing from now on",
+        kept_as: None,
+        why: "the row stays, so that an e-mail alone does not link it again",
+    },
+    Deletion {
         operation: "DELETE /api/members/{id}/grants/{grant_id}",
         table: "permission_grants",
         becomes: "of no effect; the same can be granted anew",

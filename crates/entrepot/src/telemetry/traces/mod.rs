@@ -1,6 +1,8 @@
 //! Traces to a collector of OpenTelemetry (`docs/adr/0040-traces-are-spans-of-one-target.md`). The spans are made where the work is
 //! done, by `tracing` and with the target [`layer::TARGET`]; without a collector nobody hears of them and they cost nothing.
 
+#[cfg(test)]
+mod fuzz;
 mod layer;
 mod sampler;
 mod settings;

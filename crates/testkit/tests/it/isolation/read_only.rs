@@ -13,6 +13,7 @@ use super::{
 
 /// The operations that write and can be called all the same, each with its reason: they take access away.
 const EXCEPTIONS: &[(&str, &str)] = &[
+    ("DELETE /api/integrations/connections/{id}/", "our access to a shop is to end"),
     ("DELETE /api/members/{id}", "whoever leaves is to have no access any more"),
     ("DELETE /api/organizations/{id}", "whoever pays no more may take their data away"),
     ("POST /api-key-management/revoke", "a key that was lost is to open nothing"),

@@ -286,7 +286,7 @@ async fn a_copy_that_has_counted_less_is_refused_written_down_and_told_of() {
     let refused = log_in(&b.nobody(), &mut copy).await.expect_problem(403, "factor_refused");
     assert!(refused.at("/detail").as_str().is_some_and(|detail| detail.contains("copy")));
     let audit = kata.get("/api/audit?limit=100").await.expect(StatusCode::OK).text();
-    assert!(audit.contains("factor.copied"), "{audit}");
+    assert!(audit.contains("factor.copied") && audit.contains("factor.add"), "{audit}");
     let events = kata.get("/api/integrations/events/?limit=100").await.expect(StatusCode::OK).text();
     assert!(events.contains("member.passkey_copied"), "{events}");
     let mail = a.sandbox().mailbox();
@@ -318,6 +318,8 @@ async fn several_passkeys_are_listed_and_one_that_is_removed_opens_nothing() {
     let form = json!({ "passkey": { "challenge": asked.at("/challenge"), "credential": credential } });
     kata.post("/api/sessions/current/proof", form).await.expect(StatusCode::OK);
     kata.delete(&path, Value::Null).await.expect(StatusCode::NO_CONTENT);
+    let audit = kata.get("/api/audit?action=factor.remove").await.expect(StatusCode::OK);
+    assert_eq!(audit.at("/data").as_array().map(Vec::len), Some(1));
     a.within_a_second("other sessions end", || async { elsewhere.get("/api/me").await.status == 401 }).await;
     log_in(&b.nobody(), &mut first).await.expect_problem(403, "factor_refused");
     log_in(&b.nobody(), &mut second).await.expect(StatusCode::OK);
