@@ -39,6 +39,8 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// How long tokens that are being renewed are waited for: as long as a provider may take, and a moment to save them.
 const RENEWALS: Duration = Duration::from_secs(35);
+/// How long giving back what was leased and not used may take.
+const GIVEN_BACK: Duration = Duration::from_secs(2);
 
 /// What the program needs to start.
 pub struct Settings {
@@ -154,7 +156,7 @@ impl Program {
         if let Err(error) = keys.flush_uses().await {
             tracing::warn!(%error, "the last uses of API keys were not written");
         }
-        if let Err(error) = app.slice::<DailyUsage>().give_back().await {
+        if let Err(error) = app.db.unless_away_within(GIVEN_BACK, app.slice::<DailyUsage>().give_back()).await {
             tracing::warn!(%error, "what was leased of the day's limits and not used stays counted");
         }
         errors.stop().await;

@@ -239,7 +239,7 @@ pub(super) async fn purge(tx: &mut TenantTx, due: Due, limit: i64) -> Result<Vec
         delete from team_members
         where organization_id = $1 and id in (
             select id from team_members where organization_id = $1 and ($3 or deleted_at < $2) limit $4
-        )
+        ) and ($3 or deleted_at < $2)
         returning id
         ",
         organization.uuid(),

@@ -66,7 +66,7 @@ async fn keep_consents(app: &App) {
     let mut tick = tokio::time::interval(SWEEP_EVERY);
     loop {
         tick.tick().await;
-        if let Err(error) = purge_consents(app).await {
+        if let Err(error) = app.db.unless_away(purge_consents(app)).await {
             tracing::warn!(%error, "states of consent that have run out were not removed; the next try is in a minute");
         }
     }

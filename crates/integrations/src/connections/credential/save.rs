@@ -37,12 +37,12 @@ pub(super) async fn save(
     let mut told_at = None::<Instant>;
     let saved = loop {
         match app.db.unless_away(save_once(app, scope, current, used, &credential)).await {
-            Err(problem) if problem.code() == Code::DatabaseUnavailable => {
+            Err(problem) if matches!(problem.code(), Code::DatabaseUnavailable | Code::KeysUnavailable) => {
                 if told_at.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
                     told_at = Some(Instant::now());
                     tracing::warn!(
                         connection = %current.id, seconds = began.elapsed().as_secs(),
-                        "a new token waits in memory for the database: it is lost if the program ends before that is back"
+                        "a new token waits in memory for the database or its keys: it is lost if the program ends before they are back"
                     );
                 }
                 tokio::time::sleep(AGAIN).await;
