@@ -292,6 +292,7 @@ impl TestApp {
                 .execute(&mut superuser)
                 .await
                 .expect("backends end");
+                // The pace of the fault, not a wait: much less than a heartbeat, so that none gets through.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });

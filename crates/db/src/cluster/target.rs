@@ -45,6 +45,7 @@ impl Target {
         if uri.query_pairs().any(|(name, _)| matches!(&*name, "password" | "sslpassword" | "passfile")) {
             return Err(NotATarget);
         }
+        // Without a password there is none to hand over. Errors are not kept: they quote what they read.
         let password = percent_decode_str(uri.password().unwrap_or_default()).decode_utf8().map_err(|_| NotATarget)?;
         let password = Secret::new(password);
         uri.set_password(None).map_err(|()| NotATarget)?;
