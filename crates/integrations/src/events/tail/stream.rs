@@ -2,7 +2,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use futures::stream;
 use kernel::{TenantScope, random};
-use kit::{App, Code, Lasting, Problem, request_id, trail::chain::Position};
+use kit::{App, Code, Lasting, Problem, request_id};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout},
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{Bells, CHECK_EVERY, Positions, Tails};
 use crate::events::{
-    after,
+    Bookmark, after,
     api::{EventView, ReadEvents},
     model::Filter,
     places::Place,
@@ -47,8 +47,7 @@ pub(in crate::events) struct Stream {
     tails: Tails,
     place: Place<Bells>,
     positions: Positions,
-    /// Everything up to here was told, or was not asked for.
-    position: Position,
+    bookmark: Bookmark,
     /// What the caller may do, as last asked; None while the database does not say.
     scope: Option<TenantScope>,
     /// Since when the database does not answer.
@@ -81,7 +80,7 @@ impl Stream {
         caller: Lasting<ReadEvents>,
         filter: Filter,
         positions: Positions,
-        position: Position,
+        bookmark: Bookmark,
     ) -> Self {
         let (now, scope) = (Instant::now(), Some(caller.scope.clone()));
         Self {
@@ -91,7 +90,7 @@ impl Stream {
             tails: tails.clone(),
             place,
             positions,
-            position,
+            bookmark,
             scope,
             silent_since: None,
             checked_at: now,
@@ -216,7 +215,7 @@ impl Stream {
         let read = async {
             let _turn = self.tails.turns.acquire().await;
             let mut tx = self.app.db.tenant(scope).await?;
-            let lines = after(&mut tx, &self.filter, self.position, page).await?;
+            let lines = after(&mut tx, &self.filter, &self.bookmark, page).await?;
             tx.commit().await?;
             Ok::<_, Problem>(lines)
         };
@@ -231,13 +230,13 @@ impl Stream {
         let mut settled = 0;
         for line in lines.into_iter().take_while(|line| line.is_settled) {
             settled += 1;
-            self.position = line.position;
+            self.bookmark.position = line.position;
             if line.is_asked {
                 let data = serde_json::to_string(&EventView::from(line.event)).map_err(|error| {
                     let _told = Problem::internal(&error);
                     End::Stopped
                 })?;
-                let id = self.positions.seal(&self.app, self.position);
+                let id = self.positions.seal(&self.app, self.bookmark.position);
                 let _infallible = write!(part, "id: {id}\nevent: event\ndata: {data}\n\n");
             }
         }
@@ -258,7 +257,7 @@ impl Stream {
     /// dispatched, but its id is kept).
     fn sign_of_life(&mut self, first: String) -> Vec<u8> {
         self.told_at = Instant::now();
-        format!("{first}id: {}\n\n", self.positions.seal(&self.app, self.position)).into_bytes()
+        format!("{first}id: {}\n\n", self.positions.seal(&self.app, self.bookmark.position)).into_bytes()
     }
 
     fn closed(&self, problem: Problem) -> Vec<u8> {
