@@ -102,22 +102,19 @@ async fn a_browser_that_is_known_passes_while_others_guess() {
 async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
     let app = TestApp::start().await;
     let kata = app.sign_up("Kata").await;
-    let mut took: [Vec<Duration>; 2] = [vec![], vec![]];
+    // The shortest of several: whatever else the machine does makes a guess longer, and none shorter.
+    let mut shortest = [Duration::MAX; 2];
     // Once beforehand: what an unknown address is checked against is made then.
     guess(&app.nobody(), &fresh_address()).await;
     for _ in 0..5 {
         for (which, email) in [kata.email.clone(), fresh_address()].into_iter().enumerate() {
             let began = Instant::now();
             guess(&app.nobody(), &email).await.expect_problem(401, "invalid_credentials");
-            took[which].push(began.elapsed());
+            shortest[which] = shortest[which].min(began.elapsed());
         }
     }
-    for times in &mut took {
-        times.sort_unstable();
-    }
-    let [known, unknown] = took.map(|times| times[2]);
-    let (short, long) = (known.min(unknown), known.max(unknown));
-    assert!(long < short * 2, "{known:?} and {unknown:?}");
+    let [known, unknown] = shortest;
+    assert!(known.max(unknown) < known.min(unknown) * 2, "{known:?} and {unknown:?}");
     app.finish().await;
 }
 
