@@ -7,7 +7,9 @@ update app.partitioned_tables set least = interval '90 days' where table_name in
 update app.partitioned_tables set least = interval '180 days' where table_name = 'api_access_log';
 update app.partitioned_tables set least = interval '731 days' where table_name in ('audit_log', 'audit_seals');
 
--- The same as the one that takes the moment alone, with the days that this installation keeps the lines of these tables.
+-- The same as the one that takes the moment alone, of these tables or of all where none is named, with the days that this
+-- installation keeps their lines. Whoever holds a partition that is to be dropped is given way to before PostgreSQL looks for a
+-- deadlock (a second): it might end the other one.
 create function app.maintain_partitions(moment timestamptz, tables text[], days integer[]) returns integer
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$
@@ -25,6 +27,7 @@ begin
         select t.table_name,
             greatest(t.least, coalesce(make_interval(days => days[array_position(tables, t.table_name)]), t.retention)) as retention
         from app.partitioned_tables t
+        where cardinality(tables) = 0 or t.table_name = any (tables)
         order by t.table_name
     loop
         name := parent.table_name || '_' || to_char(moment at time zone 'UTC', 'YYYY_MM');
@@ -55,8 +58,9 @@ begin
                   < moment - parent.retention and was_expected
         loop
             begin
+                perform set_config('lock_timeout', '500ms', true);
                 execute format('drop table public.%I', child.relname);
-            exception when lock_not_available then
+            exception when lock_not_available or deadlock_detected then
                 raise notice '% is in use and is dropped the next time', child.relname;
             end;
         end loop;

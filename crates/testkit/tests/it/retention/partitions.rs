@@ -1,8 +1,11 @@
 //! Logs leave by months.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use db::{Db, PoolSizes};
 use kit::retention::{Kind, RULES, Removal, Retention};
+use sqlx::AssertSqlSafe;
 use testkit::cluster::Database;
 
 async fn has_january(database: &Database, table: &str) -> bool {
@@ -71,4 +74,33 @@ async fn the_least_of_the_program_is_that_of_the_database() {
         assert!((usual - f64::from(days.usual)).abs() <= 1.0, "{table}: {usual}");
     }
     assert_eq!(Kind::AuditLog.rule().days.usual, 731);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_writes_to_two_logs_and_what_drops_their_months_do_not_wait_for_each_other() {
+    let at = |text: &str| text.parse::<DateTime<Utc>>().expect("a moment");
+    let database = Database::create().await;
+    let db = Db::connect(&database.logins(), &PoolSizes::default()).await.expect("the logins connect");
+    let kept = Retention::default().partitions();
+    db.maintain_partitions(at("2026-01-15T00:00:00Z"), &kept).await.expect("partitions");
+    let moment = at("2029-01-15T00:00:00Z");
+    // Its partitions are made, and nothing is dropped by a clock that jumped.
+    db.maintain_partitions(moment, &kept).await.expect("partitions");
+    for (first, second) in [("events", "audit_log"), ("audit_log", "events")] {
+        let mut writer = database.superuser().await;
+        let lock = |table: &str| AssertSqlSafe(format!("lock table {table} in row exclusive mode"));
+        sqlx::raw_sql("begin").execute(&mut writer).await.expect("a transaction");
+        sqlx::raw_sql(lock(first)).execute(&mut writer).await.expect("it writes to one");
+        let (maintaining, kept) = (db.clone(), kept.clone());
+        let maintenance = tokio::spawn(async move { maintaining.maintain_partitions(moment, &kept).await });
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        sqlx::raw_sql(lock(second)).execute(&mut writer).await.expect("and to the other");
+        maintenance.await.expect("it ends").expect("what is in use is left for the next time");
+        assert!(has_january(&database, first).await, "{first} is in use");
+        sqlx::raw_sql("rollback").execute(&mut writer).await.expect("it ends");
+    }
+    db.maintain_partitions(moment, &kept).await.expect("partitions");
+    for (table, _) in &kept {
+        assert!(!has_january(&database, table).await, "{table}");
+    }
 }
