@@ -166,7 +166,7 @@ async fn what_does_not_open_is_named_and_keeps_the_old_key_until_it_is_given_up(
     let many = Many::keys(2, 40).await;
     let ids: Vec<String> = many.all().await.iter().take(2).map(|row| row.identity.id.to_string()).collect();
     let file = |id: &str| many.store().join(&id[34..]).join(id);
-    let good = std::fs::read(file(&ids[0])).unwrap();
+    let [good, lost] = [0, 1].map(|at| std::fs::read(file(&ids[at])).unwrap());
     std::fs::write(file(&ids[0]), [7; 40]).unwrap();
     std::fs::remove_file(file(&ids[1])).unwrap();
     let (is_done, said) = Many::run(many.rotate());
@@ -180,9 +180,19 @@ async fn what_does_not_open_is_named_and_keeps_the_old_key_until_it_is_given_up(
     std::fs::write(file(&ids[0]), good).unwrap();
     let (is_done, said) = Many::run(many.command(&["rotate", "--give-up-unopened"], (&many.new, Some(&many.old))));
     assert!(is_done && said.contains("1 data keys were given up") && said.contains(&ids[1]), "{said}");
+    assert!(said.contains("1 are still under") && !said.contains("Remove ENTREPOT_MASTER_KEY_PREVIOUS"), "{said}");
     assert_eq!(many.under().await.0.get(&name(&many.new)), Some(&79));
     assert!(many.status()["removable"].is_null(), "a row still names the old key");
     assert!(!many.status()["rotation"]["finished_at"].is_null());
+    assert_eq!(many.status()["left_behind"], 1);
+    // Its shard comes back after all, and the rotation is taken up again.
+    std::fs::write(file(&ids[1]), lost).unwrap();
+    let (is_done, said) = Many::run(many.rotate());
+    assert!(is_done && said.contains("Remove ENTREPOT_MASTER_KEY_PREVIOUS"), "{said}");
+    let status = many.status();
+    assert_eq!((&status["removable"], &status["left_behind"]), (&name(&many.old).into(), &0.into()), "{status}");
+    assert_eq!((&status["rotation"]["rewrapped"], &status["rotation"]["total"]), (&80.into(), &80.into()), "{status}");
+    assert_eq!(many.opened(&many.keyring(&many.new, None).await).await, 80);
 }
 
 /// VLT-3: a million data keys within ten minutes. `script/soak rotation` takes so many.
