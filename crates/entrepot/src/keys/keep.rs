@@ -77,7 +77,9 @@ async fn look(app: &App, told: &mut Option<Instant>) -> Result<(), RotationError
         if masters.previous() == Some(last.from) && is_time {
             *told = Some(Instant::now() + TELL_EVERY * 59);
             match app.db.unless_away(under(app, last.from)).await? {
-                0 => tracing::info!(previous = %last.from, "the previous master key is not needed any more: it can be removed"),
+                0 => {
+                    tracing::info!(previous = %last.from, "the previous master key is not needed any more: it can be removed")
+                }
                 data_keys => tracing::warn!(previous = %last.from, data_keys,
                     "data keys are wrapped under the previous master key, although it was replaced: `entrepot keys rotate` wraps those \
                      that open"),

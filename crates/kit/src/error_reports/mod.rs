@@ -203,7 +203,8 @@ impl ErrorReports {
     /// # Errors
     /// When the database is not available.
     pub async fn save(&self, db: &Db) -> Result<(), DbError> {
-        let mut taken = Taken { reports: self, groups: std::mem::take(&mut self.lock().unsaved).into_values().collect() };
+        let mut taken =
+            Taken { reports: self, groups: std::mem::take(&mut self.lock().unsaved).into_values().collect() };
         if taken.groups.is_empty() {
             return Ok(());
         }

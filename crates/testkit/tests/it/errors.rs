@@ -148,7 +148,10 @@ async fn what_is_being_written_when_it_is_given_up_is_written_the_next_time() {
     }
     reports.take();
     let mut holder = app.superuser().await;
-    sqlx::raw_sql("begin; lock table error_reports in access exclusive mode").execute(&mut holder).await.expect("a lock");
+    sqlx::raw_sql("begin; lock table error_reports in access exclusive mode")
+        .execute(&mut holder)
+        .await
+        .expect("a lock");
     let given_up = tokio::time::timeout(Duration::from_millis(300), reports.save(&app.app().db)).await;
     assert!(given_up.is_err(), "it did not wait");
     sqlx::raw_sql("rollback").execute(&mut holder).await.expect("it is free");

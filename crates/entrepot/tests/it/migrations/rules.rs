@@ -61,9 +61,9 @@ impl File {
     fn of(statements: &[Statement]) -> Self {
         let mut file = Self {
             statements: statements.len(),
-            only_validates: statements.iter().all(|statement| {
-                statement.starts("alter table") && statement.actions().into_iter().all(is_validation)
-            }),
+            only_validates: statements
+                .iter()
+                .all(|statement| statement.starts("alter table") && statement.actions().into_iter().all(is_validation)),
             tables: BTreeSet::new(),
             columns: BTreeSet::new(),
             dropped: BTreeSet::new(),
