@@ -276,7 +276,8 @@ mod tests {
     use super::*;
 
     fn options(data_dir: &Path, key_database: Option<Target>) -> Options {
-        let master_keys = MasterKeys::from_lookup(|name| (name == MASTER_KEY).then(|| "7".repeat(64).into())).unwrap();
+        let key = hex::encode(kernel::random::bytes::<32>());
+        let master_keys = MasterKeys::from_lookup(|name| (name == MASTER_KEY).then(|| key.clone().into())).unwrap();
         let (data_dir, master_keys) = (data_dir.to_owned(), Some(master_keys));
         Options { data_dir, from_bin: None, to_bin: None, link: false, master_keys, key_database }
     }

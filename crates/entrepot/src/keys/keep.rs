@@ -20,6 +20,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::rotate::{self, Ended};
 
 const EVERY: Duration = Duration::from_secs(3);
+/// How long a look may take.
+const WITHIN: Duration = Duration::from_secs(10);
 /// How often an operator is told of what stays.
 const TELL_EVERY: Duration = Duration::from_mins(1);
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
@@ -55,7 +57,7 @@ pub async fn keep(app: App) {
 }
 
 async fn look(app: &App, told: &mut Option<Instant>) -> Result<(), RotationError> {
-    let Some(last) = app.db.unless_away(last(app)).await? else { return Ok(()) };
+    let Some(last) = app.db.unless_away_within(WITHIN, last(app)).await? else { return Ok(()) };
     record(&last);
     let masters = app.keyring.masters();
     let has = masters.holds(last.to);
@@ -76,7 +78,7 @@ async fn look(app: &App, told: &mut Option<Instant>) -> Result<(), RotationError
     if last.is_finished() {
         if masters.previous() == Some(last.from) && is_time {
             *told = Some(Instant::now() + TELL_EVERY * 59);
-            match app.db.unless_away(under(app, last.from)).await? {
+            match app.db.unless_away_within(WITHIN, under(app, last.from)).await? {
                 0 => {
                     tracing::info!(previous = %last.from, "the previous master key is not needed any more: it can be removed")
                 }

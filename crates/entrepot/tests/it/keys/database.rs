@@ -291,7 +291,7 @@ async fn nodes_share_a_key_database_and_answer_at_once_while_it_is_away_or_silen
                 "{how}: {}",
                 answer.body
             );
-            assert!(answer.took < Duration::from_secs(4), "{how}: it took {:?}", answer.took);
+            assert!(answer.took < Duration::from_secs(3), "{how}: it took {:?}", answer.took);
             assert!(answer.head.contains("retry-after"), "{}", answer.head);
         }
         // What needs no key is served.
