@@ -21,7 +21,7 @@ create unique index key_rotations_unfinished on key_rotations ((true)) where fin
 alter table key_rotations enable row level security;
 alter table key_rotations force row level security;
 grant select, insert on key_rotations to entrepot_system;
-grant update (done, reached_organization, reached_data_key, finished_at) on key_rotations to entrepot_system;
+grant update (total, done, reached_organization, reached_data_key, finished_at) on key_rotations to entrepot_system;
 create policy system_select on key_rotations for select to entrepot_system using (true);
 create policy system_insert on key_rotations for insert to entrepot_system with check (true);
 create policy system_update on key_rotations for update to entrepot_system using (true) with check (true);

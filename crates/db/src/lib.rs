@@ -110,6 +110,14 @@ pub enum DbError {
     Migration(String),
 }
 
+impl DbError {
+    /// Whether PostgreSQL had this transaction give way to another, with nothing of it kept: a deadlock (40P01), or a conflict in the
+    /// order of transactions (40001). Tried again it may succeed.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Other { code } if code == "40P01" || code == "40001")
+    }
+}
+
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         match &error {

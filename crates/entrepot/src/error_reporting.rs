@@ -1,9 +1,9 @@
 //! Where error reports go (`kit::error_reports`): into the table, to the operator's Sentry, and onto the operator's terminal.
 
-use std::{path::Path, time::Duration};
+use std::{convert::Infallible, path::Path, time::Duration};
 
 use db::{
-    Db, Logins, PoolSizes, SystemTask,
+    Db, DbError, Logins, PoolSizes, SystemTask,
     cluster::{Borrowed, ClusterOptions},
 };
 use kit::{
@@ -17,6 +17,8 @@ use crate::{cli::say, telemetry::sentry::Sentry};
 
 /// How long what broke may wait until it is written down.
 const EVERY: Duration = Duration::from_secs(2);
+/// How long that may take.
+const WITHIN: Duration = Duration::from_secs(20);
 /// How long the last of it may take when the program stops.
 const STOP: Duration = Duration::from_secs(2);
 
@@ -42,33 +44,38 @@ impl Keeper {
     }
 }
 
-async fn keep(app: App, sentry: Option<Sentry>, mut stopped: oneshot::Receiver<()>) {
-    let reports = app.slice::<ErrorReports>();
+async fn keep(app: App, sentry: Option<Sentry>, stopped: oneshot::Receiver<()>) {
+    // What is being written when it is stopped is kept, and written below.
+    tokio::select! {
+        never = save_again_and_again(&app, sentry.as_ref()) => match never {},
+        _ = stopped => {}
+    }
+    if save(&app, sentry.as_ref(), STOP).await.is_err() {
+        tracing::warn!("the last error reports were not written");
+    }
+    if let Some(sentry) = sentry {
+        sentry.stop().await;
+    }
+}
+
+async fn save_again_and_again(app: &App, sentry: Option<&Sentry>) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let is_over = tokio::select! {
-            _ = tick.tick() => false,
-            _ = &mut stopped => true,
-        };
-        let fresh = reports.take();
-        if let Some(sentry) = &sentry {
-            sentry.offer(fresh);
-        }
-        let saved = reports.save(&app.db);
-        if is_over {
-            if !matches!(tokio::time::timeout(STOP, saved).await, Ok(Ok(()))) {
-                tracing::warn!("the last error reports were not written");
-            }
-            if let Some(sentry) = sentry {
-                sentry.stop().await;
-            }
-            return;
-        }
-        if let Err(error) = saved.await {
+        tick.tick().await;
+        if let Err(error) = save(app, sentry, WITHIN).await {
             tracing::debug!(%error, "error reports could not be written; they are kept for the next time");
         }
     }
+}
+
+async fn save(app: &App, sentry: Option<&Sentry>, within: Duration) -> Result<(), DbError> {
+    let reports = app.slice::<ErrorReports>();
+    let fresh = reports.take();
+    if let Some(sentry) = sentry {
+        sentry.offer(fresh);
+    }
+    app.db.unless_away_within(within, reports.save(&app.db)).await
 }
 
 /// What broke outside all organizations, what broke last first, on standard output.

@@ -4,20 +4,19 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::{Context, bail, ensure};
 use db::{
     Db, Logins, PoolSizes,
     backup::{Facts, facts},
-    cluster::{Aside, Cluster, Converted, Prepared, Upgrade, UpgradeOptions},
+    cluster::{Aside, Cluster, Converted, Prepared, Target, Upgrade, UpgradeOptions},
     inspect::Inspection,
 };
 use kernel::{Clock, DataKeyId};
-use kit::vault::{DirectoryKeyStore, KeyStore, Keyring, MasterKeys};
+use kit::vault::{KeyStorePlace, Keyring, MasterKeys};
 
-use crate::{doctor, restore, verify};
+use crate::{doctor, keys::place, restore, verify};
 
 /// How many organizations' logs are compared with their seals, before and after.
 const SAMPLE: usize = 50;
@@ -30,6 +29,8 @@ pub struct Options {
     pub link: bool,
     /// With it, data keys are opened before and after.
     pub master_keys: Option<MasterKeys>,
+    /// Where the shards are, if not in the directory beside the data.
+    pub key_database: Option<Target>,
 }
 
 impl Options {
@@ -55,8 +56,17 @@ pub struct Upgraded {
     pub aside: Aside,
     /// Databases whose indexes were made anew.
     pub reindexed: Vec<String>,
-    /// Data keys that were opened; None without a master key.
-    pub opened: Option<usize>,
+    pub opened: Opened,
+}
+
+/// What became of the data keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// So many were opened, after the cluster was converted.
+    All(usize),
+    NoMasterKey,
+    /// There is none in this directory, and no key database was named.
+    NoKeyStore(PathBuf),
 }
 
 /// Converts the cluster, or finishes what was interrupted.
@@ -67,17 +77,18 @@ pub async fn run(mut options: Options) -> anyhow::Result<Upgraded> {
     restore::refuse_unfinished(&options.data_dir)?;
     let upgrade = Upgrade::of(options.cluster())?;
     if let Some(aside) = upgrade.finish()? {
-        return Ok(Upgraded { converted: None, bin_dir: None, aside, reindexed: vec![], opened: None });
+        return Ok(Upgraded { converted: None, bin_dir: None, aside, reindexed: vec![], opened: Opened::NoMasterKey });
     }
     let prepared = upgrade.prepare()?;
     let versions = (prepared.from().to_string(), prepared.to().to_string());
     let bin_dir = prepared.to_bin().to_owned();
     let keys = Keys::of(&mut options).await?;
+    let keys = keys.as_ref().map_err(Clone::clone);
     let (profile, before) = if prepared.is_converted() {
         // It was looked at before it was converted; what it held cannot be asked any more.
         (None, None)
     } else {
-        let looked = old(&prepared, keys.as_ref()).await?;
+        let looked = old(&prepared, keys.as_ref().ok().copied()).await?;
         (Some(looked.0), Some(looked.1))
     };
     tracing::info!(from = versions.0, to = versions.1, "converting the cluster; the old one is kept");
@@ -86,7 +97,11 @@ pub async fn run(mut options: Options) -> anyhow::Result<Upgraded> {
         None => prepared.resume(),
     })
     .await??;
-    let (reindexed, opened) = new(&converted, before.as_ref(), keys.as_ref()).await?;
+    let (reindexed, opened) = new(&converted, before.as_ref(), keys.as_ref().ok().copied()).await?;
+    let opened = match keys {
+        Ok(_) => Opened::All(opened),
+        Err(why_not) => why_not,
+    };
     let aside = converted.swap()?;
     Ok(Upgraded { converted: Some(versions), bin_dir: Some(bin_dir), aside, reindexed, opened })
 }
@@ -101,7 +116,7 @@ pub async fn check(mut options: Options) -> anyhow::Result<(String, String)> {
     let versions = (prepared.from().to_string(), prepared.to().to_string());
     ensure!(!prepared.is_converted(), "an upgrade was interrupted: run it again without --check, which finishes it");
     let keys = Keys::of(&mut options).await?;
-    let (profile, _) = old(&prepared, keys.as_ref()).await?;
+    let (profile, _) = old(&prepared, keys.as_ref().ok()).await?;
     tokio::task::spawn_blocking(move || prepared.check(&profile)).await??;
     Ok(versions)
 }
@@ -121,13 +136,18 @@ struct Keys {
 }
 
 impl Keys {
-    /// None where there is no master key, or no key store since nothing was ever served from here.
-    async fn of(options: &mut Options) -> anyhow::Result<Option<Self>> {
-        let root = options.data_dir.join("keys");
-        let Some(master) = options.master_keys.take().filter(|_| root.exists()) else { return Ok(None) };
-        let store = DirectoryKeyStore::existing(&root).await.context("the key store")?;
+    /// Or why data keys cannot be opened: there is no master key, or no key store, as where nothing was ever served.
+    async fn of(options: &mut Options) -> anyhow::Result<Result<Self, Opened>> {
+        let Some(master) = options.master_keys.take() else { return Ok(Err(Opened::NoMasterKey)) };
+        let place = place::of(&options.data_dir, options.key_database.as_ref());
+        if let KeyStorePlace::Directory(root) = &place
+            && !root.exists()
+        {
+            return Ok(Err(Opened::NoKeyStore(root.clone())));
+        }
+        let store = place.existing().await.with_context(|| format!("the key store in {place}"))?;
         let shards = store.list().await?.into_iter().collect();
-        Ok(Some(Self { keyring: Keyring::new(master, Arc::new(store), Clock::system()), shards }))
+        Ok(Ok(Self { keyring: Keyring::new(master, store, Clock::system()), shards }))
     }
 }
 
@@ -148,7 +168,7 @@ async fn new(
     converted: &Converted,
     before: Option<&Facts>,
     keys: Option<&Keys>,
-) -> anyhow::Result<(Vec<String>, Option<usize>)> {
+) -> anyhow::Result<(Vec<String>, usize)> {
     let cluster = Cluster::start(converted.new_cluster()?).await.context("the converted cluster does not start")?;
     let looked = async {
         let reindexed = cluster.settle().await?;
@@ -181,7 +201,7 @@ fn compare(before: &Facts, after: &Facts) -> anyhow::Result<()> {
 }
 
 /// Migrations, seals and data keys. How many of the latter were opened.
-async fn look_at(cluster: &Cluster, keys: Option<&Keys>) -> anyhow::Result<Option<usize>> {
+async fn look_at(cluster: &Cluster, keys: Option<&Keys>) -> anyhow::Result<usize> {
     let target = cluster.backup_target(cluster.database());
     let mut inspection = Inspection::begin(&target).await?;
     let schema = inspection.schema().await?;
@@ -198,10 +218,10 @@ async fn look_at(cluster: &Cluster, keys: Option<&Keys>) -> anyhow::Result<Optio
     if let Some(finding) = compared?.1.first() {
         bail!("{} of {} is not what was sealed: {}", finding.log.as_str(), finding.organization, finding.fault);
     }
-    let Some(keys) = keys else { return Ok(None) };
+    let Some(keys) = keys else { return Ok(0) };
     let opened = doctor::keys::open_all(&target, &keys.keyring, &keys.shards).await?;
     ensure!(opened.unopened.is_empty(), "{} data keys cannot be opened", opened.unopened.len());
-    Ok(Some(opened.looked_at))
+    Ok(opened.looked_at)
 }
 
 /// For the operator.
@@ -215,9 +235,18 @@ pub(crate) fn summary(upgraded: &Upgraded, data_dir: &Path) -> String {
     };
     if converted.is_some() {
         said += &match opened {
-            Some(opened) => format!(" It holds what it held: rows were counted, seals compared, {opened} data keys opened."),
-            None => " It holds what it held: rows were counted and seals compared. Without a master key no data key was opened."
-                .to_owned(),
+            Opened::All(opened) => {
+                format!(" It holds what it held: rows were counted, seals compared, {opened} data keys opened.")
+            }
+            Opened::NoMasterKey => {
+                " It holds what it held: rows were counted and seals compared. Without a master key no data key was opened."
+                    .to_owned()
+            }
+            Opened::NoKeyStore(root) => format!(
+                " It holds what it held: rows were counted and seals compared. No data key was opened: there is no key store in {}, and \
+                 KEY_DATABASE_URL names none.",
+                root.display()
+            ),
         };
     }
     if !reindexed.is_empty() {
@@ -242,8 +271,43 @@ pub(crate) fn summary(upgraded: &Upgraded, data_dir: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use db::backup::Counts;
+    use kit::vault::MASTER_KEY;
 
     use super::*;
+
+    fn options(data_dir: &Path, key_database: Option<Target>) -> Options {
+        let key = hex::encode(kernel::random::bytes::<32>());
+        let master_keys = MasterKeys::from_lookup(|name| (name == MASTER_KEY).then(|| key.clone().into())).unwrap();
+        let (data_dir, master_keys) = (data_dir.to_owned(), Some(master_keys));
+        Options { data_dir, from_bin: None, to_bin: None, link: false, master_keys, key_database }
+    }
+
+    fn said(opened: Opened) -> String {
+        let aside = Aside { path: PathBuf::from("/data/postgres.15"), is_linked: false };
+        let converted = Some(("15".to_owned(), "18".to_owned()));
+        summary(&Upgraded { converted, bin_dir: None, aside, reindexed: vec![], opened }, Path::new("/data"))
+    }
+
+    #[tokio::test]
+    async fn why_no_data_key_was_opened_is_told_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("keys");
+        let none = Keys::of(&mut options(folder.path(), None)).await.unwrap().err();
+        assert_eq!(none, Some(Opened::NoKeyStore(root.clone())));
+        let nobody = Options { master_keys: None, ..options(folder.path(), None) };
+        assert_eq!(Keys::of(&mut { nobody }).await.unwrap().err(), Some(Opened::NoMasterKey));
+        // A key database that is named is where the shards are, and has to answer.
+        let away = Target::parse("postgres://keys:x@localhost:5432/keys?host=%2Fnowhere&sslmode=disable").unwrap();
+        let refused = Keys::of(&mut options(folder.path(), Some(away))).await.err().expect("nobody answers there");
+        assert!(format!("{refused:#}").contains("the key database does not answer"), "{refused:#}");
+        KeyStorePlace::Directory(root).open().await.unwrap();
+        assert!(Keys::of(&mut options(folder.path(), None)).await.unwrap().is_ok());
+
+        assert!(said(Opened::All(3)).contains("3 data keys opened"));
+        assert!(said(Opened::NoMasterKey).contains("Without a master key"));
+        let said = said(Opened::NoKeyStore(PathBuf::from("/data/keys")));
+        assert!(said.contains("KEY_DATABASE_URL names none") && !said.contains("master key"), "{said}");
+    }
 
     #[test]
     fn a_converted_cluster_that_lacks_a_row_or_a_key_is_refused() {

@@ -11,8 +11,8 @@ use kit::retention::BATCH;
 pub use model::{About, Kind, Notice};
 pub use store::Owner;
 
-/// Tells people of the transaction's organization; those who were not told of this before (`Notice::dedupe_key`). Each must
-/// have a seat there.
+/// Tells people of the transaction's organization; those who were not told of this before (`Notice::dedupe_key`), and have a
+/// seat there.
 ///
 /// # Errors
 /// When the database refuses or is gone.

@@ -2,11 +2,15 @@ use db::{DbError, PgConnection, SystemTx, TenantTx};
 use kernel::{NotificationId, OrganizationId, Time, UserId};
 use kit::page::Window;
 use serde_json::Value;
+use sqlx::Connection as _;
 use uuid::Uuid;
 
 use super::Notice;
 
-/// Whether they are told now; not if they were told of the same before.
+const SEAT: &str = "notifications_organization_id_user_id_fkey";
+
+/// Whether they are told now; not if they were told of the same before, or have lost their seat since they were looked up. The row of a
+/// seat cannot be held instead: policies let only those lock it who may change members.
 pub(super) async fn insert(
     conn: &mut PgConnection,
     organization: OrganizationId,
@@ -16,6 +20,7 @@ pub(super) async fn insert(
     now: Time,
 ) -> Result<bool, DbError> {
     let other = notice.about.and_then(super::About::other);
+    let mut attempt = conn.begin().await?;
     let done = sqlx::query!(
         "
         -- insert_notification
@@ -36,9 +41,20 @@ pub(super) async fn insert(
         notice.dedupe_key,
         now
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .execute(&mut *attempt)
+    .await
+    .map_err(DbError::from);
+    match done {
+        Ok(done) => {
+            attempt.commit().await?;
+            Ok(done.rows_affected() == 1)
+        }
+        Err(DbError::Constraint { constraint }) if constraint == SEAT => {
+            attempt.rollback().await?;
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// An owner who can act.

@@ -41,7 +41,7 @@ pub(super) async fn subscription(
     Ok(row)
 }
 
-/// The same, locked.
+/// The same, locked: for whoever changes it, and not for rows that refer to the organization.
 pub(super) async fn lock_subscription(
     conn: &mut PgConnection,
     organization: OrganizationId,
@@ -55,7 +55,7 @@ pub(super) async fn lock_subscription(
             trial_reminded_at is not null as "is_reminded!"
         from organizations
         where id = $1 and deleted_at is null
-        for update
+        for no key update
         "#,
         organization.uuid()
     )

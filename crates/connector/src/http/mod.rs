@@ -19,6 +19,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, header::ACCEPT_ENCODING};
+use kernel::ConnectionId;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 use url::Url;
@@ -38,7 +39,11 @@ use crate::error::ProviderError;
 
 /// The guarded client. Cheap to clone; clones share their connections.
 #[derive(Clone)]
-pub struct Http(Arc<Inner>);
+pub struct Http {
+    inner: Arc<Inner>,
+    /// Whom calls are for, in traces.
+    connection: Option<(&'static str, ConnectionId)>,
+}
 
 struct Inner {
     hosts: Hosts,
@@ -119,12 +124,18 @@ impl Http {
         };
         let simulated = if hosts.is_sandbox() { Some(simulated(&hosts, &options)?) } else { None };
         let HttpOptions { ports, connect_timeout, reaches_inside, .. } = options;
-        Ok(Self(Arc::new(Inner { hosts, ports, connect_timeout, reaches_inside, world, simulated })))
+        let inner = Inner { hosts, ports, connect_timeout, reaches_inside, world, simulated };
+        Ok(Self { inner: Arc::new(inner), connection: None })
+    }
+
+    /// The same client, for a connection of a provider, which traces name.
+    pub fn for_connection(&self, provider: &'static str, connection: ConnectionId) -> Self {
+        Self { inner: self.inner.clone(), connection: Some((provider, connection)) }
     }
 
     /// Where hosts are, for [`Hosts::public`].
     pub fn hosts(&self) -> &Hosts {
-        &self.0.hosts
+        &self.inner.hosts
     }
 
     /// Whether this URL may be called at all. Names still have to pass the resolver when they are.
@@ -158,7 +169,7 @@ impl Http {
             status = Empty,
             ms = Empty
         );
-        // For traces; the semantic conventions for HTTP clients, without the address's path and query.
+        // For traces; the semantic conventions for HTTP clients, without anything of the address: a shop's host says whose shop it is.
         let traced = tracing::info_span!(
             target: "otel",
             "provider call",
@@ -166,7 +177,8 @@ impl Http {
             otel.name = request.method.as_str(),
             otel.status = Empty,
             http.request.method = request.method.as_str(),
-            server.address = request.url.host_str(),
+            entrepot.provider = self.connection.map(|(provider, _)| provider),
+            entrepot.connection_id = self.connection.map(|(_, id)| tracing::field::display(id)),
             http.response.status_code = Empty,
             "error.type" = Empty,
         );
@@ -214,14 +226,16 @@ impl Http {
         let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
         outgoing.headers_mut().clone_from(&request.headers);
         *outgoing.body_mut() = request.body.clone().map(Into::into);
-        let answer =
-            client.execute(outgoing).await.map_err(|error| failure::before_answer(&error, self.0.connect_timeout))?;
+        let answer = client
+            .execute(outgoing)
+            .await
+            .map_err(|error| failure::before_answer(&error, self.inner.connect_timeout))?;
         read::check_headers(answer.headers())?;
         Ok(answer)
     }
 
     fn client(&self, url: &Url) -> Result<&reqwest::Client, Refusal> {
-        let Inner { hosts, ports, reaches_inside, world, simulated, .. } = &*self.0;
+        let Inner { hosts, ports, reaches_inside, world, simulated, .. } = &*self.inner;
         let clients = match simulated {
             Some(simulated) if url.host_str().is_some_and(|host| hosts.route(host).is_some()) => {
                 guard::check_form(url)?;

@@ -49,7 +49,8 @@ pub struct Facts {
     pub schema: i64,
     /// Which master key and which key store it was filled with; None before the first start of the program.
     pub master_key: Option<String>,
-    /// The master keys that data keys are wrapped under, in order: two, or more, while one is replaced.
+    /// The master keys that data keys are wrapped under and those of a rotation that has not ended, in order: two, or more, while one is
+    /// replaced.
     pub master_keys: Vec<String>,
     pub key_store: Option<String>,
     pub counts: Counts,

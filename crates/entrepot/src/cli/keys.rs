@@ -202,13 +202,21 @@ async fn replace(db: &Db, masters: MasterKeys, place: &KeyStorePlace, give_up: b
     }
     let mut tx = db.system(SystemTask::RotateKeys).await?;
     let last = rotation::last(&mut tx).await?;
-    tx.rollback().await?;
     let last = last.context("the rotation is gone")?;
-    say(&format!(
-        "Done: {} data keys are wrapped under {}. Remove ENTREPOT_MASTER_KEY_PREVIOUS ({}) from every node, restart them, and make a backup; \
-         keep a copy of the old key for as long as you keep backups that were made before.",
-        last.rewrapped, last.to, last.from
-    ));
+    let left = rotation::under(&mut tx, last.from).await?;
+    tx.rollback().await?;
+    let done = format!("Done: {} data keys are wrapped under {}.", last.rewrapped, last.to);
+    say(&match left {
+        0 => format!(
+            "{done} Remove ENTREPOT_MASTER_KEY_PREVIOUS ({}) from every node, restart them, and make a backup; keep a copy of the old key \
+             for as long as you keep backups that were made before.",
+            last.from
+        ),
+        left => format!(
+            "{done} {left} are still under {}: keep it for as long as their shards may come back, and run this again then.",
+            last.from
+        ),
+    });
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use kit::vault::{MasterKeyError, MasterKeys};
 
-use super::{log_to_stderr, say};
+use super::{database::KeyStoreDatabase, log_to_stderr, say};
 use crate::upgrade_cluster;
 
 #[derive(Args)]
@@ -28,6 +28,8 @@ pub(super) struct UpgradeCluster {
     /// Throw away what an interrupted upgrade has left, and go on with the cluster as it was
     #[arg(long)]
     abort: bool,
+    #[command(flatten)]
+    key_database: KeyStoreDatabase,
 }
 
 pub(super) async fn run(arguments: UpgradeCluster) -> anyhow::Result<()> {
@@ -39,6 +41,7 @@ pub(super) async fn run(arguments: UpgradeCluster) -> anyhow::Result<()> {
         Err(error) => return Err(error.into()),
     };
     let options = upgrade_cluster::Options {
+        key_database: arguments.key_database.target()?,
         data_dir: arguments.data_dir,
         from_bin: arguments.from_bin,
         to_bin: arguments.to_bin,

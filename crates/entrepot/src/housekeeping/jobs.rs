@@ -4,9 +4,10 @@ use ::jobs::{Done, Failure, Job, Run};
 use accounts::{api_keys, grants, members, organizations, team_members};
 use db::{DbError, TenantTx};
 use integrations::{connections, data_access};
-use kernel::{Action, Resource};
+use kernel::{Action, Resource, TenantScope};
 use kit::{
-    App,
+    App, Problem,
+    error_reports::{ErrorReports, Report},
     retention::{BATCH, Due, Kind},
 };
 use serde::{Deserialize, Serialize};
@@ -40,12 +41,7 @@ impl Job for PurgeDeleted {
         let mut tx = app.db.tenant(&run.scope).await?;
         let is_gone =
             organizations::was_deleted(&mut tx, app.config.retention.before(Kind::Organizations, now)).await?;
-        if !is_gone {
-            grants::seal_reasons(&mut tx, &app)
-                .await
-                .map_err(|_| Failure::Transient("a reason was not sealed".into()))?;
-        }
-        tx.commit().await?;
+        tx.rollback().await?;
         for kind in Kind::ALL {
             let due = Due { before: app.config.retention.before(kind, now), all: is_gone };
             for _ in 0..BATCHES_MAX {
@@ -57,8 +53,28 @@ impl Job for PurgeDeleted {
                 }
             }
         }
+        if !is_gone {
+            seal_reasons(&app, &run.scope).await;
+        }
         let tx = app.db.tenant(&run.scope).await?;
         run.complete(tx).await
+    }
+}
+
+/// After what has to go: a key that does not open keeps nothing from going. What stays in clear is tried again the next day.
+async fn seal_reasons(app: &App, scope: &TenantScope) {
+    let sealed = async {
+        let mut tx = app.db.tenant(scope).await?;
+        grants::seal_reasons(&mut tx, app).await?;
+        tx.commit().await?;
+        Ok::<_, Problem>(())
+    };
+    if let Err(problem) = sealed.await {
+        tracing::error!(
+            organization = %scope.organization(), code = problem.code().as_str(),
+            "reasons of grants were not sealed and stay in clear; the next try is tomorrow"
+        );
+        app.slice::<ErrorReports>().record(Report::task("seal_reasons", "reasons of grants were not sealed"));
     }
 }
 

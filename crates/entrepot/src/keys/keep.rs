@@ -13,12 +13,15 @@ use db::SystemTask;
 use kit::{
     App,
     data_keys::rotation::{self, Rotation, RotationError},
+    vault::Fingerprint,
 };
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::rotate::{self, Ended};
 
 const EVERY: Duration = Duration::from_secs(3);
+/// How long a look may take.
+const WITHIN: Duration = Duration::from_secs(10);
 /// How often an operator is told of what stays.
 const TELL_EVERY: Duration = Duration::from_mins(1);
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
@@ -54,10 +57,7 @@ pub async fn keep(app: App) {
 }
 
 async fn look(app: &App, told: &mut Option<Instant>) -> Result<(), RotationError> {
-    let mut tx = app.db.system(SystemTask::RotateKeys).await?;
-    let last = rotation::last(&mut tx).await?;
-    tx.rollback().await?;
-    let Some(last) = last else { return Ok(()) };
+    let Some(last) = app.db.unless_away_within(WITHIN, last(app)).await? else { return Ok(()) };
     record(&last);
     let masters = app.keyring.masters();
     let has = masters.holds(last.to);
@@ -78,7 +78,14 @@ async fn look(app: &App, told: &mut Option<Instant>) -> Result<(), RotationError
     if last.is_finished() {
         if masters.previous() == Some(last.from) && is_time {
             *told = Some(Instant::now() + TELL_EVERY * 59);
-            tracing::info!(previous = %last.from, "the previous master key is not needed any more: it can be removed");
+            match app.db.unless_away_within(WITHIN, under(app, last.from)).await? {
+                0 => {
+                    tracing::info!(previous = %last.from, "the previous master key is not needed any more: it can be removed")
+                }
+                data_keys => tracing::warn!(previous = %last.from, data_keys,
+                    "data keys are wrapped under the previous master key, although it was replaced: `entrepot keys rotate` wraps those \
+                     that open"),
+            }
         }
         return Ok(());
     }
@@ -108,6 +115,20 @@ async fn look(app: &App, told: &mut Option<Instant>) -> Result<(), RotationError
         Ended::Left { .. } | Ended::Nothing => {}
     }
     Ok(())
+}
+
+async fn last(app: &App) -> Result<Option<Rotation>, RotationError> {
+    let mut tx = app.db.system(SystemTask::RotateKeys).await?;
+    let last = rotation::last(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(last)
+}
+
+async fn under(app: &App, key: Fingerprint) -> Result<i64, RotationError> {
+    let mut tx = app.db.system(SystemTask::RotateKeys).await?;
+    let data_keys = rotation::under(&mut tx, key).await?;
+    tx.rollback().await?;
+    Ok(data_keys)
 }
 
 /// `entrepot_key_rotation_data_keys{state}`: how many are wrapped anew, and how many there were to wrap.

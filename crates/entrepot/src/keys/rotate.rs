@@ -34,7 +34,7 @@ pub enum Ended {
 pub async fn begin(db: &Db, keyring: &Keyring, clock: &Clock) -> Result<Rotation, RotationError> {
     let patience = Patience::begin();
     loop {
-        match begin_once(db, keyring, clock).await {
+        match db.unless_away(begin_once(db, keyring, clock)).await {
             Err(error) if patience.allows(&error).await => {}
             done => return done,
         }
@@ -89,16 +89,19 @@ pub async fn go_on(
 /// # Errors
 /// When the database is gone.
 pub async fn give_up_the_rest(db: &Db, clock: &Clock) -> Result<Option<Rotation>, RotationError> {
-    let mut tx = db.system(SystemTask::RotateKeys).await?;
-    let ended = rotation::give_up_the_rest(&mut tx, clock).await?;
-    tx.commit().await?;
-    Ok(ended)
+    db.unless_away(async {
+        let mut tx = db.system(SystemTask::RotateKeys).await?;
+        let ended = rotation::give_up_the_rest(&mut tx, clock).await?;
+        tx.commit().await?;
+        Ok(ended)
+    })
+    .await
 }
 
 async fn step(db: &Db, keyring: &Keyring, clock: &Clock) -> Result<Step, RotationError> {
     let patience = Patience::begin();
     loop {
-        match step_once(db, keyring, clock).await {
+        match db.unless_away(step_once(db, keyring, clock)).await {
             Err(error) if patience.allows(&error).await => {}
             done => return done,
         }
@@ -136,7 +139,6 @@ fn passes(error: &DbError) -> bool {
     match error {
         DbError::Unavailable => true,
         // A deadlock with whoever destroys the keys of an organization.
-        DbError::Other { code } => code == "40P01",
-        _ => false,
+        error => error.is_conflict(),
     }
 }

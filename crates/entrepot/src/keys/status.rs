@@ -18,6 +18,8 @@ pub struct Status {
     pub rotation: Option<Last>,
     /// The key that was replaced last and opens nothing any more: it can be removed everywhere.
     pub removable: Option<String>,
+    /// How many data keys are under the key that was replaced last, although that has ended.
+    pub left_behind: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,9 +49,10 @@ pub async fn of(db: &Db) -> anyhow::Result<Status> {
 }
 
 fn status(active: Option<Fingerprint>, last: Option<Rotation>, references: &[UnderKey]) -> Status {
-    let left = |key: Fingerprint| references.iter().any(|under| under.key == key && under.data_keys > 0);
-    let removable =
-        last.as_ref().filter(|last| last.is_finished() && !left(last.from)).map(|last| last.from.to_string());
+    let under = |key: Fingerprint| references.iter().find(|under| under.key == key).map_or(0, |under| under.data_keys);
+    let finished = last.as_ref().filter(|last| last.is_finished());
+    let left_behind = finished.map_or(0, |last| under(last.from));
+    let removable = finished.filter(|_| left_behind == 0).map(|last| last.from.to_string());
     Status {
         master_key: active.map(|key| key.to_string()),
         data_keys: references
@@ -65,6 +68,7 @@ fn status(active: Option<Fingerprint>, last: Option<Rotation>, references: &[Und
             rewrapped: last.rewrapped,
         }),
         removable,
+        left_behind,
     }
 }
 
@@ -90,8 +94,9 @@ pub fn lines(status: &Status) -> Vec<String> {
                 last.finished_at.unwrap_or(last.began_at)
             )),
             None if last.finished_at.is_some() => lines.push(format!(
-                "Data keys that do not open were given up under {}: keep it if their shards may come back.",
-                last.from
+                "{} data keys are still wrapped under {}, given up or made by a node of an earlier version: run `entrepot keys rotate` with \
+                 both keys once more, and keep it until none is left, or for as long as their shards may come back.",
+                status.left_behind, last.from
             )),
             None => {}
         }

@@ -236,7 +236,8 @@ async fn end_at_provider(app: &App, scope: &TenantScope, id: ConnectionId) -> Re
     let revoking = async {
         let store: std::sync::Arc<Store> = credential::fresh(app, stores, store).await?;
         let credential = &store.opened()?.credential;
-        let call = Call { http: &app.http, account: &store.account, credential, clock: &app.clock };
+        let http = store.http(app);
+        let call = Call { http: &http, account: &store.account, credential, clock: &app.clock };
         match revocation.revoke(&call).await {
             Ok(()) | Err(ProviderError::Unauthorized { .. }) => Ok(()),
             Err(error) => Err(crate::problem::of_provider(&error)),

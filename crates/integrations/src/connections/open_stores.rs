@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use accounts::notifications::Kind;
-use connector::{Account, Provider, ProviderError};
+use connector::{Account, Provider, ProviderError, http::Http};
 use db::{
     DbError, TenantTx,
     listener::{Change, Listener},
@@ -49,6 +49,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// The client to ask the shop with.
+    pub(crate) fn http(&self, app: &App) -> Http {
+        app.http.for_connection(self.provider.manifest().key, self.id)
+    }
+
     /// The credential to ask the shop with.
     ///
     /// # Errors

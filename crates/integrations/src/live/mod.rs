@@ -310,7 +310,8 @@ async fn ask<Q: Request>(app: &App, store: Arc<Store>, request: &Q) -> Result<Fo
     loop {
         request.check(&store).map_err(Failure::Ours)?;
         let credential = &store.opened().map_err(Failure::Ours)?.credential;
-        let call = Call { http: &app.http, account: &store.account, credential, clock: &app.clock };
+        let http = store.http(app);
+        let call = Call { http: &http, account: &store.account, credential, clock: &app.clock };
         let outcome = match tokio::time::timeout(UPSTREAM.saturating_sub(started.elapsed()), request.send(call)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(ProviderError::TimedOut { after: UPSTREAM }),

@@ -197,28 +197,36 @@ impl ErrorReports {
         groups
     }
 
-    /// Writes down what was taken. What cannot be written is kept for the next time.
+    /// Writes down what was taken. What cannot be written is kept for the next time, also by a call that is given up half way; what was
+    /// written at that very moment is then counted twice.
     ///
     /// # Errors
     /// When the database is not available.
     pub async fn save(&self, db: &Db) -> Result<(), DbError> {
-        let groups = std::mem::take(&mut self.lock().unsaved);
-        if groups.is_empty() {
+        let mut taken =
+            Taken { reports: self, groups: std::mem::take(&mut self.lock().unsaved).into_values().collect() };
+        if taken.groups.is_empty() {
             return Ok(());
         }
-        let groups: Vec<Group> = groups.into_values().collect();
-        let saved = async {
-            let ids: Vec<_> = groups.iter().map(|_| EventId::new(&self.0.clock).uuid()).collect();
-            let mut tx = db.system(SystemTask::ErrorReports).await?;
-            store::upsert(&mut tx, &ids, &groups, self.0.release).await?;
-            tx.commit().await
-        };
-        let saved = saved.await;
-        if saved.is_err() {
-            let mut memory = self.lock();
-            groups.into_iter().for_each(|group| add(&mut memory.unsaved, group));
-        }
-        saved
+        let ids: Vec<_> = taken.groups.iter().map(|_| EventId::new(&self.0.clock).uuid()).collect();
+        let mut tx = db.system(SystemTask::ErrorReports).await?;
+        store::upsert(&mut tx, &ids, &taken.groups, self.0.release).await?;
+        tx.commit().await?;
+        taken.groups.clear();
+        Ok(())
+    }
+}
+
+/// Groups that are being written, which are kept for the next time unless they were.
+struct Taken<'a> {
+    reports: &'a ErrorReports,
+    groups: Vec<Group>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut memory = self.reports.lock();
+        self.groups.drain(..).for_each(|group| add(&mut memory.unsaved, group));
     }
 }
 

@@ -6,7 +6,8 @@
 //! 4. The new one is marked as one to serve from.
 //! 5. What is in the old one is destroyed.
 //!
-//! So at most one of the two is ever served from, and a shard is in the old one until it is known to be in the new one.
+//! So at most one of the two is ever served from, and a shard is in the old one until it is known to be in the new one. From 4 on the
+//! new one is the store: what is not there any more was destroyed there, and is destroyed in the old one too.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -122,8 +123,7 @@ pub async fn move_shards(from: &KeyStorePlace, to: &KeyStorePlace) -> Result<Mov
                 compare(&shards, &readable(&copy).await?)?;
                 copy.database().set_state(State::InUse).await.map_err(KeyStoreError::from)?;
             }
-            let left = readable(&source).await?;
-            compare(&left, &readable(&copy).await?)?;
+            compare_left(&source, &copy).await?;
             // All that are listed: one that was overwritten and not removed is no shard any more, and a file still.
             for id in source.list().await? {
                 source.delete(id).await?;
@@ -155,11 +155,11 @@ pub async fn move_shards(from: &KeyStorePlace, to: &KeyStorePlace) -> Result<Mov
                 // The layout, without which a directory is no store, is written last; so the old one is left before it.
                 source.database().set_state(State::Emptying).await.map_err(KeyStoreError::from)?;
                 DirectoryKeyStore::fill(root, name, readable(&source).await?).await?;
+                let copy = DirectoryKeyStore::existing(root).await?;
+                compare(&readable(&source).await?, &readable(&copy).await?)?;
             }
-            let left = readable(&source).await?;
-            compare(&left, &readable(&DirectoryKeyStore::existing(root).await?).await?)?;
-            let ids: Vec<Uuid> = left.keys().map(|id| id.uuid()).collect();
-            for part in ids.chunks(AT_ONCE) {
+            compare_left(&source, &DirectoryKeyStore::existing(root).await?).await?;
+            for part in source.database().ids().await.map_err(KeyStoreError::from)?.chunks(AT_ONCE) {
                 source.database().delete_all(part).await.map_err(KeyStoreError::from)?;
             }
             source.database().forget_name().await.map_err(KeyStoreError::from)?;
@@ -216,10 +216,22 @@ async fn copy_into(copy: &DatabaseKeyStore, shards: &BTreeMap<DataKeyId, Shard>)
     Ok(())
 }
 
-/// Each shard that is still in the old store is in the new one. Some may be destroyed there already.
+/// Each shard of the old store is in the new one, which is not served from yet.
 fn compare(old: &BTreeMap<DataKeyId, Shard>, new: &BTreeMap<DataKeyId, Shard>) -> Result<(), MoveError> {
     let is_same = |id: &DataKeyId, shard: &Shard| new.get(id).is_some_and(|copy| copy.bytes() == shard.bytes());
     match old.iter().filter(|(id, shard)| !is_same(id, shard)).count() {
+        0 => Ok(()),
+        different => Err(MoveError::Different(different)),
+    }
+}
+
+/// What is still in the old store is what the new one has, which has been served from since: a shard that is missing there was destroyed.
+/// One that cannot be read in the old store any more was about to be overwritten.
+async fn compare_left(old: &dyn KeyStore, new: &dyn KeyStore) -> Result<(), MoveError> {
+    let (left, _half_destroyed) = old.all().await?;
+    let new = readable(new).await?;
+    let differs = |id: &DataKeyId, shard: &Shard| new.get(id).is_some_and(|copy| copy.bytes() != shard.bytes());
+    match left.iter().filter(|(id, shard)| differs(id, shard)).count() {
         0 => Ok(()),
         different => Err(MoveError::Different(different)),
     }

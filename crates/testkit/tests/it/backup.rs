@@ -1,6 +1,7 @@
 //! Another installation out of a backup, and what it must not bring back.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -101,6 +102,44 @@ async fn in_a_restored_installation_sessions_keys_shops_and_seals_are_what_they_
     let form = json!({ "email": kata.email, "password": kata.password });
     restored.nobody().post("/api/login", form).await.expect(StatusCode::OK);
     restored.finish().await;
+    app.finish().await;
+}
+
+/// Between the last batch of a rotation and its end no data key is under the key before, which whoever starts needs all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_rotation_that_has_not_ended_names_both_keys() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    kata.create_key("bot").await;
+    let before = "0123456789abcdef";
+    let mut superuser = app.superuser().await;
+    let active: String = sqlx::query_scalar("select value from installation where name = 'master_key'")
+        .fetch_one(&mut superuser)
+        .await
+        .expect("a master key");
+    let before = &before[..active.len()];
+    sqlx::query(
+        "insert into key_rotations (id, from_key, to_key, began_at, total) values (gen_random_uuid(), $1, $2, $3, 0)",
+    )
+    .bind(before)
+    .bind(&active)
+    .bind(app.clock().now())
+    .execute(&mut superuser)
+    .await
+    .expect("a rotation");
+    let places = Places::new();
+    let made = places.back_up(&app).await;
+    let both: BTreeSet<&str> = made.facts.master_keys.iter().map(String::as_str).collect();
+    assert_eq!(both, BTreeSet::from([before, active.as_str()]));
+    let refused = places.restore(&app, &made.database, false).await.err().expect("a key is missing");
+    let refused = format!("{refused:#}");
+    assert!(refused.contains("while the master key was replaced") && refused.contains(before), "{refused}");
+
+    // A schema from before there were rotations is looked at as well.
+    sqlx::query("alter table key_rotations rename to elsewhere").execute(&mut superuser).await.expect("renamed");
+    let facts = db::backup::facts(&cluster().backup_target(app.installation.database.name())).await.expect("facts");
+    assert!(!facts.master_keys.iter().any(|key| key == before), "{facts:?}");
+    sqlx::query("alter table elsewhere rename to key_rotations").execute(&mut superuser).await.expect("renamed");
     app.finish().await;
 }
 

@@ -1,10 +1,15 @@
 //! What breaks is written down once for each way to break, and shown to those whom it concerns.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use entrepot::housekeeping::purge;
 use kernel::Role;
-use kit::retention::Kind;
+use kit::{
+    error_reports::{ErrorReports, Report},
+    retention::Kind,
+};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use testkit::{Answer, Client, Options, TestApp, collector::Collector};
@@ -129,6 +134,37 @@ async fn what_broke_on_two_nodes_is_counted_together_and_kept_for_thirty_days() 
         .expect("a count");
     assert_eq!(left, 0);
     second.finish().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_written_when_it_is_given_up_is_written_the_next_time() {
+    let app = TestApp::start().await;
+    let clock = app.app().clock.clone();
+    // One that nobody else writes from.
+    let reports = ErrorReports::new(clock, env!("CARGO_PKG_VERSION"));
+    for _ in 0..3 {
+        reports.record(Report::task("half_way", "it broke"));
+    }
+    reports.take();
+    let mut holder = app.superuser().await;
+    sqlx::raw_sql("begin; lock table error_reports in access exclusive mode")
+        .execute(&mut holder)
+        .await
+        .expect("a lock");
+    let given_up = tokio::time::timeout(Duration::from_millis(300), reports.save(&app.app().db)).await;
+    assert!(given_up.is_err(), "it did not wait");
+    sqlx::raw_sql("rollback").execute(&mut holder).await.expect("it is free");
+    reports.save(&app.app().db).await.expect("it is written");
+    let written = async || -> Option<i64> {
+        sqlx::query_scalar("select occurrences from error_reports where place = 'half_way'")
+            .fetch_optional(&mut app.superuser().await)
+            .await
+            .expect("an answer")
+    };
+    assert_eq!(written().await, Some(3));
+    reports.save(&app.app().db).await.expect("nothing is left");
+    assert_eq!(written().await, Some(3), "once");
     app.finish().await;
 }
 

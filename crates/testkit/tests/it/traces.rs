@@ -40,18 +40,19 @@ async fn read(key: &Client, store: uuid::Uuid, trace: &Trace, from: &str) {
 }
 
 /// The names of what may leave. Another is a decision: `docs/adr/0040-traces-are-spans-of-one-target.md`.
-const ATTRIBUTES: [&str; 12] = [
+const ATTRIBUTES: [&str; 13] = [
     "db.system.name",
+    "entrepot.connection_id",
     "entrepot.job.attempt",
     "entrepot.job.name",
     "entrepot.job.outcome",
+    "entrepot.provider",
     "entrepot.request_id",
     "entrepot.system_task",
     "error.type",
     "http.request.method",
     "http.response.status_code",
     "http.route",
-    "server.address",
     "url.scheme",
 ];
 
@@ -79,6 +80,12 @@ async fn a_request_of_a_traced_caller_is_one_trace_down_to_the_shop_and_back() {
     let ids: BTreeSet<&str> = spans.iter().filter_map(|span| span["spanId"].as_str()).collect();
     let call = spans.iter().find(|span| name(span) == "GET").expect("the call to the shop");
     assert!(ids.contains(call["parentSpanId"].as_str().expect("a parent")), "the call is part of the request");
+    let said = |key: &str| {
+        let found = call["attributes"].as_array().and_then(|all| all.iter().find(|attribute| attribute["key"] == key));
+        found.map(|attribute| attribute["value"]["stringValue"].clone())
+    };
+    assert_eq!(said("entrepot.provider"), Some("woocommerce".into()));
+    assert_eq!(said("entrepot.connection_id"), Some(store.to_string().into()));
     assert!(spans.iter().any(|span| name(span) == "tenant transaction"), "{spans:?}");
     assert!(strangers.spans().is_empty(), "a stranger does not decide what our traces are");
 
@@ -93,6 +100,7 @@ async fn a_request_of_a_traced_caller_is_one_trace_down_to_the_shop_and_back() {
         .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     assert!(!all.iter().any(|span| span.to_string().contains("geheim")), "a query left");
+    assert!(!all.iter().any(|span| span.to_string().contains("kavebolt")), "a shop's host left");
     app.finish().await;
 }
 

@@ -168,7 +168,8 @@ async fn what_does_not_open_is_named_and_keeps_the_old_key_until_it_is_given_up(
     let file = |id: &str| many.store().join(&id[34..]).join(id);
     let good = std::fs::read(file(&ids[0])).unwrap();
     std::fs::write(file(&ids[0]), [7; 40]).unwrap();
-    std::fs::remove_file(file(&ids[1])).unwrap();
+    let aside = many.folder.path().join("aside");
+    std::fs::rename(file(&ids[1]), &aside).unwrap();
     let (is_done, said) = Many::run(many.rotate());
     assert!(
         !is_done && said.contains("2 data keys could not be opened") && said.contains("--give-up-unopened"),
@@ -180,9 +181,19 @@ async fn what_does_not_open_is_named_and_keeps_the_old_key_until_it_is_given_up(
     std::fs::write(file(&ids[0]), good).unwrap();
     let (is_done, said) = Many::run(many.command(&["rotate", "--give-up-unopened"], (&many.new, Some(&many.old))));
     assert!(is_done && said.contains("1 data keys were given up") && said.contains(&ids[1]), "{said}");
+    assert!(said.contains("1 are still under") && !said.contains("Remove ENTREPOT_MASTER_KEY_PREVIOUS"), "{said}");
     assert_eq!(many.under().await.0.get(&name(&many.new)), Some(&79));
     assert!(many.status()["removable"].is_null(), "a row still names the old key");
     assert!(!many.status()["rotation"]["finished_at"].is_null());
+    assert_eq!(many.status()["left_behind"], 1);
+    // Its shard comes back after all, and the rotation is taken up again.
+    std::fs::rename(&aside, file(&ids[1])).unwrap();
+    let (is_done, said) = Many::run(many.rotate());
+    assert!(is_done && said.contains("Remove ENTREPOT_MASTER_KEY_PREVIOUS"), "{said}");
+    let status = many.status();
+    assert_eq!((&status["removable"], &status["left_behind"]), (&name(&many.old).into(), &0.into()), "{status}");
+    assert_eq!((&status["rotation"]["rewrapped"], &status["rotation"]["total"]), (&80.into(), &80.into()), "{status}");
+    assert_eq!(many.opened(&many.keyring(&many.new, None).await).await, 80);
 }
 
 /// VLT-3: a million data keys within ten minutes. `script/soak rotation` takes so many.

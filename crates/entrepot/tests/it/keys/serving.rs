@@ -162,3 +162,45 @@ async fn a_rotation_that_nobody_finished_is_finished_by_a_node_that_serves() {
     kata.at_process(&serving).get(PEOPLE).await.expect(StatusCode::OK);
     serving.stop().await;
 }
+
+/// As a node does that knows of no rotations, and was not stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_key_that_is_left_under_the_old_key_keeps_it_from_being_called_removable() {
+    let app = TestApp::with(Options { in_real_time: true, ..Options::default() }).await;
+    let (old, new) = (app.installation.master_key.clone(), new_key());
+    let kata = app.sign_up("Kata").await;
+    kata.post(PEOPLE, person(0)).await.expect(StatusCode::CREATED);
+    let mut superuser = app.superuser().await;
+    let row: (uuid::Uuid, Vec<u8>, String) = sqlx::query_as("select id, wrapped, master_fingerprint from data_keys")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    rotate(&app, &new, &old);
+    sqlx::query("update data_keys set wrapped = $2, master_fingerprint = $3 where id = $1")
+        .bind(row.0)
+        .bind(row.1)
+        .bind(row.2)
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    let (left, removable) = ("although it was replaced", "it can be removed");
+    let says = async |node: &Process, words: &str| {
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while !node.log().contains(words) {
+            assert!(std::time::Instant::now() < until, "{words}: {}", node.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let serving = node(&app, &new, Some(&old)).await;
+    says(&serving, left).await;
+    assert!(!serving.log().contains(removable), "{}", serving.log());
+    kata.at_process(&serving).get(PEOPLE).await.expect(StatusCode::OK);
+    serving.stop().await;
+
+    let said = rotate(&app, &new, &old);
+    assert!(said.contains("Remove ENTREPOT_MASTER_KEY_PREVIOUS"), "{said}");
+    let serving = node(&app, &new, Some(&old)).await;
+    says(&serving, removable).await;
+    assert!(!serving.log().contains(left), "{}", serving.log());
+    serving.stop().await;
+}

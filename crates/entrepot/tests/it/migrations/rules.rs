@@ -45,6 +45,8 @@ fn locks(what: impl Into<String>) -> Fault {
 /// What else is in the file of a statement.
 struct File {
     statements: usize,
+    /// It validates constraints, and does nothing else.
+    only_validates: bool,
     /// Tables that it makes, in which nobody can have anything yet.
     tables: BTreeSet<String>,
     /// Columns that it adds to tables that were there.
@@ -59,6 +61,9 @@ impl File {
     fn of(statements: &[Statement]) -> Self {
         let mut file = Self {
             statements: statements.len(),
+            only_validates: statements
+                .iter()
+                .all(|statement| statement.starts("alter table") && statement.actions().into_iter().all(is_validation)),
             tables: BTreeSet::new(),
             columns: BTreeSet::new(),
             dropped: BTreeSet::new(),
@@ -153,9 +158,12 @@ impl File {
                 let is_validated_later = has(&["not", "valid"]);
                 let is_replaced = name.is_some_and(|name| self.dropped.contains(name));
                 let is_about_new = words.iter().any(|word| self.columns.contains(*word));
-                if LARGE.contains(&table) && !is_validated_later {
-                    faults
-                        .push(locks("a constraint on a table that may be large is added `not valid`, then validated"));
+                // What is unique cannot be validated later.
+                let can_be_later = has(&["check"]) || has(&["foreign", "key"]);
+                if (LARGE.contains(&table) || can_be_later) && !is_validated_later {
+                    faults.push(locks(
+                        "a constraint is added `not valid`, and validated in a later file: until then every row is looked at under the lock",
+                    ));
                 }
                 if !is_about_new && !is_replaced {
                     faults.push(takes_away("the version before may write what this constraint refuses"));
@@ -170,6 +178,9 @@ impl File {
                 }
             }
             (None, ["alter", ..]) if has(&["set", "default"]) => {}
+            (None, ["validate", "constraint", ..]) if !self.only_validates => faults.push(locks(
+                "constraints are validated in a file that does nothing else: what it did before keeps its locks while rows are looked at",
+            )),
             (None, ["validate", "constraint", ..] | ["set", "(", ..] | ["attach", "partition", ..]) => {}
             (None, ["rename", ..]) => faults.push(takes_away("the version before knows the old name")),
             (None, ["drop", ..]) => faults.push(takes_away("the version before may read or write it")),
@@ -216,6 +227,10 @@ fn dropped_constraint(action: &[String]) -> Option<&str> {
     if is_drop { name_after(action, "constraint") } else { None }
 }
 
+fn is_validation(action: &[String]) -> bool {
+    action.first().is_some_and(|word| word == "validate")
+}
+
 /// Literals, casts of them, and arrays of nothing.
 fn is_constant(value: &[&str]) -> bool {
     match value {
@@ -233,7 +248,7 @@ fn what_adds_is_allowed() {
         "alter table users add column nickname text; grant update (nickname) on users to entrepot_app;",
         "alter table users add column visits bigint not null default 0 check (visits >= 0), add column tags text[] not null default '{}';",
         "alter table users add column nickname text; create unique index users_nickname on users (nickname);",
-        "alter table users add column a text, add column b text, add constraint one check (a is null or b is null);",
+        "alter table users add column a text, add column b text, add constraint one check (a is null or b is null) not valid;",
         "create index users_created on users (created_at);",
         "create index events_actor on events (actor);",
         "create or replace function app.f() returns int language sql as $$ select 1 $$; revoke all on function app.f() from public;",
@@ -241,8 +256,8 @@ fn what_adds_is_allowed() {
         "drop trigger invalidate on users; create trigger invalidate after update on users execute function app.invalidate('id');",
         "alter table notes drop constraint notes_user_id_fkey;",
         "update app.partitioned_tables set keep = '1 day' where table_name = 'events';",
-        "alter table jobs drop constraint jobs_state_check, add constraint jobs_state_check check (state <> '') not valid;
-         alter table jobs validate constraint jobs_state_check;",
+        "alter table jobs drop constraint jobs_state_check, add constraint jobs_state_check check (state <> '') not valid;",
+        "alter table jobs validate constraint jobs_state_check; alter table users validate constraint users_email_check;",
         "insert into role_permissions values ('owner', 'notes', 'read'); select app.maintain_partitions('2026-01-01');",
     ] {
         assert_eq!(faults(sql, false), [""; 0], "{sql}");
@@ -287,6 +302,11 @@ fn what_holds_a_lock_for_long_is_refused_whatever_is_said_about_it() {
         "alter table users add column number int unique;",
         "create index events_actor on events (actor); grant select on events to entrepot_app;",
         "alter table events add column a text, add constraint a_short check (length(a) < 5);",
+        "alter table users add column a text, add constraint a_short check (length(a) < 5);",
+        "alter table users add column a uuid, add foreign key (a) references notes (id);",
+        "alter table users drop constraint users_role_check, add constraint users_role_check check (role <> '');",
+        "alter table users drop constraint users_role_check; alter table users validate constraint users_name_check;",
+        "alter table users add column a text, add constraint a_short check (a <> '') not valid; alter table users validate constraint a_short;",
         "set lock_timeout = 0;",
         "lock table users;",
     ] {

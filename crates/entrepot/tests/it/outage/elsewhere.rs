@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::{BACK_WITHIN, CALLERS, Crowd, NOTICED_WITHIN, last_lines, network::Elsewhere, outage};
 use crate::process::{Serving, new_key, scratch};
@@ -151,6 +151,54 @@ async fn a_connection_that_listens_and_is_forgotten_is_made_anew() {
     until("the node is deaf", false, NOTICED_WITHIN);
     until("the node hears again", true, BACK_WITHIN);
     println!("forgotten while listening: heard again after {:?}", forgotten.elapsed());
+    serving.stop();
+    elsewhere.cluster.stop().await.unwrap();
+}
+
+/// The database is there all the time, so that nothing but a limit of their own ends the waits for two answers that never come.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_on_a_forgotten_connection_for_error_reports_and_keys_goes_on_without_it() {
+    let (folder, key) = (scratch(), new_key());
+    let elsewhere = Elsewhere::start(folder.path()).await;
+    let serving = Serving::with(&folder.path().join("data"), &key, &elsewhere.environment());
+    let token = serving.sign_up("kata");
+    let url = elsewhere.cluster.superuser_url(elsewhere.cluster.database());
+    let (mut holder, mut superuser) =
+        (PgConnection::connect_with(&url).await.unwrap(), PgConnection::connect_with(&url).await.unwrap());
+    superuser.execute("alter table events rename column message to elsewhere").await.unwrap();
+    holder.execute("begin; lock table error_reports, key_rotations in access exclusive mode").await.unwrap();
+    assert_eq!(serving.get("/api/integrations/events/", &token).status, 500);
+    let waiting = "select count(distinct query) from pg_stat_activity where wait_event_type = 'Lock'
+        and (query like '%-- upsert_error_reports%' or query like '%-- last_key_rotation%')";
+    let began = Instant::now();
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut superuser).await.unwrap() < 2 {
+        assert!(began.elapsed() < Duration::from_secs(30), "both do not wait at once: {}", last_lines(&serving.said()));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    elsewhere.network.forget_all_but_listeners();
+    holder.execute("rollback").await.unwrap();
+    let rotation = "insert into key_rotations (id, from_key, to_key, began_at, total, finished_at)
+        select gen_random_uuid(), value, reverse(value), '2026-01-01', 0, '2026-01-01' from installation where name = 'master_key'";
+    superuser.execute(rotation).await.unwrap();
+    let forgotten = Instant::now();
+    let reports = "select count(*) from error_reports where place = 'GET /api/integrations/events/'";
+    let (mut is_written, mut is_looked_at) = (None, None);
+    while is_written.is_none() || is_looked_at.is_none() {
+        assert!(
+            forgotten.elapsed() < Duration::from_secs(50),
+            "written: {is_written:?}, looked at: {is_looked_at:?}: {}",
+            last_lines(&serving.said())
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if is_written.is_none() && sqlx::query_scalar::<_, i64>(reports).fetch_one(&mut superuser).await.unwrap() > 0 {
+            is_written = Some(forgotten.elapsed());
+        }
+        if is_looked_at.is_none() && serving.said().contains("lacks the master key that counts") {
+            is_looked_at = Some(forgotten.elapsed());
+        }
+    }
+    println!("forgotten: error reports were written after {is_written:?}, keys looked at after {is_looked_at:?}");
+    drop((holder, superuser));
     serving.stop();
     elsewhere.cluster.stop().await.unwrap();
 }

@@ -145,6 +145,14 @@ impl Network {
         self.state.lock().unwrap().is_dropping = false;
     }
 
+    /// The same, but for the connections on which somebody listens; those that are made later are good.
+    pub(super) fn forget_all_but_listeners(&self) {
+        let link = self.state.lock().unwrap();
+        let ways = link.open.iter().map(|open| &open.way);
+        ways.filter(|way| !way.listens.load(Ordering::Relaxed))
+            .for_each(|way| way.is_forgotten.store(true, Ordering::Relaxed));
+    }
+
     /// Only the connections on which somebody listens are forgotten. How many those were.
     pub(super) fn forget_listeners(&self) -> usize {
         let link = self.state.lock().unwrap();

@@ -242,9 +242,10 @@ async fn renew(
     else {
         return Err(Problem::internal(&"a token of a provider that is not configured cannot be refreshed"));
     };
+    let http = current.http(app);
     loop {
         let outcome = tokio::select! {
-            outcome = flow.refresh(&app.http, &app.clock, identity, &current.account, token) => outcome,
+            outcome = flow.refresh(&http, &app.clock, identity, &current.account, token) => outcome,
             never = turn.keep(app, scope) => match never {},
         };
         // The provider may have done it: what it gave is lost, and what is stored is all there is to ask with.

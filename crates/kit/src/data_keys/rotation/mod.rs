@@ -135,8 +135,18 @@ pub(super) async fn for_new_key(tx: &mut TenantTx, keyring: &Keyring) -> Result<
     Ok(named.or_else(|| masters.previous()).unwrap_or_else(|| masters.current()))
 }
 
+/// How many data keys are under a master key.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn under(tx: &mut SystemTx, key: Fingerprint) -> Result<i64, DbError> {
+    let found = store::references(tx).await?;
+    Ok(found.iter().find(|under| under.key == key).map_or(0, |under| under.data_keys))
+}
+
 /// Makes the process's current master key the one that counts, where it is not, and returns the rotation that leads to it. From then
-/// on no data key is made under the one before, by any node.
+/// on no data key is made under the one before, by any node. One that has ended is taken up again where data keys are under the key
+/// before all the same: given up, or made by a node of a version that knew of no rotations.
 ///
 /// # Errors
 /// [`RotationError::NothingToReplace`], [`RotationError::Misfit`].
@@ -147,14 +157,20 @@ pub async fn begin(tx: &mut SystemTx, keyring: &Keyring, clock: &Clock) -> Resul
     match standing {
         Standing::Settled => return Err(RotationError::NothingToReplace { active }),
         Standing::Rotating | Standing::PreviousUnused => {
-            let last = store::last(tx).await?;
-            return last.ok_or(RotationError::NothingToReplace { active });
+            let mut last = store::last(tx).await?.ok_or(RotationError::NothingToReplace { active })?;
+            if last.is_finished() {
+                let left = under(tx, last.from).await?;
+                if left > 0 {
+                    store::reopen(tx, last.id, left).await?;
+                    (last.total, last.reached, last.finished_at) = (last.rewrapped + left, None, None);
+                }
+            }
+            return Ok(last);
         }
         Standing::Prepared => {}
     }
     let (from, to) = (active, masters.current());
-    let total =
-        store::references(tx).await?.iter().filter(|under| under.key == from).map(|under| under.data_keys).sum();
+    let total = under(tx, from).await?;
     let rotation = Rotation {
         id: KeyRotationId::new(clock),
         from,
@@ -199,7 +215,7 @@ pub async fn step(tx: &mut SystemTx, keyring: &Keyring, clock: &Clock, batch: i6
     }
     let rows = store::next_under(tx, rotation.from, rotation.reached, batch).await?;
     let Some(last) = rows.last().map(|row| row.identity) else {
-        let left = left(tx, &rotation).await?;
+        let left = under(tx, rotation.from).await?;
         if left == 0 {
             let now = clock.now();
             store::finish(tx, rotation.id, now).await?;
@@ -240,11 +256,6 @@ pub async fn give_up_the_rest(tx: &mut SystemTx, clock: &Clock) -> Result<Option
     store::finish(tx, rotation.id, now).await?;
     rotation.finished_at = Some(now);
     Ok(Some(rotation))
-}
-
-async fn left(tx: &mut SystemTx, rotation: &Rotation) -> Result<i64, DbError> {
-    let found = store::references(tx).await?;
-    Ok(found.iter().find(|under| under.key == rotation.from).map_or(0, |under| under.data_keys))
 }
 
 /// Whether it says something about one data key, and nothing about the store or the others.

@@ -239,6 +239,23 @@ pub(super) async fn finish(tx: &mut SystemTx, id: KeyRotationId, now: Time) -> R
     Ok(())
 }
 
+/// Takes one up again that has ended, from its beginning, for so many data keys.
+pub(super) async fn reopen(tx: &mut SystemTx, id: KeyRotationId, left: i64) -> Result<(), DbError> {
+    sqlx::query!(
+        "
+        -- reopen_key_rotation
+        update key_rotations
+        set finished_at = null, reached_organization = null, reached_data_key = null, total = done + $2
+        where id = $1
+        ",
+        id.uuid(),
+        left
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// How many data keys that were not destroyed are under each master key.
 pub(super) async fn references(tx: &mut SystemTx) -> Result<Vec<UnderKey>, DbError> {
     let rows = sqlx::query!(

@@ -5,6 +5,7 @@ use sandbox::{
     shopify::signature::query_hmac,
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use testkit::{Options, TestApp};
 
 use super::{Meanwhile, People, Who, compare, forget_attempts, is_open, written};
@@ -279,5 +280,42 @@ async fn the_order_of_parameters_and_the_case_of_a_host_are_no_part_of_the_contr
     back.params.reverse();
     back.set("shop", "Kis-Bolt.myshopify.com");
     people.began.connected(people.get(&app, Who::Began, &back.path()).await);
+    app.finish().await;
+}
+
+/// Versions up to migration 20261120000015 made states without a proof, and may serve beside this one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_that_the_version_before_began_is_finished_while_its_state_lives_and_once() {
+    let app = TestApp::with(Options { live_requests_per_minute: 100_000, ..Options::default() }).await;
+    let people = People::meet(&app).await;
+    let as_before = async || {
+        forget_attempts(&app).await;
+        let mut back = walk(&app, &people).await;
+        let (ours, theirs) = (back.get("state"), hex::encode(kernel::random::bytes::<16>()));
+        let hash = |state: &str| Sha256::digest(state.as_bytes()).to_vec();
+        sqlx::query("update oauth_states set state_hash = $2 where state_hash = $1")
+            .bind(hash(&ours))
+            .bind(hash(&theirs))
+            .execute(&mut app.superuser().await)
+            .await
+            .expect("a state");
+        back.set("state", &theirs);
+        (back, ours)
+    };
+    let (mut late, _) = as_before().await;
+    app.advance(TimeDelta::minutes(16)).await;
+    late.shift(16 * 60);
+    people.get(&app, Who::Began, &late.path()).await.expect_problem(400, "oauth_state_invalid");
+
+    let (mut back, ours) = as_before().await;
+    let theirs = back.get("state");
+    // What is made up has the form, and nobody knows it; of ours the random part alone is no state.
+    for other in ["0".repeat(32), ours[..32].to_owned(), format!("{theirs}0"), theirs.to_uppercase()] {
+        back.set("state", &other);
+        people.get(&app, Who::Began, &back.path()).await.expect_problem(400, "oauth_state_invalid");
+    }
+    back.set("state", &theirs);
+    people.began.connected(people.get(&app, Who::Began, &back.path()).await);
+    people.get(&app, Who::Began, &back.path()).await.expect_problem(400, "oauth_state_invalid");
     app.finish().await;
 }

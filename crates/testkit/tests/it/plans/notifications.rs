@@ -43,6 +43,55 @@ async fn a_person_reads_their_own_notifications_and_nobody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_loses_their_seat_while_owners_are_told_keeps_nobody_from_being_told() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let leaving = kata.member(Role::Owner).await;
+    let mut other = app.superuser().await;
+    sqlx::raw_sql("begin").execute(&mut other).await.expect("a transaction");
+    sqlx::query("delete from organization_members where user_id = $1")
+        .bind(leaving.user)
+        .execute(&mut other)
+        .await
+        .expect("a seat");
+    let waits_and_goes_on = async {
+        app.eventually("the seat is asked for", || async {
+            sqlx::query_scalar::<_, bool>(
+                "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+                     and query like '%-- insert_notification%')",
+            )
+            .fetch_one(&mut app.superuser().await)
+            .await
+            .expect("an answer")
+        })
+        .await;
+        sqlx::raw_sql("commit").execute(&mut other).await.expect("it is gone");
+    };
+    tokio::join!(set(&app, &kata, plan(Plan::Enterprise)), waits_and_goes_on);
+    assert_eq!(told(&kata, "plan_changed").await.len(), 1);
+    let left: i64 = sqlx::query_scalar("select count(*) from notifications where user_id = $1")
+        .bind(leaving.user)
+        .fetch_one(&mut app.superuser().await)
+        .await
+        .expect("a count");
+    assert_eq!(left, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_changed_while_somebody_writes_what_refers_to_the_organization() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let mut other = app.superuser().await;
+    // As every row does that is written with a reference.
+    sqlx::raw_sql("begin; select 1 from organizations for key share").execute(&mut other).await.expect("a lock");
+    set(&app, &kata, plan(Plan::Enterprise)).await;
+    sqlx::raw_sql("rollback").execute(&mut other).await.expect("it ends");
+    assert_eq!(told(&kata, "plan_changed").await.len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_connection_those_are_told_who_answer_for_it_and_know_it() {
     let app = TestApp::start().await;
     let kata = app.sign_up("Kata").await;

@@ -194,6 +194,47 @@ async fn more_than_a_batch_goes_at_once_and_what_is_not_over_is_never_touched() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reason_that_cannot_be_sealed_is_reported_and_keeps_nothing_from_going() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let person = json!({ "full_name": "Somebody", "member_type": "sales" });
+    kata.post("/api/team-members", person).await.expect(StatusCode::CREATED);
+    let mut superuser = app.superuser().await;
+    // In clear, as a program before this one wrote it; and the key to seal it with is damaged.
+    let grant = "insert into permission_grants (organization_id, id, member_id, effect, resource, action, created_at, reason)
+        select '{org}', '{n}', m.id, 'allow', 'orders', 'read', '{at}', 'Réka is away' from organization_members m where m.organization_id = '{org}' limit 1";
+    run(&mut superuser, grant, &app, &kata).await;
+    let key: uuid::Uuid =
+        sqlx::query_scalar("select id from data_keys where organization_id = $1 and scope = 'organization'")
+            .bind(kata.organization)
+            .fetch_one(&mut superuser)
+            .await
+            .expect("a key");
+    let name = key.to_string();
+    let shard = app.installation.data_dir.path().join("keys").join(&name[34..]).join(&name);
+    std::fs::write(shard, [7; 40]).expect("a damaged shard");
+    let (deleted, count_deleted) = one(Kind::Connections).expect("a kind");
+    run(&mut superuser, deleted, &app, &kata).await;
+    app.advance(TimeDelta::days(31)).await;
+    purge(&app, &[&kata]).await;
+    assert_eq!(count(&mut superuser, count_deleted, &app, &kata).await, 0, "what is over goes");
+    let clear = "select count(*) from permission_grants where organization_id = '{org}' and reason is not null";
+    assert_eq!(count(&mut superuser, clear, &app, &kata).await, 1);
+    app.eventually("it is reported", || async {
+        count(
+            &mut app.superuser().await,
+            "select count(*) from error_reports where place = 'seal_reasons'",
+            &app,
+            &kata,
+        )
+        .await
+            > 0
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_deleted_organization_only_its_logs_and_its_name_stay() {
     let app = TestApp::start().await;
     let (kata, bela) = (app.sign_up("Kata").await, app.sign_up("Bela").await);
