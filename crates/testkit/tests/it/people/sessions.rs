@@ -1,9 +1,12 @@
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use testkit::{Client, TestApp};
+use testkit::{Answer, Client, TestApp};
 
-use super::log_in;
+use super::{
+    factors::{enrol, first_step, second_step},
+    log_in,
+};
 
 async fn sessions(of: &Client) -> Vec<Value> {
     of.get("/api/sessions").await.expect(StatusCode::OK).at("/data").as_array().cloned().expect("sessions")
@@ -41,4 +44,47 @@ async fn people_see_where_they_are_signed_in_and_sign_out_there_on_every_node() 
     bela.get("/api/me").await.expect(StatusCode::OK);
     b.finish().await;
     a.finish().await;
+}
+
+/// Sends a request while the person's password is being replaced, by a transaction that ends once the request has come to wait for it.
+async fn while_the_password_changes(
+    app: &TestApp,
+    of: uuid::Uuid,
+    request: impl Future<Output = Answer> + Send + 'static,
+) -> Answer {
+    let mut connection = app.superuser().await;
+    let mut change = sqlx::Connection::begin(&mut connection).await.expect("a transaction");
+    sqlx::query("update users set password_hash = 'another' where id = $1")
+        .bind(of)
+        .execute(&mut *change)
+        .await
+        .expect("another password");
+    let request = tokio::spawn(request);
+    let waiting =
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%hold_password%'";
+    app.eventually("it waits for the password", || async {
+        let count = sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut app.superuser().await).await;
+        count.expect("a count") == 1 || request.is_finished()
+    })
+    .await;
+    change.commit().await.expect("the change");
+    request.await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_replaced_while_it_is_checked_opens_nothing() {
+    let app = TestApp::start().await;
+    let (kata, bela) = (app.sign_up("Kata").await, app.sign_up("Béla").await);
+    let (at, email, password) = (app.nobody(), kata.email.clone(), kata.password.clone());
+    let answer = while_the_password_changes(&app, kata.user, async move { log_in(&at, &email, &password).await }).await;
+    answer.expect_problem(401, "invalid_credentials");
+
+    let (authenticator, _) = enrol(&app, &bela).await;
+    authenticator.next_step(&app).await;
+    let (at, pending) = (app.nobody(), first_step(&app.nobody(), &bela).await);
+    let code = json!({ "totp_code": authenticator.code(0) });
+    let answer =
+        while_the_password_changes(&app, bela.user, async move { second_step(&at, &pending, code).await }).await;
+    answer.expect_problem(410, "challenge_invalid");
+    app.finish().await;
 }
