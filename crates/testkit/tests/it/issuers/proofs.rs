@@ -9,6 +9,7 @@ use super::{identities, link, linked, me, token, with_email, with_issuer};
 use crate::people::{
     PASSWORD, factors, log_in,
     passkeys::a_device_of,
+    sessions::while_held,
     step_up::{always_asking, asking, send},
     token as mailed,
 };
@@ -166,4 +167,27 @@ async fn whoever_reads_the_mail_of_an_unconfirmed_account_gets_it_for_themself_a
     me(&a, &token(&a, "owner")).await.expect(StatusCode::OK);
     b.finish().await;
     a.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_under_way_when_all_sessions_ended_adds_no_way_in() {
+    let app = with_issuer("").await;
+    for (lock, query, path) in
+        [(36, "lock_user_factors", "/api/factors/totp"), (37, "lock_user_identities", "/api/identities")]
+    {
+        let kata = app.sign_up("Kata").await;
+        let opened = log_in(&app.nobody(), &kata.email, &kata.password).await.expect(StatusCode::OK);
+        let elsewhere = kata.presenting(opened.at("/session_token").as_str().expect("a session"));
+        let body = if lock == 37 { json!({ "token": token(&app, "kata") }) } else { Value::Null };
+        let by = kata.on(&app);
+        let adds = async move { by.post(path, body).await };
+        let held = format!("select pg_advisory_xact_lock(hashtextextended($1::uuid::text, {lock}))");
+        let signs_out = async {
+            elsewhere.post("/api/sessions/end-others", json!({})).await.expect(StatusCode::OK);
+        };
+        let answer = while_held(&app, &held, kata.user, query, adds, signs_out).await;
+        answer.expect_problem(401, "unauthenticated");
+        assert!(identities(&elsewhere).await.is_empty(), "{path}");
+    }
+    app.finish().await;
 }

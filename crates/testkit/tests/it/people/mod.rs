@@ -6,7 +6,7 @@ mod invitations;
 mod members;
 pub(crate) mod passkeys;
 mod recovery;
-mod sessions;
+pub(crate) mod sessions;
 pub(crate) mod step_up;
 mod team_members;
 mod throttle;

@@ -46,28 +46,29 @@ async fn people_see_where_they_are_signed_in_and_sign_out_there_on_every_node() 
     a.finish().await;
 }
 
-/// Sends a request while the person's password is being replaced, by a transaction that ends once the request has come to wait for it.
-async fn while_the_password_changes(
+/// Sends a request while a transaction holds what it needs of this person, and ends that once the request waits for it, in a query with
+/// this name, and `meanwhile` is done.
+pub(crate) async fn while_held(
     app: &TestApp,
+    held: &str,
     of: uuid::Uuid,
+    query: &str,
     request: impl Future<Output = Answer> + Send + 'static,
+    meanwhile: impl Future<Output = ()>,
 ) -> Answer {
     let mut connection = app.superuser().await;
-    let mut change = sqlx::Connection::begin(&mut connection).await.expect("a transaction");
-    sqlx::query("update users set password_hash = 'another' where id = $1")
-        .bind(of)
-        .execute(&mut *change)
-        .await
-        .expect("another password");
+    let mut transaction = sqlx::Connection::begin(&mut connection).await.expect("a transaction");
+    sqlx::query(sqlx::AssertSqlSafe(held)).bind(of).execute(&mut *transaction).await.expect("it is held");
     let request = tokio::spawn(request);
     let waiting =
-        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%hold_password%'";
-    app.eventually("it waits for the password", || async {
-        let count = sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut app.superuser().await).await;
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%-- ' || $1 || '%'";
+    app.eventually("it waits", || async {
+        let count = sqlx::query_scalar::<_, i64>(waiting).bind(query).fetch_one(&mut app.superuser().await).await;
         count.expect("a count") == 1 || request.is_finished()
     })
     .await;
-    change.commit().await.expect("the change");
+    meanwhile.await;
+    transaction.commit().await.expect("the end");
     request.await.expect("an answer")
 }
 
@@ -75,16 +76,18 @@ async fn while_the_password_changes(
 async fn a_password_that_is_replaced_while_it_is_checked_opens_nothing() {
     let app = TestApp::start().await;
     let (kata, bela) = (app.sign_up("Kata").await, app.sign_up("Béla").await);
+    let change = "update users set password_hash = 'another' where id = $1";
     let (at, email, password) = (app.nobody(), kata.email.clone(), kata.password.clone());
-    let answer = while_the_password_changes(&app, kata.user, async move { log_in(&at, &email, &password).await }).await;
+    let login = async move { log_in(&at, &email, &password).await };
+    let answer = while_held(&app, change, kata.user, "hold_password_of_user", login, async {}).await;
     answer.expect_problem(401, "invalid_credentials");
 
     let (authenticator, _) = enrol(&app, &bela).await;
     authenticator.next_step(&app).await;
     let (at, pending) = (app.nobody(), first_step(&app.nobody(), &bela).await);
     let code = json!({ "totp_code": authenticator.code(0) });
-    let answer =
-        while_the_password_changes(&app, bela.user, async move { second_step(&at, &pending, code).await }).await;
+    let second = async move { second_step(&at, &pending, code).await };
+    let answer = while_held(&app, change, bela.user, "hold_password_of_user", second, async {}).await;
     answer.expect_problem(410, "challenge_invalid");
     app.finish().await;
 }
