@@ -2,7 +2,7 @@
 
 alter table sessions
     -- When the person last proved who they are in this session, and by what. Null, as an older program leaves it: when it
-    -- began, by password.
+    -- began, by password, unless tokens of an issuer stand for it, which prove nothing here.
     add column proved_at timestamptz,
     add column proved_by text check (proved_by in ('password', 'totp', 'recovery_code', 'passkey')),
     -- When they last did so by a second factor.

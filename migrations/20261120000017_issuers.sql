@@ -11,6 +11,8 @@ create table user_identities (
     created_at timestamptz not null,
     -- Taken back. It stays, so that it is not made again by an e-mail alone.
     unlinked_at timestamptz,
+    -- Tokens that were issued until then are refused, also those that were never used here.
+    not_before timestamptz,
     -- identity_of_token
     unique (issuer, subject)
 );
@@ -19,14 +21,14 @@ create index user_identities_by_user on user_identities (user_id);
 alter table user_identities enable row level security;
 alter table user_identities force row level security;
 grant select, insert on user_identities to entrepot_system;
-grant update (user_id, linked_by, created_at, unlinked_at) on user_identities to entrepot_system;
+grant update (user_id, linked_by, created_at, unlinked_at, not_before) on user_identities to entrepot_system;
 create policy system_select on user_identities for select to entrepot_system using (true);
 create policy system_insert on user_identities for insert to entrepot_system with check (true);
 create policy system_update on user_identities for update to entrepot_system using (true) with check (true);
 
 alter table sessions
     -- Whose tokens stand for this session; null for one that has a token of ours.
-    add column identity_id uuid references user_identities (id) on delete set null,
+    add column identity_id uuid references user_identities (id) on delete cascade,
     -- When the youngest of those tokens was issued.
     add column token_issued_at timestamptz;
 -- open_identity_session: one at a time.

@@ -105,7 +105,7 @@ impl Authenticate for Authentication {
         // The same answer for an organization that is not there and for one that is not theirs.
         let membership = membership.ok_or_else(Problem::not_found)?;
         if step_up::is_required(membership.second_factor_required_of.as_deref(), &membership.role) {
-            step_up::at_the_door(&mut tx, identity).await?;
+            step_up::at_the_door(&mut tx, identity, app.clock.now()).await?;
         }
         tx.rollback().await?;
         let rights = grants::model::rights(&membership.role, &membership.grants, app.clock.now())?;
@@ -114,7 +114,7 @@ impl Authenticate for Authentication {
     }
 }
 
-fn ended() -> Problem {
+pub(crate) fn ended() -> Problem {
     Problem::new(Code::Unauthenticated, "The session has ended. Sign in again.")
 }
 
@@ -131,7 +131,7 @@ async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
     }
     let row = row.ok_or_else(ended)?;
     let actor = Actor::Person { user: row.user_id, session: row.id };
-    Ok(Identity { actor, user: row.user_id, organization: None, signed_in: None })
+    Ok(Identity { actor, user: row.user_id, organization: None })
 }
 
 pub(crate) fn unauthenticated() -> Problem {

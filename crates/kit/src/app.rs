@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::http::{self, Extensions};
 use connector::{AppCredentials, Registry, http::Http};
 use db::{Db, listener::Freshness};
-use kernel::{Actor, Clock, OrganizationId, Principal, Time, UserId};
+use kernel::{Actor, Clock, OrganizationId, Principal, UserId};
 use url::Url;
 
 use crate::{Problem, mail::SmtpSettings, network::TrustedProxies, retention::Retention, vault::Keyring};
@@ -180,17 +180,6 @@ pub struct Identity {
     pub user: UserId,
     /// The organization that a key belongs to; a session chooses one with each request.
     pub organization: Option<OrganizationId>,
-    /// For who came with a token of an issuer: what that says of how they signed in there. None for sessions of ours and keys.
-    pub signed_in: Option<SignIn>,
-}
-
-/// How somebody signed in at an issuer, as its token says. What asks for a fresh proof decides whether that is one.
-#[derive(Clone, Debug)]
-pub struct SignIn {
-    /// `auth_time`; None where the token does not say.
-    pub at: Option<Time>,
-    /// `amr`, such as `pwd` and `otp` (RFC 8176); the words are the issuer's.
-    pub methods: Vec<String>,
 }
 
 #[cfg(test)]

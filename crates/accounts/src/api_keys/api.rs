@@ -213,7 +213,7 @@ async fn revoke(
     (status = 409, description = "The key is not suspended"),
 ))]
 async fn clear(
-    caller: Authorized<UpdateApiKeys>,
+    caller: SteppedUp<Authorized<UpdateApiKeys>>,
     State(app): State<App>,
     Json(form): Json<NameKey>,
 ) -> Result<Body<ApiKeyView>, Problem> {

@@ -215,7 +215,7 @@ impl ApiKeys {
         // Whose key it is is known now, so that its refusal can be written down.
         facts.refuse(now, &parts.headers).map_err(|problem| problem.refusing(actor, facts.organization))?;
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
-        Ok(Identity { actor, user: facts.user, organization: Some(facts.organization), signed_in: None })
+        Ok(Identity { actor, user: facts.user, organization: Some(facts.organization) })
     }
 
     /// A call with this key was answered with: not there, or not allowed.

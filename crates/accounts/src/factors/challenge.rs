@@ -71,6 +71,12 @@ pub(super) fn asked(app: &App, purpose: Purpose, token: &Secret) -> Result<Chall
     opened.ok().and_then(|bytes| bytes.as_slice().try_into().ok()).ok_or_else(invalid)
 }
 
+/// # Errors
+/// [`Code::ChallengeInvalid`] for one that was used.
+pub(super) async fn refuse_spent(tx: &mut SystemTx, challenge: &Challenge) -> Result<(), Problem> {
+    if store::is_spent(tx, &Sha256::digest(challenge)).await? { Err(invalid()) } else { Ok(()) }
+}
+
 /// Uses a challenge up.
 ///
 /// # Errors

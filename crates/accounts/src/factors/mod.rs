@@ -19,7 +19,13 @@ use kernel::{Actor, Id, Secret, SessionId, Time, UserId};
 use kit::{App, Code, Problem, retention::BATCH, vault::TokenSealer};
 use uuid::Uuid;
 
-use crate::sessions::{self, throttle::Attempt};
+use crate::{
+    authentication,
+    sessions::{
+        self,
+        throttle::{Attempt, Place},
+    },
+};
 use challenge::Purpose;
 use notice::{Notice, tell};
 use proof::Question;
@@ -119,6 +125,16 @@ fn open_secret(app: &App, user: UserId, id: Uuid, sealed: &[u8]) -> Result<TotpS
         .ok_or_else(|| Problem::internal(&"a secret of an authenticator app has another length"))
 }
 
+/// Makes others wait who change something about the factors of this person.
+///
+/// # Errors
+/// [`Code::Unauthenticated`] when the session has ended since the request began: whoever ended all sessions to have the account for
+/// themself means this request too.
+async fn hold(tx: &mut SystemTx, by: Caller, now: Time) -> Result<(), Problem> {
+    store::lock_user(tx, by.user).await?;
+    if sessions::store::goes_on(tx, by.session, now).await? { Ok(()) } else { Err(authentication::ended()) }
+}
+
 /// What a person has to prove themself by.
 ///
 /// # Errors
@@ -144,7 +160,7 @@ pub(crate) async fn begin_totp(app: &App, by: Caller) -> Result<Enrolment, Probl
     let bound = [("user", &user.as_bytes()[..]), ("totp", &id.as_bytes()[..])];
     let sealed = sealer(app).seal_stored(secret.as_bytes(), &bound, now);
     let mut tx = app.db.system(SystemTask::Factors).await?;
-    store::lock_user(&mut tx, by.user).await?;
+    hold(&mut tx, by, now).await?;
     store::delete_pending_totp(&mut tx, by.user).await?;
     store::insert_totp(&mut tx, id, by.user, by.session, &sealed, now).await?;
     let profile = sessions::store::profile(&mut tx, by.user).await?;
@@ -165,11 +181,11 @@ pub(crate) async fn begin_totp(app: &App, by: Caller) -> Result<Enrolment, Probl
 /// [`Code::ChallengeInvalid`] when none waits, or it waited for longer than 15 minutes; [`Code::FactorRefused`];
 /// [`Code::LoginThrottled`].
 pub(crate) async fn confirm_totp(app: &App, by: Caller, code: &Secret) -> Result<Option<Vec<Secret>>, Problem> {
-    let attempt = Attempt::at_factor(app, by.user);
+    let attempt = Attempt::at_factor(app, by.user, Place::Session(by.session), false);
     attempt.begin(app).await?;
     let now = app.clock.now();
     let mut tx = app.db.system(SystemTask::Factors).await?;
-    store::lock_user(&mut tx, by.user).await?;
+    hold(&mut tx, by, now).await?;
     let row = store::pending_totp(&mut tx, by.user, by.session, now - PENDING_LIVES).await?.ok_or_else(|| {
         Problem::new(
             Code::ChallengeInvalid,
@@ -184,7 +200,7 @@ pub(crate) async fn confirm_totp(app: &App, by: Caller, code: &Secret) -> Result
     store::confirm_totp(&mut tx, row.id, step, now).await?;
     attempt.succeeded(&mut tx, now).await?;
     if is_replaced {
-        sessions::store::end_sessions_of(&mut tx, by.user, Some(by.session), now).await?;
+        sessions::end_all(&mut tx, by.user, Some(by.session), now).await?;
     }
     let notice = if is_replaced { Notice::TotpReplaced } else { Notice::TotpAdded };
     let codes = added(&mut tx, app, by, Method::Totp, &notice).await?;
@@ -221,7 +237,7 @@ async fn new_recovery_codes(tx: &mut SystemTx, user: UserId, now: Time) -> Resul
 /// [`Code::Conflict`] for who has no factor to lose.
 pub(crate) async fn make_recovery_codes(app: &App, by: Caller) -> Result<Vec<Secret>, Problem> {
     let mut tx = app.db.system(SystemTask::Factors).await?;
-    store::lock_user(&mut tx, by.user).await?;
+    hold(&mut tx, by, app.clock.now()).await?;
     if !has_second_factor(&mut tx, by.user).await? {
         return Err(Problem::new(
             Code::Conflict,
@@ -248,7 +264,7 @@ pub(crate) async fn has_second_factor(tx: &mut SystemTx, user: UserId) -> Result
 /// [`Code::NotFound`] when there is none.
 pub(crate) async fn remove_totp(app: &App, by: Caller) -> Result<(), Problem> {
     let mut tx = app.db.system(SystemTask::Factors).await?;
-    store::lock_user(&mut tx, by.user).await?;
+    hold(&mut tx, by, app.clock.now()).await?;
     if !store::delete_confirmed_totp(&mut tx, by.user).await? {
         return Err(Problem::not_found());
     }
@@ -261,7 +277,7 @@ pub(crate) async fn remove_totp(app: &App, by: Caller) -> Result<(), Problem> {
 /// [`Code::NotFound`] for one that is not there or not theirs.
 pub(crate) async fn remove_passkey(app: &App, by: Caller, id: PasskeyId) -> Result<(), Problem> {
     let mut tx = app.db.system(SystemTask::Factors).await?;
-    store::lock_user(&mut tx, by.user).await?;
+    hold(&mut tx, by, app.clock.now()).await?;
     if !store::delete_passkey(&mut tx, by.user, id.uuid()).await? {
         return Err(Problem::not_found());
     }
@@ -273,9 +289,24 @@ async fn removed(mut tx: SystemTx, app: &App, by: Caller, notice: &Notice) -> Re
         store::delete_recovery_codes(&mut tx, by.user).await?;
         store::forget_second_factor(&mut tx, by.user).await?;
     }
-    sessions::store::end_sessions_of(&mut tx, by.user, Some(by.session), app.clock.now()).await?;
+    sessions::end_all(&mut tx, by.user, Some(by.session), app.clock.now()).await?;
     tell(&mut tx, app, by.user, by.actor(), notice).await?;
     Ok(tx.commit().await?)
+}
+
+/// Removes everything that a person has beside their password: for an account whose address nobody had confirmed, whose factors need
+/// not be those of whoever reads its mail. Whether there was anything.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(crate) async fn remove_all(tx: &mut SystemTx, user: UserId) -> Result<bool, DbError> {
+    store::lock_user(tx, user).await?;
+    store::delete_pending_totp(tx, user).await?;
+    let had_totp = store::delete_confirmed_totp(tx, user).await?;
+    let had_passkeys = store::delete_passkeys(tx, user).await? > 0;
+    store::delete_recovery_codes(tx, user).await?;
+    store::forget_second_factor(tx, user).await?;
+    Ok(had_totp || had_passkeys)
 }
 
 /// Begins to add a passkey.
@@ -323,7 +354,7 @@ pub(crate) async fn add_passkey(
     })?;
     let now = app.clock.now();
     let mut tx = app.db.system(SystemTask::Factors).await?;
-    store::lock_user(&mut tx, by.user).await?;
+    hold(&mut tx, by, now).await?;
     challenge::spend(&mut tx, &challenge, now).await?;
     refuse_too_many(&store::passkeys(&mut tx, by.user, PASSKEYS_MAX).await?)?;
     let id = PasskeyId::new(&app.clock).uuid();

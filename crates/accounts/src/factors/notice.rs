@@ -20,8 +20,15 @@ pub(crate) enum Notice {
     PasskeyRemoved(Uuid),
     PasskeyCopied(Uuid),
     RecoveryCodesMade,
-    RecoveryCodeUsed { left: i64 },
+    RecoveryCodeUsed {
+        left: i64,
+    },
     PasswordChanged,
+    /// What opened the account beside its password is gone, since nobody had shown that it was of whoever reads its mail.
+    GivenOver {
+        had_factors: bool,
+        had_links: bool,
+    },
 }
 
 impl Notice {
@@ -49,6 +56,11 @@ impl Notice {
                 ("factor.recover", "member.recovery_code_used", "A member used a recovery code.")
             }
             Self::PasswordChanged => ("password.change", "member.password_changed", "A member changed their password."),
+            Self::GivenOver { .. } => (
+                "account.give_over",
+                "member.account_given_over",
+                "A member's account was given over to whoever reads its mail: its second factors and linked ways in are gone.",
+            ),
         };
         let known = match self {
             Self::PasskeyAdded(id) | Self::PasskeyRemoved(id) | Self::PasskeyCopied(id) => {
@@ -58,6 +70,9 @@ impl Notice {
             Self::RecoveryCodeUsed { left } => json!({ "kind": "recovery_code", "left": left }),
             Self::RecoveryCodesMade => json!({ "kind": "recovery_code" }),
             Self::PasswordChanged => json!({ "kind": "password" }),
+            Self::GivenOver { had_factors, had_links } => {
+                json!({ "factors_removed": had_factors, "identities_unlinked": had_links })
+            }
         };
         (action, event, sentence, known)
     }
@@ -106,6 +121,14 @@ impl Notice {
             Self::PasswordChanged => (
                 "Your password for Entrepot was changed",
                 "your password was changed by somebody who was signed in. You were signed out everywhere else.".to_owned(),
+            ),
+            Self::GivenOver { .. } => (
+                "Other ways into your account of Entrepot were removed",
+                "you set a new password, and it was the first time that somebody showed that they read the mail of this address. \
+                 Whoever used the account before may have been somebody else, so the second factors and the sign-ins of other \
+                 issuers that it had were removed. Set up your own on your account page, and look through the members and API keys \
+                 of your organization."
+                    .to_owned(),
             ),
         }
     }

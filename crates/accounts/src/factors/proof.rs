@@ -14,7 +14,10 @@ use super::{
     store::{self, PasskeyRow},
     webauthn::{AssertionResponse, Known, Refusal, RelyingParty, decoded},
 };
-use crate::sessions::{self, Opened, Visitor, password, throttle::Attempt};
+use crate::sessions::{
+    self, Opened, Visitor, password,
+    throttle::{Attempt, Place},
+};
 
 /// What somebody proves themself by.
 pub(crate) enum Presented {
@@ -22,6 +25,13 @@ pub(crate) enum Presented {
     Totp(Secret),
     RecoveryCode(Secret),
     Passkey(Box<Assertion>),
+}
+
+impl Presented {
+    /// Whether enough tries find it. What has 80 bits and more is found by nobody.
+    fn is_guessable(&self) -> bool {
+        matches!(self, Self::Password(_) | Self::Totp(_))
+    }
 }
 
 /// What an authenticator answered, and what it was asked.
@@ -118,10 +128,14 @@ pub(crate) async fn finish_login(
 ) -> Result<Opened, Problem> {
     let pending = Pending::open(app, token)?;
     let user = pending.user;
-    let attempt = Attempt::at_factor(app, user);
+    let mut tx = app.db.system(SystemTask::Factors).await?;
+    pending.still_of(sessions::store::password_hash(&mut tx, user).await?.as_deref())?;
+    challenge::refuse_spent(&mut tx, &pending.challenge).await?;
+    tx.rollback().await?;
+    let attempt = Attempt::at_factor(app, user, Place::Login(&pending.challenge), presented.is_guessable());
     attempt.begin(app).await?;
     let mut tx = app.db.system(SystemTask::Factors).await?;
-    pending.still_of(store::password_hash(&mut tx, user).await?.as_deref())?;
+    pending.still_of(sessions::store::hold_password(&mut tx, user).await?.as_deref())?;
     // First, so that of two at once the second waits, and finds it spent. A refusal undoes it.
     challenge::spend(&mut tx, &pending.challenge, app.clock.now()).await?;
     let (mut tx, method) = accept(app, tx, user, presented, &pending.challenge).await?;
@@ -202,7 +216,7 @@ pub(crate) async fn prove(app: &App, user: UserId, session: SessionId, presented
         }
         _ => None,
     };
-    let attempt = Attempt::at_factor(app, user);
+    let attempt = Attempt::at_factor(app, user, Place::Session(session), presented.is_guessable());
     attempt.begin(app).await?;
     let mut tx = app.db.system(SystemTask::Factors).await?;
     let standing = store::standing(&mut tx, user, Some(session)).await?.ok_or_else(Problem::not_found)?;
@@ -214,11 +228,17 @@ pub(crate) async fn prove(app: &App, user: UserId, session: SessionId, presented
             if standing.has_second_factor() {
                 return Err(refused("You have a second factor: prove yourself by it."));
             }
-            let hash = store::password_hash(&mut tx, user).await?;
+            let hash = sessions::store::password_hash(&mut tx, user).await?;
             tx.rollback().await?;
             // No transaction is open while it is hashed, which is slow on purpose.
             match password::verify(&given, hash.as_deref()).await {
-                Ok(true) => (app.db.system(SystemTask::Factors).await?, Method::Password),
+                Ok(true) => {
+                    let mut tx = app.db.system(SystemTask::Factors).await?;
+                    if sessions::store::hold_password(&mut tx, user).await? != hash {
+                        return Err(wrong());
+                    }
+                    (tx, Method::Password)
+                }
                 Ok(false) => return Err(wrong()),
                 Err(problem) => {
                     attempt.take_back(app).await?;

@@ -13,6 +13,7 @@ use super::{
     Method,
     store::{self, StandingRow},
 };
+use crate::sessions;
 
 /// How long a proof lasts for what asks for one.
 pub const PROOF_LASTS: Duration = Duration::minutes(10);
@@ -45,6 +46,12 @@ impl StandingRow {
         }
     }
 
+    /// Whether the second factor was proved in this session, for as long as a session lives. The session that an issuer's tokens stand
+    /// for goes on for as long as there are tokens; what was once proved in it does not.
+    fn is_let_in(&self, now: Time) -> bool {
+        self.second_factor_at.is_some_and(|at| at + sessions::LIFETIME > now)
+    }
+
     fn spelled(&self) -> Vec<&'static str> {
         self.methods().into_iter().map(Method::as_str).collect()
     }
@@ -64,12 +71,17 @@ pub(crate) async fn has_proved(app: &App, actor: Actor, step_up: StepUp) -> Resu
         return Ok(());
     }
     let by = if standing.has_second_factor() { "your second factor" } else { "your password" };
-    Err(Problem::new(
-        Code::StepUpRequired,
-        format!("Prove by {by} that it is you, with POST /api/sessions/current/proof, and send the request again."),
-    )
-    .with("factors", json!(standing.spelled()))
-    .with("proof_lasts_seconds", PROOF_LASTS.num_seconds()))
+    let mut detail =
+        format!("Prove by {by} that it is you, with POST /api/sessions/current/proof, and send the request again.");
+    if standing.is_of_tokens && !standing.has_second_factor() {
+        detail.push_str(
+            " The token is no proof of it. If you have no password here, have a link mailed that sets one: POST \
+             /api/password-reset.",
+        );
+    }
+    Err(Problem::new(Code::StepUpRequired, detail)
+        .with("factors", json!(standing.spelled()))
+        .with("proof_lasts_seconds", PROOF_LASTS.num_seconds()))
 }
 
 /// Whether an organization asks people of this role for a second factor; `of` is its setting.
@@ -81,17 +93,17 @@ pub(crate) fn is_required(of: Option<&str>, role: &str) -> bool {
     }
 }
 
-/// Lets people with a second factor, used in this session, into an organization that asks for one.
+/// Lets people with a second factor, used in this session and not longer ago than a session lives, into an organization that asks for one.
 ///
 /// # Errors
 /// [`Code::SecondFactorRequired`], which says what to do.
-pub(crate) async fn at_the_door(tx: &mut SystemTx, identity: &Identity) -> Result<(), Problem> {
+pub(crate) async fn at_the_door(tx: &mut SystemTx, identity: &Identity, now: Time) -> Result<(), Problem> {
     let Actor::Person { user, session } = identity.actor else { return Ok(()) };
     let standing =
         store::standing(tx, user, Some(session)).await?.ok_or_else(crate::authentication::unauthenticated)?;
-    let detail = match (standing.has_second_factor(), standing.second_factor_at) {
-        (true, Some(_)) => return Ok(()),
-        (true, None) => {
+    let detail = match (standing.has_second_factor(), standing.is_let_in(now)) {
+        (true, true) => return Ok(()),
+        (true, false) => {
             "Prove yourself by your second factor in this session: POST /api/sessions/current/proof, or sign in again."
         }
         (false, _) => {
@@ -120,6 +132,7 @@ mod tests {
             has_totp,
             passkeys,
             recovery_codes: 3,
+            is_of_tokens: false,
         }
     }
 
@@ -139,6 +152,14 @@ mod tests {
         ] {
             assert_eq!(standing.is_fresh(step_up, at(now)), is_fresh, "{step_up:?} at {now}");
         }
+    }
+
+    #[test]
+    fn the_door_is_open_for_as_long_as_a_session_lives_after_a_second_factor_and_not_after_a_password() {
+        let lives = sessions::LIFETIME.num_seconds();
+        assert!(!standing(0, None, true, 0).is_let_in(at(0)));
+        assert!(standing(0, Some(0), true, 0).is_let_in(at(lives - 1)));
+        assert!(!standing(lives, Some(0), true, 0).is_let_in(at(lives)));
     }
 
     #[test]

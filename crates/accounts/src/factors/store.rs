@@ -11,9 +11,12 @@ pub(super) struct StandingRow {
     pub(super) has_totp: bool,
     pub(super) passkeys: i64,
     pub(super) recovery_codes: i64,
+    /// Whether the session is what an issuer's tokens stand for.
+    pub(super) is_of_tokens: bool,
 }
 
-/// None for a person who is not there. A session that is not theirs has proved nothing.
+/// None for a person who is not there. A session that is not theirs has proved nothing, and neither has one that a token opened:
+/// what the issuer asked its person for was proved to the issuer.
 pub(super) async fn standing(
     tx: &mut SystemTx,
     user: UserId,
@@ -23,7 +26,8 @@ pub(super) async fn standing(
         StandingRow,
         r#"
         -- standing
-        select coalesce(s.proved_at, s.created_at) as proved_at, s.second_factor_at as "second_factor_at?",
+        select case when s.identity_id is null then coalesce(s.proved_at, s.created_at) else s.proved_at end as proved_at,
+            s.second_factor_at as "second_factor_at?", s.identity_id is not null as "is_of_tokens!",
             exists (select 1 from login_totps t where t.user_id = u.id and t.confirmed_at is not null) as "has_totp!",
             (select count(*) from login_passkeys p where p.user_id = u.id) as "passkeys!",
             (select count(*) from login_recovery_codes c where c.user_id = u.id and c.used_at is null) as "recovery_codes!"
@@ -37,20 +41,6 @@ pub(super) async fn standing(
     .fetch_optional(tx.conn())
     .await?;
     Ok(row)
-}
-
-/// Whose password it is that a pending login is of.
-pub(super) async fn password_hash(tx: &mut SystemTx, user: UserId) -> Result<Option<String>, DbError> {
-    let hash = sqlx::query_scalar!(
-        "
-        -- password_hash_of_user
-        select password_hash from users where id = $1 and deleted_at is null
-        ",
-        user.uuid()
-    )
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(hash)
 }
 
 /// Makes others wait who change something about the factors of this person.
@@ -440,6 +430,20 @@ pub(super) async fn rename_passkey(
     Ok(row)
 }
 
+/// Removes all of them. How many there were.
+pub(super) async fn delete_passkeys(tx: &mut SystemTx, user: UserId) -> Result<u64, DbError> {
+    let done = sqlx::query!(
+        "
+        -- delete_passkeys_of_user
+        delete from login_passkeys where user_id = $1
+        ",
+        user.uuid()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Whether it was there, and theirs.
 pub(super) async fn delete_passkey(tx: &mut SystemTx, user: UserId, id: Uuid) -> Result<bool, DbError> {
     let done = sqlx::query!(
@@ -455,7 +459,21 @@ pub(super) async fn delete_passkey(tx: &mut SystemTx, user: UserId, id: Uuid) ->
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether a challenge was not used until now, on whichever node.
+/// Whether a challenge was used, on whichever node.
+pub(super) async fn is_spent(tx: &mut SystemTx, challenge_hash: &[u8]) -> Result<bool, DbError> {
+    let is_spent = sqlx::query_scalar!(
+        r#"
+        -- is_challenge_spent
+        select exists (select 1 from spent_challenges where challenge_hash = $1) as "is_spent!"
+        "#,
+        challenge_hash
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(is_spent)
+}
+
+/// Uses a challenge up; whether it was not used until now, on whichever node.
 pub(super) async fn spend(tx: &mut SystemTx, challenge_hash: &[u8], expires_at: Time) -> Result<bool, DbError> {
     let done = sqlx::query!(
         "

@@ -130,7 +130,7 @@ async fn create_once(app: App, scope: TenantScope, member: MemberId, form: Creat
     params(("id" = Uuid, Path), ("grant_id" = Uuid, Path)),
     responses((status = 204, description = "It does nothing any more, on every node within a second")))]
 async fn remove(
-    caller: Authorized<UpdateMembers>,
+    caller: SteppedUp<Authorized<UpdateMembers>>,
     State(app): State<App>,
     Path((id, grant)): Path<(MemberId, GrantId)>,
 ) -> Result<StatusCode, Problem> {

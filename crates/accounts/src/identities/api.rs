@@ -2,7 +2,7 @@ use axum::{Json as Body, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use kernel::Secret;
 use kit::{
-    App, Problem, Router, SignedIn,
+    App, Problem, Reproved, Router, SignedIn,
     input::{Json, Path},
     route,
 };
@@ -14,11 +14,11 @@ use super::{
     LinkId,
     model::{Linked, LinkedBy},
 };
-use crate::oidc::Issuers;
+use crate::{factors::api::caller as person, oidc::Issuers};
 
 kit::vocabulary! {
-    /// What proved that a person of an issuer is this user: a session that presented the token, the same e-mail verified on both
-    /// sides, or that the account was made for them.
+    /// What proved that a person of an issuer is this user: somebody signed in who presented the token, the same e-mail verified on
+    /// both sides, or that the account was made for them.
     pub(crate) IdentityProof = LinkedBy::ALL.iter().map(|by| by.as_str());
 }
 
@@ -71,11 +71,11 @@ async fn list(caller: SignedIn, State(app): State<App>) -> Result<Body<IdentityL
     (status = 409, description = "The token's person is linked to another account"),
 ))]
 async fn link(
-    caller: SignedIn,
+    caller: Reproved<SignedIn>,
     State(app): State<App>,
     Json(form): Json<LinkIdentity>,
 ) -> Result<Body<IdentityView>, Problem> {
-    let linked = super::link(&app, app.slice::<Issuers>(), &caller.identity, &form.token).await?;
+    let linked = super::link(&app, app.slice::<Issuers>(), person(&caller)?, &form.token).await?;
     Ok(Body(view(linked)))
 }
 

@@ -1,8 +1,8 @@
 //! Persons whom an issuer of OpenID Connect vouches for, and whom of ours they are
 //! (`docs/adr/0037-tokens-of-issuers.md`, `docs/oidc.md`).
 //!
-//! A person is found by (issuer, subject) and nothing else. The link is made by a proof of both sides: a session of ours that
-//! presents the token; or, where the operator says so, an e-mail that the issuer and we have verified. All tokens of a person
+//! A person is found by (issuer, subject) and nothing else. The link is made by a proof of both sides: somebody who has just proved
+//! here who they are presents the token; or, where the operator says so, an e-mail that the issuer and we have verified. All tokens of a person
 //! are one session: it is listed with the others and ended like them, and with it all tokens that were issued until then.
 
 pub mod api;
@@ -11,15 +11,11 @@ mod store;
 
 use db::{DbError, SystemTask, SystemTx};
 use kernel::{Actor, Id, OrganizationId, Secret, SessionId, Time, UserId, random};
-use kit::{
-    App, Code, Problem,
-    app::{Identity, SignIn},
-    mail,
-};
+use kit::{App, Code, Problem, app::Identity, mail};
 
 use crate::{
-    letters,
-    oidc::{Checked, Issuers, Proved, UnknownPersons},
+    authentication, factors, letters,
+    oidc::{Checked, Issuers, UnknownPersons},
     sessions::{self, SEEN_EVERY, model::Session, password},
 };
 use model::{LinkedBy, TokenState};
@@ -88,7 +84,7 @@ async fn enter(mut tx: SystemTx, app: &App, checked: &Checked, row: &IdentityRow
             session
         }
     };
-    Ok(identity(row.user_id, session, proved))
+    Ok(identity(row.user_id, session))
 }
 
 /// Opens the session that all tokens of this person stand for, or notes that it was used.
@@ -106,9 +102,8 @@ async fn open(
     store::open_session(tx, &session, &nobody, &device, row.id, checked.proved.issued_at, now).await
 }
 
-fn identity(user: UserId, session: SessionId, proved: &Proved) -> Identity {
-    let signed_in = SignIn { at: proved.signed_in_at, methods: proved.methods.clone() };
-    Identity { actor: Actor::Person { user, session }, user, organization: None, signed_in: Some(signed_in) }
+fn identity(user: UserId, session: SessionId) -> Identity {
+    Identity { actor: Actor::Person { user, session }, user, organization: None }
 }
 
 /// Somebody whom we do not know yet. None when another was faster.
@@ -120,8 +115,9 @@ async fn welcome(mut tx: SystemTx, app: &App, checked: &Checked) -> Result<Optio
         Some(account) if settings.links_by_email => {
             let user = UserId::from(account.id);
             let profile = sessions::store::profile(&mut tx, user).await?;
-            // Or whoever signed up with somebody else's address would be given what is theirs.
-            if !profile.is_verified {
+            // Or whoever signed up with somebody else's address would be given what is theirs; and an e-mail would stand for the second
+            // factor that its person asks of themself.
+            if !profile.is_verified || factors::has_second_factor(&mut tx, user).await? {
                 return Err(unknown());
             }
             let Some(row) = insert(&mut tx, app, checked, user, LinkedBy::Email).await? else { return Ok(None) };
@@ -129,7 +125,7 @@ async fn welcome(mut tx: SystemTx, app: &App, checked: &Checked) -> Result<Optio
             let session = open(&mut tx, app, &row, checked).await?.ok_or_else(unknown)?;
             tx.commit().await?;
             tracing::info!(user = %user, issuer = settings.issuer, "a person was linked by a verified e-mail");
-            Ok(Some(identity(user, session, &checked.proved)))
+            Ok(Some(identity(user, session)))
         }
         None if settings.unknown_persons == UnknownPersons::SignUp => {
             tx.rollback().await?;
@@ -161,7 +157,7 @@ async fn sign_up(app: &App, checked: &Checked, email: &str) -> Result<Option<Ide
     sessions::store::mark_verified(&mut tx, founder.user, app.clock.now()).await?;
     let Some(row) = insert(&mut tx, app, checked, founder.user, LinkedBy::SignUp).await? else { return Ok(None) };
     let session = open(&mut tx, app, &row, checked).await?.ok_or_else(unknown)?;
-    let found = identity(founder.user, session, &checked.proved);
+    let found = identity(founder.user, session);
     sessions::tell_founded(&mut tx, app, &founder, &founded, found.actor).await?;
     tx.commit().await?;
     Ok(Some(found))
@@ -201,28 +197,26 @@ fn unknown() -> Problem {
     )
 }
 
-/// Links the person of a token to whoever is signed in with a session of ours. The same again changes nothing.
+/// Links the person of a token to whoever has just proved that they are this person of ours. The same again changes nothing.
 ///
 /// # Errors
-/// [`Code::Forbidden`] for who is signed in by a token; [`Code::Conflict`] when the person is linked to somebody else, or there
+/// [`Code::Unauthenticated`] when their session ended meanwhile; [`Code::Conflict`] when the person is linked to somebody else, or there
 /// are too many; [`Code::InvalidRequest`] for a token that is not taken.
 pub(crate) async fn link(
     app: &App,
     issuers: &Issuers,
-    caller: &Identity,
+    by: factors::Caller,
     token: &Secret,
 ) -> Result<model::Linked, Problem> {
-    if caller.signed_in.is_some() {
-        return Err(Problem::new(
-            Code::Forbidden,
-            "Sign in with your password to link another way in: a token proves only what its issuer says.",
-        ));
-    }
     let checked = issuers.check(token.expose()).await.map_err(|refused| refused.in_field("/token"))?;
-    let (user, now) = (caller.user, app.clock.now());
+    let (user, now) = (by.user, app.clock.now());
     let mut tx = app.db.system(SystemTask::Identity).await?;
     // Several at once would each find room.
     store::lock_user(&mut tx, user).await?;
+    // Whoever ended all sessions, and unlinked everything, means this request too.
+    if !sessions::store::goes_on(&mut tx, by.session, now).await? {
+        return Err(authentication::ended());
+    }
     let row = match find(&mut tx, &checked).await? {
         Some(row) if row.unlinked_at.is_none() && row.user_id == user => {
             tx.rollback().await?;
@@ -296,6 +290,28 @@ pub(crate) async fn unlink(app: &App, user: UserId, id: LinkId) -> Result<(), Pr
     }
     store::end_sessions(&mut tx, id, now).await?;
     Ok(tx.commit().await?)
+}
+
+/// Refuses the tokens of a person that were issued until now, but for those that the session stands for that is kept.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(crate) async fn refuse_tokens(
+    tx: &mut SystemTx,
+    user: UserId,
+    kept: Option<SessionId>,
+    now: Time,
+) -> Result<(), DbError> {
+    store::refuse_tokens(tx, user, kept, now).await
+}
+
+/// Takes back all links of a person, whose sessions end besides. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(crate) async fn unlink_all(tx: &mut SystemTx, user: UserId, now: Time) -> Result<u64, DbError> {
+    store::lock_user(tx, user).await?;
+    store::unlink_all(tx, user, now).await
 }
 
 impl TokenState {

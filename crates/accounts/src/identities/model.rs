@@ -46,7 +46,7 @@ pub(crate) struct OpenSession {
 /// What a token of a linked person meets.
 pub(crate) struct TokenState {
     pub(crate) open: Option<OpenSession>,
-    /// When the person last signed out, or when the youngest token was issued that they had used until then: an issuer's
-    /// clock may be ahead of ours.
+    /// When the person last signed out, of this session or of all, or when the youngest token was issued that they had used until
+    /// then: an issuer's clock may be ahead of ours.
     pub(crate) signed_out_at: Option<Time>,
 }

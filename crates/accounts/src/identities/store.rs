@@ -36,18 +36,20 @@ pub(super) async fn find(tx: &mut SystemTx, issuer: &str, subject: &str) -> Resu
     Ok(row)
 }
 
-/// What a token of a linked person meets. Sessions of an identity that have run out are continued, so they count as open.
+/// What a token of a linked person meets.
 pub(super) async fn token_state(tx: &mut SystemTx, id: LinkId, now: Time) -> Result<TokenState, DbError> {
     let row = sqlx::query!(
         r#"
         -- token_state
         select s.id as "id?", s.last_seen_at as "last_seen_at?", s.token_issued_at as "token_issued_at?",
-            e.signed_out_at
-        from (
+            greatest(i.not_before, e.signed_out_at) as signed_out_at
+        from user_identities i
+        cross join (
             select max(greatest(revoked_at, token_issued_at)) as signed_out_at
             from sessions where identity_id = $1 and revoked_at is not null
         ) e
-        left join sessions s on s.identity_id = $1 and s.revoked_at is null and s.expires_at > $2
+        left join sessions s on s.identity_id = i.id and s.revoked_at is null and s.expires_at > $2
+        where i.id = $1
         "#,
         id.uuid(),
         now
@@ -62,7 +64,8 @@ pub(super) async fn token_state(tx: &mut SystemTx, id: LinkId, now: Time) -> Res
     Ok(TokenState { open, signed_out_at: row.signed_out_at })
 }
 
-/// Opens the one session of an identity, or goes on with the one that is open. None when it was unlinked meanwhile.
+/// Opens the one session of an identity, or goes on with the one that is open. One that had run out begins anew: nothing that was proved
+/// in it is. None when it was unlinked meanwhile.
 pub(super) async fn open_session(
     tx: &mut SystemTx,
     session: &Session,
@@ -83,7 +86,11 @@ pub(super) async fn open_session(
         for share
         on conflict (identity_id) where revoked_at is null and identity_id is not null do update
         set last_seen_at = excluded.last_seen_at, expires_at = excluded.expires_at,
-            token_issued_at = greatest(s.token_issued_at, excluded.token_issued_at)
+            token_issued_at = greatest(s.token_issued_at, excluded.token_issued_at),
+            created_at = case when s.expires_at > $4 then s.created_at else excluded.created_at end,
+            proved_at = case when s.expires_at > $4 then s.proved_at end,
+            proved_by = case when s.expires_at > $4 then s.proved_by end,
+            second_factor_at = case when s.expires_at > $4 then s.second_factor_at end
         returning id
         "#,
         session.id.uuid(),
@@ -176,12 +183,50 @@ pub(super) async fn of_user(tx: &mut SystemTx, user: UserId) -> Result<Vec<Ident
     Ok(rows)
 }
 
+/// Refuses the tokens that were issued until now, of all identities of a person but that of the session that is kept.
+pub(super) async fn refuse_tokens(
+    tx: &mut SystemTx,
+    user: UserId,
+    kept: Option<SessionId>,
+    now: Time,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "
+        -- refuse_tokens_of_user
+        update user_identities i set not_before = $3
+        where i.user_id = $1 and i.unlinked_at is null
+            and not exists (select 1 from sessions s where s.id = $2 and s.identity_id = i.id)
+        ",
+        user.uuid(),
+        kept.map(SessionId::uuid),
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Takes back all links of a person. How many there were.
+pub(super) async fn unlink_all(tx: &mut SystemTx, user: UserId, now: Time) -> Result<u64, DbError> {
+    let done = sqlx::query!(
+        "
+        -- unlink_identities_of_user
+        update user_identities set unlinked_at = $2, not_before = $2 where user_id = $1 and unlinked_at is null
+        ",
+        user.uuid(),
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Whether it was theirs, and linked until now.
 pub(super) async fn unlink(tx: &mut SystemTx, user: UserId, id: LinkId, now: Time) -> Result<bool, DbError> {
     let done = sqlx::query!(
         "
         -- unlink_identity
-        update user_identities set unlinked_at = $3 where id = $2 and user_id = $1 and unlinked_at is null
+        update user_identities set unlinked_at = $3, not_before = $3 where id = $2 and user_id = $1 and unlinked_at is null
         ",
         user.uuid(),
         id.uuid(),

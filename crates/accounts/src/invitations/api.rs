@@ -117,7 +117,7 @@ async fn list(
     (status = 409, description = "The invitation is over"),
 ))]
 async fn resend(
-    caller: Authorized<CreateMembers>,
+    caller: SteppedUp<Authorized<CreateMembers>>,
     State(app): State<App>,
     Path(id): Path<InvitationId>,
 ) -> Result<Body<InvitationView>, Problem> {

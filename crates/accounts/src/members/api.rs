@@ -122,7 +122,7 @@ async fn change(
     (status = 409, description = "The organization would have no owner"),
 ))]
 async fn remove(
-    caller: Authorized<RemoveMembers>,
+    caller: SteppedUp<Authorized<RemoveMembers>>,
     State(app): State<App>,
     Path(id): Path<MemberId>,
 ) -> Result<StatusCode, Problem> {

@@ -182,10 +182,6 @@ pub(crate) struct Proved {
     /// In lower case; only where it is the person's for sure.
     pub(crate) verified_email: Option<String>,
     pub(crate) name: Option<String>,
-    /// When and how the person proved to the issuer who they are, where it says so (`auth_time`, `amr`): for what asks for a
-    /// fresh proof.
-    pub(crate) signed_in_at: Option<Time>,
-    pub(crate) methods: Vec<String>,
 }
 
 impl Unproved<'_> {
@@ -243,14 +239,11 @@ fn accept(claims: Claims, issuer: &IssuerSettings, now: Time) -> Result<Proved, 
     if others.get("is_anonymous").is_some_and(|value| !matches!(value, Value::Bool(false) | Value::Null)) {
         return Err(Refused::Anonymous);
     }
-    let (signed_in_at, methods) = sign_in(&others);
     Ok(Proved {
         verified_email: verified_email(&others, issuer),
         name: others.get("name").and_then(Value::as_str).and_then(plain_name),
         subject: claims.sub,
         issued_at,
-        signed_in_at,
-        methods,
     })
 }
 
@@ -274,17 +267,6 @@ fn verified_email(claims: &Map<String, Value>, issuer: &IssuerSettings) -> Optio
 fn plain_name(name: &str) -> Option<String> {
     let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
-/// `amr` is a list of words (RFC 8176), or of objects with a time at Supabase.
-fn sign_in(claims: &Map<String, Value>) -> (Option<Time>, Vec<String>) {
-    let listed = claims.get("amr").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let entries = || listed.iter().take(10);
-    let word = |entry: &Value| entry.as_str().or_else(|| entry["method"].as_str()).map(str::to_owned);
-    let methods = entries().filter_map(word).filter(|word| word.len() <= 40).collect();
-    let stamped = entries().filter_map(|entry| entry["timestamp"].as_f64());
-    let at = claims.get("auth_time").and_then(Value::as_f64).or_else(|| stamped.reduce(f64::max));
-    (at.and_then(|seconds| time(seconds).ok()), methods)
 }
 
 /// Seconds since 1970, which may have a fraction (RFC 7519, section 2).
@@ -391,22 +373,5 @@ mod tests {
         assert_eq!(email(|_| (), r#", "email_verified": "never""#), None);
         assert_eq!(email(|claims| claims["email"] = json!("no address"), ""), None);
         assert_eq!(email(|claims| claims["email"] = json!(["a@b.example"]), ""), None);
-    }
-
-    #[test]
-    fn when_and_how_somebody_signed_in_is_read_in_both_forms() {
-        let found = claims(|claims| {
-            claims["auth_time"] = json!(1_799_999_000);
-            claims["amr"] = json!(["pwd", "otp"]);
-        });
-        let found = found.unwrap();
-        assert_eq!(found.methods, ["pwd", "otp"]);
-        assert_eq!(found.signed_in_at, DateTime::from_timestamp(1_799_999_000, 0));
-        let found = claims(|claims| {
-            claims["amr"] = json!([{ "method": "password", "timestamp": 1_799_990_000 }, { "method": "totp", "timestamp": 1_799_999_500 }]);
-        });
-        let found = found.unwrap();
-        assert_eq!(found.methods, ["password", "totp"]);
-        assert_eq!(found.signed_in_at, DateTime::from_timestamp(1_799_999_500, 0));
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct SecondFactorRow {
     pub(super) required_of: Option<String>,
 }
 
-/// Who is asked for a second factor, with the row locked until the transaction ends.
+/// Who is asked for a second factor, with the row locked until the transaction ends, as [`lock_name`] does.
 pub(super) async fn lock_second_factor(tx: &mut TenantTx) -> Result<Option<SecondFactorRow>, DbError> {
     let organization = tx.organization();
     let row = sqlx::query_as!(
@@ -56,7 +56,7 @@ pub(super) async fn lock_second_factor(tx: &mut TenantTx) -> Result<Option<Secon
         select settings ->> 'second_factor_required_of' as required_of
         from organizations
         where id = $1 and deleted_at is null
-        for update
+        for no key update
         ",
         organization.uuid()
     )

@@ -268,10 +268,10 @@ struct SessionView {
     created_at: DateTime<Utc>,
     /// To within ten minutes.
     last_seen_at: DateTime<Utc>,
-    /// When you last proved in it who you are, and by what.
-    proved_at: DateTime<Utc>,
-    #[schema(value_type = ProofMethod)]
-    proved_by: String,
+    /// When you last proved in it who you are, and by what. Null for tokens of an issuer until you do: they prove nothing here.
+    proved_at: Option<DateTime<Utc>>,
+    #[schema(value_type = Option<ProofMethod>)]
+    proved_by: Option<String>,
     expires_at: DateTime<Utc>,
 }
 

@@ -22,7 +22,7 @@ use crate::{
         notice::{self, Notice},
         proof::{self, PendingLogin},
     },
-    letters, user_links,
+    identities, letters, user_links,
 };
 use model::{NewUser, Session, SignedUp};
 use throttle::Attempt;
@@ -225,10 +225,13 @@ pub(crate) async fn log_in(app: &App, email: &str, given: &Secret, visitor: &Vis
             return Err(problem);
         }
     };
-    let Some(user) = user.filter(|_| matches) else {
-        return Err(Problem::new(Code::InvalidCredentials, "Check both and try again."));
-    };
+    let wrong = || Problem::new(Code::InvalidCredentials, "Check both and try again.");
+    let user = user.filter(|_| matches).ok_or_else(wrong)?;
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
+    // It takes a while to check one, and it may have been replaced meanwhile.
+    if store::hold_password(&mut tx, user.id.into()).await?.as_ref() != Some(&user.password_hash) {
+        return Err(wrong());
+    }
     attempt.succeeded(&mut tx, app.clock.now()).await?;
     let logged_in = match proof::second_step(&mut tx, app, user.id.into(), &user.password_hash).await? {
         Some(pending) => LoggedIn::SecondStep(pending),
@@ -251,7 +254,7 @@ pub async fn change_password(app: &App, user: UserId, session: SessionId, passwo
     let now = app.clock.now();
     let mut tx = app.db.system(SystemTask::Factors).await?;
     store::set_password(&mut tx, user, &hash).await?;
-    store::end_sessions_of(&mut tx, user, Some(session), now).await?;
+    end_all(&mut tx, user, Some(session), now).await?;
     notice::tell(&mut tx, app, user, Actor::Person { user, session }, &Notice::PasswordChanged).await?;
     Ok(tx.commit().await?)
 }
@@ -290,9 +293,25 @@ pub async fn end(app: &App, user: UserId, session: SessionId) -> Result<(), Prob
 /// When the database is gone.
 pub async fn end_others(app: &App, user: UserId, kept: SessionId) -> Result<u64, Problem> {
     let mut tx = app.db.system(SystemTask::Authenticate).await?;
-    let ended = store::end_sessions_of(&mut tx, user, Some(kept), app.clock.now()).await?;
+    let ended = end_all(&mut tx, user, Some(kept), app.clock.now()).await?;
     tx.commit().await?;
     Ok(ended)
+}
+
+/// Ends all of a person's sessions, or all but one, and with them the tokens of issuers that were issued until now, used here or not.
+/// How many sessions there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(crate) async fn end_all(
+    tx: &mut SystemTx,
+    user: UserId,
+    kept: Option<SessionId>,
+    now: Time,
+) -> Result<u64, DbError> {
+    // In the order in which a token opens its session, so that neither waits for the other.
+    identities::refuse_tokens(tx, user, kept, now).await?;
+    store::end_sessions_of(tx, user, kept, now).await
 }
 
 /// Ends a session, on every node within a second.

@@ -313,8 +313,9 @@ pub(super) struct OpenSessionRow {
     pub(super) device: Option<String>,
     pub(super) created_at: Time,
     pub(super) last_seen_at: Time,
-    pub(super) proved_at: Time,
-    pub(super) proved_by: String,
+    /// None, as is by what, where an issuer's tokens stand for it and nothing more was proved.
+    pub(super) proved_at: Option<Time>,
+    pub(super) proved_by: Option<String>,
     pub(super) expires_at: Time,
 }
 
@@ -322,15 +323,16 @@ pub(super) struct OpenSessionRow {
 pub(super) async fn sessions_of(tx: &mut SystemTx, user: UserId, now: Time) -> Result<Vec<OpenSessionRow>, DbError> {
     let rows = sqlx::query_as!(
         OpenSessionRow,
-        r#"
+        "
         -- sessions_of_user
-        select id, device, created_at, last_seen_at, coalesce(proved_at, created_at) as "proved_at!",
-            coalesce(proved_by, 'password') as "proved_by!", expires_at
+        select id, device, created_at, last_seen_at, expires_at,
+            case when identity_id is null then coalesce(proved_at, created_at) else proved_at end as proved_at,
+            case when identity_id is null then coalesce(proved_by, 'password') else proved_by end as proved_by
         from sessions
         where user_id = $1 and revoked_at is null and expires_at > $2
         order by last_seen_at desc, id desc
         limit 100
-        "#,
+        ",
         user.uuid(),
         now
     )
@@ -356,7 +358,7 @@ pub(super) async fn end_session_of(tx: &mut SystemTx, user: UserId, id: SessionI
 }
 
 /// Ends all of a person's sessions, or all but one. How many there were.
-pub(crate) async fn end_sessions_of(
+pub(super) async fn end_sessions_of(
     tx: &mut SystemTx,
     user: UserId,
     kept: Option<SessionId>,
@@ -377,9 +379,9 @@ pub(crate) async fn end_sessions_of(
     Ok(done.rows_affected())
 }
 
-/// Notes that somebody reads the mail of a person's address. The first time counts.
-pub(crate) async fn mark_verified(tx: &mut SystemTx, user: UserId, now: Time) -> Result<(), DbError> {
-    sqlx::query!(
+/// Notes that somebody reads the mail of a person's address. The first time counts; whether this was it.
+pub(crate) async fn mark_verified(tx: &mut SystemTx, user: UserId, now: Time) -> Result<bool, DbError> {
+    let done = sqlx::query!(
         "
         -- verify_user
         update users set email_verified_at = $2 where id = $1 and email_verified_at is null
@@ -389,7 +391,36 @@ pub(crate) async fn mark_verified(tx: &mut SystemTx, user: UserId, now: Time) ->
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
+}
+
+/// What a person's password is checked against; None for one who is gone.
+pub(crate) async fn password_hash(tx: &mut SystemTx, user: UserId) -> Result<Option<String>, DbError> {
+    let hash = sqlx::query_scalar!(
+        "
+        -- password_hash_of_user
+        select password_hash from users where id = $1 and deleted_at is null
+        ",
+        user.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(hash)
+}
+
+/// The same, in the transaction that opens a session by it: whoever changes the password meanwhile waits, and then ends that session
+/// with the others. Taken before any other lock.
+pub(crate) async fn hold_password(tx: &mut SystemTx, user: UserId) -> Result<Option<String>, DbError> {
+    let hash = sqlx::query_scalar!(
+        "
+        -- hold_password_of_user
+        select password_hash from users where id = $1 and deleted_at is null for share
+        ",
+        user.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(hash)
 }
 
 pub(crate) async fn set_password(tx: &mut SystemTx, user: UserId, hash: &str) -> Result<(), DbError> {

@@ -8,7 +8,7 @@
 use chrono::Duration;
 use db::{SystemTask, SystemTx};
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{Secret, Time, UserId, random};
+use kernel::{Secret, SessionId, Time, UserId, random};
 use kit::{
     App, Code, Problem,
     network::Network,
@@ -24,6 +24,31 @@ pub(super) const DEVICE_KNOWN_FOR: Duration = Duration::days(365);
 const DELAY_MAX_SECONDS: f64 = 900.0;
 /// After so long without one, attempts begin anew.
 const REMEMBERED: Duration = Duration::hours(24);
+
+/// How many codes of a person may be tried that are not theirs, in all pending logins or in all sessions, before each has to wait:
+/// of a million, with three that are right at a time.
+const FACTORS_FREE: i32 = 50;
+
+/// Where a second factor, or the password, is shown again.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// A pending login, by its challenge: whoever has one knew the password.
+    Login(&'a [u8]),
+    Session(SessionId),
+}
+
+impl Place<'_> {
+    /// As what it is counted for all places of this kind, and for this one. Who has the password only, and tries codes, does not hold
+    /// up those who are signed in.
+    fn counted(self) -> (&'static str, &'static str, Vec<u8>) {
+        match self {
+            Self::Login(challenge) => ("factors of logins", "factor of a login", challenge.to_vec()),
+            Self::Session(session) => {
+                ("factors of sessions", "factor of a session", session.uuid().as_bytes().to_vec())
+            }
+        }
+    }
+}
 
 /// What is counted, and how much of it is free.
 struct Rule {
@@ -51,8 +76,15 @@ impl Attempt {
     }
 
     /// To prove by a code, a passkey or the password who they are, for somebody who is known by their password or a session.
-    pub(crate) fn at_factor(app: &App, user: UserId) -> Self {
-        Self { rules: vec![rule(app, "factor", user.uuid().as_bytes(), 5)] }
+    ///
+    /// It is counted by itself in each place, so that whoever fails in one holds up no other. What can be guessed is counted for all
+    /// places of a kind together as well, or many of them would be as many guesses.
+    pub(crate) fn at_factor(app: &App, user: UserId, place: Place<'_>, is_guessable: bool) -> Self {
+        let (everywhere, here, id) = place.counted();
+        let user = *user.uuid().as_bytes();
+        let everywhere = is_guessable.then(|| rule(app, everywhere, &user, FACTORS_FREE));
+        let here = rule(app, here, &[&user, id.as_slice()].concat(), 5);
+        Self { rules: everywhere.into_iter().chain([here]).collect() }
     }
 
     /// To sign up with this address. Taken back unless it has an account: an address that is told to have one is a guess that was right.

@@ -246,7 +246,7 @@ fn transactions_outside_an_organization_are_opened_in_known_places() {
         ("crates/accounts/src/api_keys/verify.rs", 5),
         ("crates/accounts/src/authentication.rs", 3),
         ("crates/accounts/src/factors/mod.rs", 9),
-        ("crates/accounts/src/factors/proof.rs", 5),
+        ("crates/accounts/src/factors/proof.rs", 6),
         ("crates/accounts/src/factors/step_up.rs", 1),
         ("crates/accounts/src/identities/mod.rs", 5),
         ("crates/accounts/src/invitations/mod.rs", 3),

@@ -418,7 +418,10 @@ async fn resume(caller: AtConnection<UpdateConnections>, State(app): State<App>)
     (status = 200, description = "The connection; `health_cause` says what is left to do at the shop", body = ConnectionView),
     (status = 409, description = "It was connected anew meanwhile"),
 ))]
-async fn disconnect(caller: AtConnection<EndConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+async fn disconnect(
+    caller: SteppedUp<AtConnection<EndConnections>>,
+    State(app): State<App>,
+) -> Result<Tagged, Problem> {
     Ok(tagged(Box::pin(super::disconnect(&app, &caller.scope, caller.id)).await?))
 }
 
@@ -429,7 +432,10 @@ async fn disconnect(caller: AtConnection<EndConnections>, State(app): State<App>
     (status = 204, description = "Deleted; its credential and its data key are destroyed"),
     (status = 409, description = "It was connected anew meanwhile"),
 ))]
-async fn delete(caller: AtConnection<DeleteConnections>, State(app): State<App>) -> Result<StatusCode, Problem> {
+async fn delete(
+    caller: SteppedUp<AtConnection<DeleteConnections>>,
+    State(app): State<App>,
+) -> Result<StatusCode, Problem> {
     Box::pin(super::delete(&app, &caller.scope, caller.id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use testkit::TestApp;
 
 use super::{identities, link, linked, me, token, with_email, with_issuer};
+use crate::people::factors::enrol;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_linked_person_does_with_a_token_what_they_do_with_a_session() {
@@ -94,9 +95,9 @@ async fn a_link_takes_a_session_and_a_token_and_is_one_persons() {
     app.mail(&kata.email, 2).await;
     // Somebody else's.
     link(&bela, &token(&app, "kata")).await.expect_problem(409, "conflict");
-    // Of one who came with a token.
+    // Of one who came with a token, which proves nothing here.
     let by_token = kata.presenting(&token(&app, "kata"));
-    link(&by_token, &token(&app, "another")).await.expect_problem(403, "forbidden");
+    link(&by_token, &token(&app, "another")).await.expect_problem(403, "step_up_required");
     // Of a key, of nobody, of a token that does not hold.
     let key = kata.create_key("a key").await;
     link(&key, &token(&app, "another")).await.expect_problem(403, "forbidden");
@@ -154,6 +155,19 @@ async fn an_email_links_only_where_it_is_verified_on_both_sides_and_the_operator
     kata.delete(&path, json!({})).await.expect(StatusCode::NO_CONTENT);
     app.advance(chrono::TimeDelta::seconds(2)).await;
     me(&app, &with_email(&app, "kata", &kata.email)).await.expect_problem(403, "identity_unknown");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_email_does_not_stand_for_the_second_factor_of_whom_it_would_link() {
+    let app = with_issuer(r#", "links_by_email": true"#).await;
+    let kata = app.sign_up("Kata").await;
+    enrol(&app, &kata).await;
+    me(&app, &with_email(&app, "kata", &kata.email)).await.expect_problem(403, "identity_unknown");
+    assert!(identities(&kata).await.is_empty());
+    // Who has shown the factor links the person themself.
+    link(&kata, &with_email(&app, "kata", &kata.email)).await.expect(StatusCode::OK);
+    me(&app, &with_email(&app, "kata", &kata.email)).await.expect(StatusCode::OK);
     app.finish().await;
 }
 

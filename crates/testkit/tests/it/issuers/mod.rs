@@ -2,6 +2,7 @@
 
 mod keys;
 mod linking;
+mod proofs;
 mod refusals;
 mod signing_out;
 

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use testkit::Client;
 
-use super::{linked, me, token, with_issuer};
+use super::{link, linked, me, token, with_issuer};
 
 async fn sessions(of: &Client) -> Vec<Value> {
     of.get("/api/sessions").await.expect(StatusCode::OK).at("/data").as_array().cloned().expect("sessions")
@@ -56,6 +56,39 @@ async fn signing_out_ends_the_tokens_until_then_on_every_node_and_a_fresh_one_be
         me(&b, &token(&a, "kata")).await.expect(StatusCode::OK);
         me(&b, &mine).await.expect_problem(401, "unauthenticated");
     }
+    b.finish().await;
+    a.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_were_never_used_here_end_as_well() {
+    let a = with_issuer("").await;
+    let b = a.second_node().await;
+    let kata = linked(&a, "kata").await;
+    let unused = token(&a, "kata");
+    kata.post("/api/sessions/end-others", json!({})).await.expect(StatusCode::OK);
+    for node in [&a, &b] {
+        let answer = me(node, &unused).await.expect_problem(401, "unauthenticated");
+        assert!(answer.at("/detail").as_str().is_some_and(|detail| detail.contains("signed out")));
+    }
+    a.advance(TimeDelta::seconds(2)).await;
+    // Whoever came by a token stays, with all that stand for the same session.
+    let (mine, other) = (token(&a, "kata"), token(&a, "kata"));
+    kata.presenting(&mine).post("/api/sessions/end-others", json!({})).await.expect(StatusCode::OK);
+    kata.get("/api/me").await.expect_problem(401, "unauthenticated");
+    me(&a, &mine).await.expect(StatusCode::OK);
+    me(&b, &other).await.expect(StatusCode::OK);
+
+    // What was linked, and never used, is not linked again by a token from before.
+    let bela = a.sign_up("Béla").await;
+    let before = token(&a, "bela");
+    let linked = link(&bela, &before).await.expect(StatusCode::OK);
+    let path = format!("/api/identities/{}", linked.at("/id").as_str().expect("an id"));
+    bela.delete(&path, json!({})).await.expect(StatusCode::NO_CONTENT);
+    link(&bela, &before).await.expect_problem(400, "invalid_request");
+    a.advance(TimeDelta::seconds(2)).await;
+    link(&bela, &token(&a, "bela")).await.expect(StatusCode::OK);
+    me(&b, &before).await.expect_problem(401, "unauthenticated");
     b.finish().await;
     a.finish().await;
 }

@@ -309,3 +309,81 @@ async fn removing_the_app_needs_its_proof_ends_other_sessions_and_takes_the_code
     b.finish().await;
     a.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_in_one_login_holds_up_no_other_and_no_session() {
+    let a = TestApp::start().await;
+    let b = a.second_node().await;
+    let kata = a.sign_up("Kata").await;
+    let (authenticator, _) = enrol(&a, &kata).await;
+    authenticator.next_step(&a).await;
+    let (guessed, own) = (first_step(&a.nobody(), &kata).await, first_step(&b.nobody(), &kata).await);
+    let mut wait = 0;
+    while wait < 60 {
+        a.advance(TimeDelta::seconds(wait)).await;
+        let answer = second_step(&a.nobody(), &guessed, json!({ "totp_code": "abcdef" })).await;
+        if answer.status != StatusCode::FORBIDDEN {
+            wait = answer.expect_problem(429, "login_throttled").header("retry-after").parse().expect("seconds");
+        }
+    }
+    let code = json!({ "totp_code": authenticator.code(0) });
+    second_step(&b.nobody(), &guessed, code.clone()).await.expect_problem(429, "login_throttled");
+    second_step(&b.nobody(), &own, code).await.expect(StatusCode::OK);
+    authenticator.next_step(&a).await;
+    let code = json!({ "totp_code": authenticator.code(0) });
+    kata.post("/api/sessions/current/proof", code).await.expect(StatusCode::OK);
+    b.finish().await;
+    a.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_logins_are_not_as_many_guesses_and_what_nobody_guesses_still_opens() {
+    let a = TestApp::start().await;
+    let b = a.second_node().await;
+    let kata = a.sign_up("Kata").await;
+    let (authenticator, codes) = enrol(&a, &kata).await;
+    authenticator.next_step(&a).await;
+    let mut looked_at = 0;
+    'logins: for login in 0..20 {
+        let at = if login % 2 == 0 { a.nobody() } else { b.nobody() };
+        let pending = first_step(&at, &kata).await;
+        for _ in 0..5 {
+            let answer = second_step(&at, &pending, json!({ "totp_code": "abcdef" })).await;
+            if answer.status != StatusCode::FORBIDDEN {
+                answer.expect_problem(429, "login_throttled");
+                break 'logins;
+            }
+            looked_at += 1;
+        }
+    }
+    assert!((50..60).contains(&looked_at), "{looked_at} were looked at");
+    let pending = first_step(&b.nobody(), &kata).await;
+    let code = json!({ "totp_code": authenticator.code(0) });
+    second_step(&b.nobody(), &pending, code.clone()).await.expect_problem(429, "login_throttled");
+    kata.post("/api/sessions/current/proof", code).await.expect(StatusCode::OK);
+    second_step(&b.nobody(), &pending, json!({ "recovery_code": codes[0] })).await.expect(StatusCode::OK);
+    b.finish().await;
+    a.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_over_is_told_so_and_counted_for_nobody() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let (authenticator, _) = enrol(&app, &kata).await;
+    authenticator.next_step(&app).await;
+    let pending = first_step(&app.nobody(), &kata).await;
+    let code = json!({ "totp_code": authenticator.code(0) });
+    second_step(&app.nobody(), &pending, code).await.expect(StatusCode::OK);
+    let counted = async || -> i64 {
+        let count = sqlx::query_scalar("select coalesce(sum(failures), 0)::bigint from login_attempts");
+        count.fetch_one(&mut app.superuser().await).await.expect("a count")
+    };
+    let before = counted().await;
+    for _ in 0..8 {
+        let guess = json!({ "totp_code": "abcdef" });
+        second_step(&app.nobody(), &pending, guess).await.expect_problem(410, "challenge_invalid");
+    }
+    assert_eq!(counted().await, before);
+    app.finish().await;
+}

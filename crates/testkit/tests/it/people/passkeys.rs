@@ -18,7 +18,7 @@ const HERE: &str = "https://entrepot.example";
 
 /// A device with one passkey, and the browser on it.
 #[derive(Clone)]
-struct Device {
+pub(crate) struct Device {
     /// PKCS #8.
     key: Vec<u8>,
     credential_id: Vec<u8>,
@@ -114,7 +114,7 @@ async fn add(person: &Client, question: &Answer, credential: Value) -> Answer {
 }
 
 /// A device with a passkey of this person.
-async fn a_device_of(person: &Client) -> Device {
+pub(crate) async fn a_device_of(person: &Client) -> Device {
     let mut device = Device::new();
     let question = question(person).await;
     let credential = device.make(HERE, &question);

@@ -8,17 +8,21 @@ use testkit::{Client, Member, TestApp};
 
 use super::factors::{Authenticator, enrol};
 
+/// What asks for it and is tried by itself, since it would take away what the others are proved by.
+const BY_ITSELF: &str = "DELETE /api/factors/totp";
+
 async fn prove(person: &Client, authenticator: &Authenticator) {
     let proof = json!({ "totp_code": authenticator.code(0) });
     person.post("/api/sessions/current/proof", proof).await.expect(StatusCode::OK);
 }
 
 /// Everything that asks for it of people with a second factor.
-fn asking(of: &Member) -> Vec<(&'static str, String, Value)> {
+pub(crate) fn asking(of: &Member) -> Vec<(&'static str, String, Value)> {
     let nil = uuid::Uuid::nil();
     vec![
         ("POST", "/api-key-management/create".to_owned(), json!({ "name": "" })),
         ("POST", "/api-key-management/rotate".to_owned(), json!({ "key_id": nil })),
+        ("POST", "/api-key-management/clear".to_owned(), json!({ "key_id": nil })),
         (
             "POST",
             "/api/integrations/connections/".to_owned(),
@@ -26,18 +30,24 @@ fn asking(of: &Member) -> Vec<(&'static str, String, Value)> {
         ),
         ("POST", format!("/api/integrations/connections/{nil}/credential/"), json!({ "credential": {} })),
         ("POST", format!("/api/integrations/connections/{nil}/revoke/"), Value::Null),
+        ("POST", format!("/api/integrations/connections/{nil}/disconnect/"), Value::Null),
+        ("DELETE", format!("/api/integrations/connections/{nil}/"), Value::Null),
         ("POST", format!("/api/integrations/connections/{nil}/reauthorize/"), Value::Null),
         ("POST", "/api/oauth/none/start".to_owned(), json!({})),
         ("PATCH", format!("/api/members/{nil}"), json!({ "role": "owner" })),
+        ("DELETE", format!("/api/members/{nil}"), Value::Null),
+        ("DELETE", format!("/api/members/{nil}/grants/{nil}"), Value::Null),
         (
             "POST",
             format!("/api/members/{nil}/grants"),
             json!({ "effect": "allow", "resource": "products", "action": "read" }),
         ),
         ("POST", "/api/invitations".to_owned(), json!({ "email": "", "role": "viewer" })),
+        ("POST", format!("/api/invitations/{nil}/resend"), Value::Null),
         ("DELETE", format!("/api/organizations/{}", of.organization), json!({ "name": "not its name" })),
         ("PUT", format!("/api/organizations/{}/second-factor", of.organization), json!({ "required_of": "none" })),
         ("PUT", "/api/me/password".to_owned(), json!({ "password": "short" })),
+        ("POST", "/api/identities".to_owned(), json!({ "token": "none" })),
         ("POST", "/api/factors/recovery-codes".to_owned(), Value::Null),
         ("POST", "/api/factors/totp".to_owned(), Value::Null),
         ("POST", "/api/factors/passkeys/start".to_owned(), Value::Null),
@@ -45,10 +55,58 @@ fn asking(of: &Member) -> Vec<(&'static str, String, Value)> {
     ]
 }
 
-async fn send(by: &Client, (method, path, body): &(&'static str, String, Value)) -> (u16, String) {
+/// Those that ask it of everybody.
+pub(crate) fn always_asking(of: &Member) -> Vec<(&'static str, String, Value)> {
+    let begins = ["/api/organizations/", "/api/me/", "/api/factors/", "/api/identities"];
+    asking(of).into_iter().filter(|(_, path, _)| begins.iter().any(|begin| path.starts_with(begin))).collect()
+}
+
+pub(crate) async fn send(by: &Client, (method, path, body): &(&'static str, String, Value)) -> (u16, String) {
     let body = (!body.is_null()).then(|| body.clone());
     let answer = by.send(method.parse().expect("a method"), path, body).await;
     (answer.status.as_u16(), answer.problem())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_the_document_says_asks_for_a_proof_is_tried_here() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let document = app.nobody().get("/openapi.json").await.expect(StatusCode::OK).json();
+    let mut said = std::collections::BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            if operation["responses"]["403"]["x-step-up"].is_string() {
+                said.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    let (nil, organization) = (uuid::Uuid::nil().to_string(), kata.organization.to_string());
+    let tried = asking(&kata).into_iter().map(|(method, path, _)| {
+        let path = path.replace(&format!("grants/{nil}"), "grants/{grant_id}").replace(&nil, "{id}");
+        format!("{method} {}", path.replace(&organization, "{id}").replace("/oauth/none/", "/oauth/{provider}/"))
+    });
+    let tried: std::collections::BTreeSet<_> = tried.chain([BY_ITSELF.to_owned()]).collect();
+    assert_eq!(tried, said);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_others_for_a_second_factor_waits_for_nobody_who_refers_to_the_organization() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    enrol(&app, &kata).await;
+    let mut connection = app.superuser().await;
+    let mut held = sqlx::Connection::begin(&mut connection).await.expect("a transaction");
+    // As a row does that names the organization, until its transaction ends.
+    sqlx::query("select id from organizations where id = $1 for key share")
+        .bind(kata.organization)
+        .execute(&mut *held)
+        .await
+        .expect("the organization");
+    let path = format!("/api/organizations/{}/second-factor", kata.organization);
+    kata.put(&path, json!({ "required_of": "owners" })).await.expect(StatusCode::NO_CONTENT);
+    held.rollback().await.expect("its end");
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,13 +151,8 @@ async fn whoever_has_none_is_asked_for_the_password_before_the_account_or_the_or
     let kata = app.sign_up("Kata").await;
     app.advance(TimeDelta::minutes(11)).await;
     kata.create_key("long after signing in").await;
-    let always: Vec<_> = asking(&kata)
-        .into_iter()
-        .filter(|(_, path, _)| {
-            ["/api/organizations/", "/api/me/", "/api/factors/"].iter().any(|start| path.starts_with(start))
-        })
-        .collect();
-    assert_eq!(always.len(), 7);
+    let always = always_asking(&kata);
+    assert_eq!(always.len(), 8);
     for operation in &always {
         assert_eq!(send(&kata, operation).await, (403, "step_up_required".to_owned()), "{}", operation.1);
     }
