@@ -57,12 +57,14 @@ pub async fn keep(app: App) {
 }
 
 async fn look(app: &App, told: &mut Option<Instant>) -> Result<(), RotationError> {
-    let Some(last) = app.db.unless_away_within(WITHIN, last(app)).await? else { return Ok(()) };
-    record(&last);
     let masters = app.keyring.masters();
+    let is_time = told.is_none_or(|at| at.elapsed() > TELL_EVERY);
+    // All data keys are counted only when it is to be told.
+    let previous = masters.previous().filter(|_| is_time);
+    let Some((last, left)) = app.db.unless_away_within(WITHIN, known(app, previous)).await? else { return Ok(()) };
+    record(&last);
     let has = masters.holds(last.to);
     app.slice::<HasMasterKey>().0.store(has, Ordering::Release);
-    let is_time = told.is_none_or(|at| at.elapsed() > TELL_EVERY);
     if !has {
         if is_time {
             *told = Some(Instant::now());
@@ -76,15 +78,14 @@ async fn look(app: &App, told: &mut Option<Instant>) -> Result<(), RotationError
         return Ok(());
     }
     if last.is_finished() {
-        if masters.previous() == Some(last.from) && is_time {
+        if let Some(data_keys) = left {
             *told = Some(Instant::now() + TELL_EVERY * 59);
-            match app.db.unless_away_within(WITHIN, under(app, last.from)).await? {
-                0 => {
-                    tracing::info!(previous = %last.from, "the previous master key is not needed any more: it can be removed")
-                }
-                data_keys => tracing::warn!(previous = %last.from, data_keys,
+            if data_keys == 0 {
+                tracing::info!(previous = %last.from, "the previous master key is not needed any more: it can be removed");
+            } else {
+                tracing::warn!(previous = %last.from, data_keys,
                     "data keys are wrapped under the previous master key, although it was replaced: `entrepot keys rotate` wraps those \
-                     that open"),
+                     that open");
             }
         }
         return Ok(());
@@ -117,18 +118,16 @@ async fn look(app: &App, told: &mut Option<Instant>) -> Result<(), RotationError
     Ok(())
 }
 
-async fn last(app: &App) -> Result<Option<Rotation>, RotationError> {
+/// The newest rotation, and how many data keys are under this key, if it is the one that was replaced then.
+async fn known(app: &App, previous: Option<Fingerprint>) -> Result<Option<(Rotation, Option<i64>)>, RotationError> {
     let mut tx = app.db.system(SystemTask::RotateKeys).await?;
-    let last = rotation::last(&mut tx).await?;
+    let Some(last) = rotation::last(&mut tx).await? else { return Ok(None) };
+    let left = match previous {
+        Some(key) if last.is_finished() && key == last.from => Some(rotation::under(&mut tx, key).await?),
+        _ => None,
+    };
     tx.rollback().await?;
-    Ok(last)
-}
-
-async fn under(app: &App, key: Fingerprint) -> Result<i64, RotationError> {
-    let mut tx = app.db.system(SystemTask::RotateKeys).await?;
-    let data_keys = rotation::under(&mut tx, key).await?;
-    tx.rollback().await?;
-    Ok(data_keys)
+    Ok(Some((last, left)))
 }
 
 /// `entrepot_key_rotation_data_keys{state}`: how many are wrapped anew, and how many there were to wrap.
