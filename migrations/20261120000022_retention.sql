@@ -8,8 +8,7 @@ update app.partitioned_tables set least = interval '180 days' where table_name =
 update app.partitioned_tables set least = interval '731 days' where table_name in ('audit_log', 'audit_seals');
 
 -- The same as the one that takes the moment alone, of these tables or of all where none is named, with the days that this
--- installation keeps their lines. Whoever holds a partition that is to be dropped is given way to before PostgreSQL looks for a
--- deadlock (a second): it might end the other one.
+-- installation keeps their lines. Called for one table at a time, it waits for none while it holds another.
 create function app.maintain_partitions(moment timestamptz, tables text[], days integer[]) returns integer
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$
@@ -58,7 +57,6 @@ begin
                   < moment - parent.retention and was_expected
         loop
             begin
-                perform set_config('lock_timeout', '500ms', true);
                 execute format('drop table public.%I', child.relname);
             exception when lock_not_available or deadlock_detected then
                 raise notice '% is in use and is dropped the next time', child.relname;
