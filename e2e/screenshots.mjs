@@ -30,6 +30,11 @@ for (const scheme of ['light', 'dark']) {
     await shoot('signed-in');
     await page.getByRole('button', { name: 'Connect WooCommerce' }).click();
     await shoot('connect', false);
+    await page.goto('/account');
+    await page.locator('.account:not([aria-busy])').waitFor();
+    await page.getByRole('button', { name: 'Set up' }).click();
+    await page.getByRole('img', { name: 'QR code' }).waitFor();
+    await shoot('account');
     await page.context().close();
   }
 }

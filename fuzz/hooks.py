@@ -15,10 +15,12 @@ ENDING = {"sessions_log_out", "sessions_end_others", "sessions_end", "organizati
 SPENDING = {
     "api_keys_revoke",
     "api_keys_rotate",
+    "connections_delete",
     "connections_disable",
     "connections_edit",
     "connections_revoke_credential",
     "connections_set_credential",
+    "sessions_change_password",
     "stores_set",
 }
 

@@ -37,11 +37,29 @@ def ask(url, body, token=None):
         raise SystemExit(f"{url} answered {error.code}: {error.read().decode()}") from error
 
 
+SCRATCH = "entrepot-fuzz-"
+
+
+def clear_up():
+    """Removes the folders of those of us who were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+        pid = folder.name.removeprefix(SCRATCH).split("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def ends_with_us(command):
+    """A command that is killed when we have ended without ending it: when we were killed ourselves. The database of a demo that is
+    killed ends with it."""
+    return ["setpriv", "--pdeathsig", "KILL", *map(str, command)]
+
+
 class Demo:
-    """A demo that runs until it is closed."""
+    """A demo that runs until it is closed, or until we end."""
 
     def __init__(self, program):
-        self.scratch = Path(tempfile.mkdtemp(prefix="entrepot-fuzz-"))
+        clear_up()
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
         # PostgreSQL runs as another user under root, and must get through.
         self.scratch.chmod(0o711)
         self.log = self.scratch / "log"
@@ -49,6 +67,7 @@ class Demo:
         environment = os.environ | {"ENTREPOT_LIVE_REQUESTS_PER_MINUTE": "100000000", "RUST_LOG": "warn"}
         command = [program, "demo", "--free-ports", "--data-dir", self.scratch / "demo"]
         with self.log.open("wb") as log:
+            command = ends_with_us(command)
             self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=environment)
         self.facts = self._facts()
         self.url = self.facts["url"].rstrip("/")
@@ -135,6 +154,7 @@ def fuzz(demo, name, callers, options, phases, without):
     for operation in [*without, *ENDLESS]:
         command += ["--exclude-operation-id", operation]
     started = time.monotonic()
+    command = ends_with_us(command)
     ran = subprocess.run(command, env=environment, cwd=demo.scratch, capture_output=True, text=True)
     took = time.monotonic() - started
     counted = re.findall(r"^\s+(\d+ generated.*)$", ran.stdout, re.M)

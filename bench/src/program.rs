@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 
+use accounts::plans::operator::{self, Wanted};
 use anyhow::Context;
 use connector::{
     Credential, KeyPair,
@@ -14,7 +15,7 @@ use entrepot::{
     startup::{Program, Served, Settings},
 };
 use integrations::connections::{self, model};
-use kernel::{Action, Clock, OrganizationId, Resource, Secret, TenantScope, random, scope::InternalTask};
+use kernel::{Action, Clock, Limit, OrganizationId, Plan, Resource, Secret, TenantScope, random, scope::InternalTask};
 use kit::{Config, Problem, vault::MasterKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -73,21 +74,26 @@ impl Product {
             };
             let settings = Settings {
                 data_dir: folder.to_owned(),
-                master_key: MasterKey::generate_file(&folder.join("master.key"))?,
+                master_keys: MasterKey::generate_file(&folder.join("master.key"))?.into(),
                 logins: None,
+                key_database: None,
                 pools: PoolSizes::default(),
                 config: Config {
                     public_url,
                     apps: vec![],
                     live_requests_per_minute: 1_000_000_000,
                     trusted_proxies: kit::network::TrustedProxies::default(),
+                    traced_callers: kit::network::TrustedProxies::nobody(),
                     api_key_prefix: kit::ApiKeyPrefix::default(),
                     mail: None,
+                    retention: kit::retention::Retention::default(),
                 },
+                issuers: vec![],
                 hosts,
+                sentry: None,
                 clock: Clock::system(),
             };
-            Served::start(Program::start(settings).await?, listener, Some(metrics))
+            Served::start(Program::start(settings).await?, listener, None, Some(metrics))
         })?;
         Ok(Self { runtime, served })
     }
@@ -142,9 +148,16 @@ impl Product {
         Ok((organization.into(), text(&session, "session_token")?.to_owned()))
     }
 
-    /// A new organization, and a key of it.
+    /// A new organization, which may read as much as it can, and a key of it.
     async fn organization(&self, number: usize) -> anyhow::Result<(OrganizationId, String)> {
         let (organization, token) = self.sign_up(number).await?;
+        let app = &self.served.program.app;
+        let wanted = Wanted {
+            plan: Some(Plan::Enterprise),
+            limits: vec![(Limit::LiveReadsPerDay, Some(1_000_000_000))],
+            ..Wanted::default()
+        };
+        operator::set(&app.db, &app.clock, organization, wanted).await.map_err(told)?;
         let key = self.post("/api-key-management/create", Some(&token), &json!({ "name": "Bench" })).await?;
         Ok((organization, text(&key, "api_key")?.to_owned()))
     }

@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         let logins = Logins::of_cluster(&cluster, cluster.database());
         Db::migrate(&logins.owner).await?;
         let db = Db::connect(&logins, &PoolSizes::default()).await?;
-        db.maintain_partitions(Clock::system().now()).await?;
+        db.maintain_partitions(Clock::system().now(), &[]).await?;
         let organizations: Vec<Uuid> = (0..options.organizations).map(|_| Uuid::from_bytes(random::bytes())).collect();
         let free = fill(&cluster, &organizations, options.rows).await?;
         let postgres = cluster.pid().context("PostgreSQL does not run")?;

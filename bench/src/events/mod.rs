@@ -125,7 +125,7 @@ impl Bench<'_> {
         let app = &self.product.served.program.app;
         let now = app.clock.now();
         for days in [DAYS, 60, 30, 0] {
-            app.db.maintain_partitions(now - chrono::TimeDelta::days(days)).await?;
+            app.db.maintain_partitions(now - chrono::TimeDelta::days(days), &[]).await?;
         }
         let mut admin = self.admin().await?;
         for first in (0..self.options.rows).step_by(usize::try_from(BATCH)?) {

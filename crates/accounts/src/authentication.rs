@@ -1,4 +1,4 @@
-//! Who is calling: a session's cookie, the same session as Bearer, or an API key.
+//! Who is calling: a session's cookie, the same session as Bearer, an API key, or a token of an issuer.
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Method, header, request::Parts};
@@ -6,12 +6,14 @@ use db::SystemTask;
 use kernel::{Actor, OrganizationId, Principal, SessionId};
 use kit::{
     App, Code, Problem,
-    app::{Authenticate, Identity},
+    app::{Authenticate, Identity, StepUp},
 };
 
 use crate::{
     api_keys::ApiKeys,
-    grants,
+    factors::step_up,
+    grants, identities,
+    oidc::Issuers,
     sessions::{SEEN_EVERY, model, store},
 };
 
@@ -19,11 +21,12 @@ use crate::{
 #[derive(Clone)]
 pub struct Authentication {
     keys: ApiKeys,
+    issuers: Issuers,
 }
 
 impl Authentication {
-    pub fn new(keys: ApiKeys) -> Self {
-        Self { keys }
+    pub fn new(keys: ApiKeys, issuers: Issuers) -> Self {
+        Self { keys, issuers }
     }
 }
 
@@ -35,6 +38,10 @@ impl Authenticate for Authentication {
         }
     }
 
+    async fn has_proved(&self, app: &App, actor: Actor, step_up: StepUp) -> Result<(), Problem> {
+        step_up::has_proved(app, actor, step_up).await
+    }
+
     async fn identify(&self, app: &App, parts: &Parts) -> Result<Identity, Problem> {
         if let Some(text) = bearer(&parts.headers)? {
             if self.keys.are_claimed_by(text) {
@@ -42,6 +49,9 @@ impl Authenticate for Authentication {
             }
             if model::is_session_token(text) {
                 return session(app, text).await;
+            }
+            if self.issuers.are_claimed_by(text) {
+                return identities::identify(app, &self.issuers, text).await;
             }
             return Err(unauthenticated());
         }
@@ -55,6 +65,22 @@ impl Authenticate for Authentication {
         Ok(identity)
     }
 
+    async fn again(&self, app: &App, identity: &Identity, organization: OrganizationId) -> Result<Principal, Problem> {
+        match identity.actor {
+            Actor::Key { key, .. } => self.keys.again((organization, key)).await,
+            Actor::Person { session, .. } => {
+                let mut tx = app.db.system(SystemTask::Authenticate).await?;
+                let goes_on = store::goes_on(&mut tx, session, app.clock.now()).await?;
+                tx.rollback().await?;
+                if !goes_on {
+                    return Err(ended());
+                }
+                self.principal(app, identity, Some(organization)).await
+            }
+            Actor::System { .. } => Err(unauthenticated()),
+        }
+    }
+
     async fn principal(
         &self,
         app: &App,
@@ -66,7 +92,6 @@ impl Authenticate for Authentication {
         }
         let mut tx = app.db.system(SystemTask::Authenticate).await?;
         let memberships = store::memberships(&mut tx, identity.user).await?;
-        tx.rollback().await?;
         let membership = match named {
             Some(named) => memberships.iter().find(|membership| membership.organization_id == named),
             None if memberships.len() > 1 => {
@@ -79,9 +104,18 @@ impl Authenticate for Authentication {
         };
         // The same answer for an organization that is not there and for one that is not theirs.
         let membership = membership.ok_or_else(Problem::not_found)?;
+        if step_up::is_required(membership.second_factor_required_of.as_deref(), &membership.role) {
+            step_up::at_the_door(&mut tx, identity, app.clock.now()).await?;
+        }
+        tx.rollback().await?;
         let rights = grants::model::rights(&membership.role, &membership.grants, app.clock.now())?;
-        Ok(Principal::authenticated(identity.actor, membership.organization_id, rights))
+        let standing = membership.subscription(app.clock.now())?.status.standing(membership.is_seat_paused);
+        Ok(Principal::authenticated(identity.actor, membership.organization_id, rights, standing))
     }
+}
+
+pub(crate) fn ended() -> Problem {
+    Problem::new(Code::Unauthenticated, "The session has ended. Sign in again.")
 }
 
 async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
@@ -95,12 +129,16 @@ async fn session(app: &App, token: &str) -> Result<Identity, Problem> {
         }
         _ => tx.rollback().await?,
     }
-    let row = row.ok_or_else(|| Problem::new(Code::Unauthenticated, "The session has ended. Sign in again."))?;
-    Ok(Identity { actor: Actor::Person { user: row.user_id, session: row.id }, user: row.user_id, organization: None })
+    let row = row.ok_or_else(ended)?;
+    let actor = Actor::Person { user: row.user_id, session: row.id };
+    Ok(Identity { actor, user: row.user_id, organization: None })
 }
 
 pub(crate) fn unauthenticated() -> Problem {
-    Problem::new(Code::Unauthenticated, "Send a session or an API key as Authorization: Bearer, or sign in.")
+    Problem::new(
+        Code::Unauthenticated,
+        "Send a session, an API key or a token of a configured issuer as Authorization: Bearer, or sign in.",
+    )
 }
 
 /// # Errors

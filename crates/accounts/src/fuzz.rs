@@ -6,7 +6,7 @@ use kit::ApiKeyPrefix;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::{api_keys, authentication, invitations, members, sessions};
+use crate::{api_keys, authentication, factors::webauthn, invitations, members, sessions};
 
 fn headers(name: header::HeaderName, values: &[Vec<u8>]) -> HeaderMap {
     let values = values.iter().filter_map(|bytes| HeaderValue::from_bytes(bytes).ok());
@@ -27,6 +27,20 @@ fn an_origin_has_a_host_and_nothing_behind_it() {
 
 proptest! {
     #[test]
+    fn answers_of_authenticators(client_data: String, object: Vec<u8>, at: usize, bit in 0u8..8) {
+        prop_assert!(webauthn::tests::read_as_registration(client_data, &object).is_err());
+        let (client_data, good) = webauthn::tests::a_good_registration();
+        prop_assert_eq!(webauthn::tests::read_as_registration(client_data.clone(), &good), Ok(()));
+        // Cut anywhere it is none.
+        prop_assert!(webauthn::tests::read_as_registration(client_data.clone(), &good[..at % good.len()]).is_err());
+        // The relying party's hash stands behind `authData`, and each of its bits counts.
+        let hash_at = good.windows(8).position(|part| part == b"authData").unwrap() + 8 + 3;
+        let mut changed = good;
+        changed[hash_at + at % 32] ^= 1 << bit;
+        prop_assert_eq!(webauthn::tests::read_as_registration(client_data, &changed), Err(webauthn::Refusal::RelyingParty));
+    }
+
+    #[test]
     fn api_keys_as_sent(text in prop_oneof![any::<String>(), "api_shopcall_[0-9A-Za-z]{0,60}", "api_shopcall_.{38}"]) {
         // A checksum of 36 bits: nothing that was made up passes.
         prop_assert_eq!(api_keys::model::parse(&ApiKeyPrefix::default(), &text), None);
@@ -43,6 +57,15 @@ proptest! {
                 prop_assert_eq!(token.trim(), token);
             }
             Err(problem) => prop_assert_eq!(problem.code(), kit::Code::Unauthenticated),
+        }
+    }
+
+    #[test]
+    fn binary_objects(bytes in prop_oneof![any::<Vec<u8>>(), prop::collection::vec(prop_oneof![0x00u8..0x18, 0x40u8..0x58, 0x80u8..0xb8], 0..40)]) {
+        if let Some(left) = webauthn::tests::cbor_left(&bytes) {
+            prop_assert!(left < bytes.len());
+            // What was read is read the same without what is behind it.
+            prop_assert_eq!(webauthn::tests::cbor_left(&bytes[..bytes.len() - left]), Some(0));
         }
     }
 

@@ -160,6 +160,8 @@ pub trait GrantedKeys: PastedKeys {
 
 /// What a shop's consent page is told.
 pub struct GrantRequest<'a> {
+    /// The organization that asks, in its own words: nothing of them is to be believed.
+    pub organization: &'a str,
     /// Comes back with the keys and with the browser.
     pub state: &'a str,
     /// Takes the keys, from the shop's server.

@@ -6,7 +6,7 @@ use kernel::Time;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::{DbError, Login, Logins, cluster::Target, logins, migrations};
+use crate::{DbError, Login, Logins, cluster::Target, logins, migrations, tls};
 
 /// A look at all organizations.
 pub struct Inspection {
@@ -46,11 +46,20 @@ pub struct JobCounts {
     pub stuck: i64,
 }
 
+/// What broke and belongs to no organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorCounts {
+    /// Ways to break.
+    pub broken: i64,
+    /// Whether somebody who is no trusted proxy said for whom they ask.
+    pub strangers: i64,
+}
+
 impl Inspection {
     /// # Errors
     /// When the database is not available.
     pub async fn begin(target: &Target) -> Result<Self, DbError> {
-        Ok(Self { connection: PgConnection::connect_with(target.options()).await? })
+        Ok(Self { connection: tls::connect(target.options()).await? })
     }
 
     /// # Errors
@@ -168,6 +177,28 @@ impl Inspection {
         Ok(counts)
     }
 
+    /// What broke outside all organizations since this moment.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn error_reports(&mut self, since: Time) -> Result<ErrorCounts, DbError> {
+        let counts = sqlx::query_as!(
+            ErrorCounts,
+            r#"
+            -- inspected_error_reports
+            select
+                count(*) filter (where kind <> 'setting') as "broken!",
+                count(*) filter (where code = 'untrusted_proxy') as "strangers!"
+            from error_reports
+            where organization_id is null and last_seen_at > $1
+            "#,
+            since
+        )
+        .fetch_one(&mut self.connection)
+        .await?;
+        Ok(counts)
+    }
+
     /// Connections whose provider refuses the credential for good.
     ///
     /// # Errors
@@ -196,17 +227,38 @@ impl Inspection {
 /// Whether one of the logins that serve can be used, and has no rights that it must not have.
 ///
 /// # Errors
-/// [`DbError::UnsafeLogin`] says what is wrong; [`DbError::Unavailable`] when it cannot connect.
+/// [`DbError::UnsafeLogin`] says what is wrong; [`DbError::Unavailable`] or [`DbError::Untrusted`] when it cannot
+/// connect.
 pub async fn login(logins: &Logins, login: Login) -> Result<(), DbError> {
     let options = match login {
         // It owns everything, and never serves.
-        Login::Owner => return Ok(PgConnection::connect_with(&logins.owner).await?.close().await?),
+        Login::Owner => return Ok(tls::connect(&logins.owner).await?.close().await?),
         Login::App => &logins.app,
         Login::System => &logins.system,
         Login::Ingest => &logins.ingest,
     };
-    let mut connection = PgConnection::connect_with(options).await?;
+    let mut connection = tls::connect(options).await?;
     let checked = logins::refuse_unsafe(&mut connection, login).await;
     connection.close().await?;
     checked
+}
+
+/// Whether a program serves from the database now: each holds a connection on which it listens.
+///
+/// # Errors
+/// When the database is not available.
+pub async fn is_served_from(logins: &Logins) -> Result<bool, DbError> {
+    let mut connection = PgConnection::connect_with(&logins.system).await?;
+    let serves = sqlx::query_scalar!(
+        r#"
+        -- is_served_from
+        select exists (
+            select 1 from pg_stat_activity where datname = current_database() and application_name = 'entrepot_listener'
+        ) as "serves!"
+        "#
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    Ok(serves)
 }

@@ -4,17 +4,21 @@
 //! - [`Db::system`] opens a [`SystemTx`] for one of the few named [`SystemTask`]s, under another login with few grants
 //! - [`Db::ingest`] opens an [`IngestTx`], which can write receipts and logs of many organizations and read none
 //! - [`cluster`] runs PostgreSQL itself when no server is configured
+//! - [`tls`]: how a server elsewhere is known to be the right one
 //! - [`backup`] dumps all of it, as a login that never serves
+//! - [`key_database`] is another database, for shards of data keys alone
 //!
 //! Nothing else can open a connection: the pools are private, and clippy refuses to make others.
 
 pub mod backup;
 pub mod cluster;
 pub mod inspect;
+pub mod key_database;
 pub mod listener;
 mod logins;
 mod migrations;
 mod reach;
+pub mod tls;
 mod transaction;
 
 use std::{sync::Arc, time::Duration};
@@ -51,6 +55,11 @@ impl Logins {
         }
     }
 }
+
+/// How long work outside a request may take. Longer than the longest statement may (`BOUNDS`), and much shorter than TCP tries.
+const WORK_WITHIN: Duration = Duration::from_secs(60);
+/// How long connections that are still used are waited for when the program ends.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many connections each login may hold, and how long a caller waits for one.
 #[derive(Clone, Debug)]
@@ -89,12 +98,24 @@ pub enum DbError {
     /// No connection to be had.
     #[error("the database is not available")]
     Unavailable,
+    /// A server at the configured address that is not shown to be the right one. Told at the start and by `doctor`; while
+    /// the program serves, such a server is as good as none.
+    #[error("the database is not trusted: {0}")]
+    Untrusted(&'static str),
     #[error("database error {code}")]
     Other { code: String },
     #[error(transparent)]
     UnsafeLogin(#[from] UnsafeLogin),
     #[error("migration failed: {0}")]
     Migration(String),
+}
+
+impl DbError {
+    /// Whether PostgreSQL had this transaction give way to another, with nothing of it kept: a deadlock (40P01), or a conflict in the
+    /// order of transactions (40001). Tried again it may succeed.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Other { code } if code == "40P01" || code == "40001")
+    }
 }
 
 impl From<sqlx::Error> for DbError {
@@ -139,12 +160,16 @@ impl Db {
             ingest: pool(&logins.ingest, Login::Ingest, sizes.ingest, sizes.acquire_timeout),
         });
         let pools = reach.pools();
-        tokio::try_join!(
-            Box::pin(refuse_unsafe(&pools.app, Login::App)),
-            Box::pin(refuse_unsafe(&pools.system, Login::System)),
-            Box::pin(refuse_unsafe(&pools.ingest, Login::Ingest)),
-        )?;
-        Ok(Self { reach, listener, grew: Arc::default() })
+        let db = Self { reach, listener, grew: Arc::default() };
+        db.unless_away(async {
+            tokio::try_join!(
+                Box::pin(refuse_unsafe(&pools.app, Login::App)),
+                Box::pin(refuse_unsafe(&pools.system, Login::System)),
+                Box::pin(refuse_unsafe(&pools.ingest, Login::Ingest)),
+            )
+        })
+        .await?;
+        Ok(db)
     }
 
     /// Brings the schema up to date, as the owner. Safe to run from several nodes at once.
@@ -160,14 +185,23 @@ impl Db {
         migrations::newest()
     }
 
-    /// Makes the partitions around `now` and drops those past their retention.
+    /// Makes the partitions around `now` and drops those past their retention: as usual, or so many days as `kept` says of a table.
     ///
     /// # Errors
     /// When the database is not available.
-    pub async fn maintain_partitions(&self, now: Time) -> Result<(), DbError> {
-        let mut tx = self.system(SystemTask::MaintainPartitions).await?;
-        sqlx::query_scalar!("select app.maintain_partitions($1)", now).fetch_one(tx.conn()).await?;
-        tx.commit().await
+    pub async fn maintain_partitions(&self, now: Time, kept: &[(&str, u16)]) -> Result<(), DbError> {
+        // A table at a time: whoever writes to two of them would otherwise meet, at the second, what waits for the first.
+        let parts: Vec<&[(&str, u16)]> = if kept.is_empty() { vec![kept] } else { kept.chunks(1).collect() };
+        for part in parts {
+            let tables: Vec<String> = part.iter().map(|(table, _)| (*table).to_owned()).collect();
+            let days: Vec<i32> = part.iter().map(|(_, days)| i32::from(*days)).collect();
+            let mut tx = self.system(SystemTask::MaintainPartitions).await?;
+            sqlx::query_scalar!("select app.maintain_partitions($1, $2, $3)", now, &tables, &days)
+                .fetch_one(tx.conn())
+                .await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// A transaction that sees one organization's rows and nothing else.
@@ -175,6 +209,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time, and at once while the database is known to be away.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<TenantTx, DbError> {
+        let span = transaction::span("tenant transaction", None);
         // Both values are ours, a UUID and words of our own vocabulary, so that nothing from outside reaches this text.
         let begin = format!(
             "begin; set local app.organization_id = '{}'; set local app.permissions = '{}'",
@@ -182,8 +217,9 @@ impl Db {
             scope.permissions_text()
         );
         let pool = self.reach.pools().app;
-        let tx = self.reach.unless_away(async { Ok(pool.begin_with(AssertSqlSafe(begin)).await?) }).await?;
-        Ok(TenantTx::new(tx, scope.clone(), self.grew.clone()))
+        let begun = async { Ok::<_, DbError>(pool.begin_with(AssertSqlSafe(begin)).await?) };
+        let tx = self.reach.unless_away(begun).await?;
+        Ok(TenantTx::new(tx, scope.clone(), self.grew.clone(), span))
     }
 
     /// A transaction of the machine itself, outside any organization.
@@ -191,9 +227,10 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn system(&self, task: SystemTask) -> Result<SystemTx, DbError> {
+        let span = transaction::span("system transaction", Some(task));
         let pool = self.reach.pools().system;
-        let tx = self.reach.unless_away(async { Ok(pool.begin().await?) }).await?;
-        Ok(SystemTx::new(tx, task, self.grew.clone()))
+        let tx = self.reach.unless_away(async { Ok::<_, DbError>(pool.begin().await?) }).await?;
+        Ok(SystemTx::new(tx, task, self.grew.clone(), span))
     }
 
     /// A transaction that can write receipts and access-log lines of any organization.
@@ -201,9 +238,10 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest(&self) -> Result<IngestTx, DbError> {
+        let span = transaction::span("ingest transaction", None);
         let pool = self.reach.pools().ingest;
-        let tx = self.reach.unless_away(async { Ok(pool.begin().await?) }).await?;
-        Ok(IngestTx::new(tx))
+        let tx = self.reach.unless_away(async { Ok::<_, DbError>(pool.begin().await?) }).await?;
+        Ok(IngestTx::new(tx, span))
     }
 
     /// A connection for one statement that writes access-log lines of any organization. It is its own transaction, so that
@@ -212,9 +250,10 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection comes free in time.
     pub async fn ingest_once(&self) -> Result<IngestOnce, DbError> {
+        let span = transaction::span("ingest transaction", None);
         let pool = self.reach.pools().ingest;
-        let connection = self.reach.unless_away(async { Ok(pool.acquire().await?) }).await?;
-        Ok(IngestOnce::new(connection))
+        let connection = self.reach.unless_away(async { Ok::<_, DbError>(pool.acquire().await?) }).await?;
+        Ok(IngestOnce::new(connection, span))
     }
 
     /// Ends when the database stops answering: what waits for an answer then would wait for long. A database that refuses says so
@@ -223,25 +262,43 @@ impl Db {
         self.reach.falls_silent().await;
     }
 
-    /// Does something that waits for the database, outside a request: [`DbError::Unavailable`] when it goes away meanwhile.
+    /// Does something that waits for the database, outside a request: [`DbError::Unavailable`] when the database goes away
+    /// meanwhile, or after a minute, since the network may have forgotten a single connection too. Whoever works outside a
+    /// request does it here: nothing else ends a wait for an answer that never comes (`docs/adr/0031-a-database-that-is-away-is-known-to-be.md`).
     ///
     /// # Errors
     /// Those of the work, or that.
-    pub fn unless_away<T>(
+    pub fn unless_away<T, E: From<DbError>>(
         &self,
-        work: impl Future<Output = Result<T, DbError>>,
-    ) -> impl Future<Output = Result<T, DbError>> {
-        self.reach.unless_away(work)
+        work: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        self.unless_away_within(WORK_WITHIN, work)
     }
 
-    /// Closes the pools once their connections are returned.
+    /// The same for work that may take longer, or must not take as long.
+    ///
+    /// # Errors
+    /// Those of the work, or [`DbError::Unavailable`].
+    pub fn unless_away_within<T, E: From<DbError>>(
+        &self,
+        within: Duration,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        let work = self.reach.unless_away(work);
+        async move { tokio::time::timeout(within, work).await.unwrap_or_else(|_| Err(DbError::Unavailable.into())) }
+    }
+
+    /// Closes the pools once their connections are returned. One that waits for an answer that does not come is not waited for.
     pub async fn close(&self) {
-        self.reach.pools().close().await;
+        if tokio::time::timeout(CLOSED_WITHIN, self.reach.pools().close()).await.is_err() {
+            tracing::warn!("connections to the database are left behind: it does not answer");
+        }
     }
 }
 
 async fn refuse_unsafe(pool: &PgPool, login: Login) -> Result<(), DbError> {
-    logins::refuse_unsafe(&mut *pool.acquire().await?, login).await
+    let mut connection = pool.acquire().await.map_err(tls::connecting)?;
+    logins::refuse_unsafe(&mut connection, login).await
 }
 
 /// A statement that waits for a lock, or for ever, gives its connection back; its caller has gone by then.

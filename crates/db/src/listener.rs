@@ -33,6 +33,9 @@ const RINGS_WAITING: usize = 10_000;
 /// How long saying something may take.
 const SAID_WITHIN: Duration = Duration::from_secs(2);
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(125);
+/// Heartbeats that may be on their way back, two seconds of them. With more the connection that listens is one that the network
+/// has forgotten: what is sent goes through, and nothing is heard.
+const UNHEARD: u32 = 16;
 /// How long a connection of the listener may take.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a heard heartbeat vouches for the caches.
@@ -241,6 +244,7 @@ async fn listen_once(
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // What grew while nobody listened is rung for now.
     let (mut must_ring, mut may_ring_at) = (true, tokio::time::Instant::now());
+    let mut unheard = 0;
     loop {
         tokio::select! {
             () = grew.bell.notified(), if !must_ring => must_ring = true,
@@ -261,6 +265,11 @@ async fn listen_once(
                 let beat = sqlx::query!("select pg_notify($1, $2)", heartbeat, sent.to_string()).execute(&pool);
                 // A connection that went silent would otherwise keep this node deaf until TCP gives up.
                 tokio::time::timeout(SAID_WITHIN, beat).await.map_err(|_| DbError::Unavailable)??;
+                // Beats are counted, not time: a node that had no time to listen is not deaf.
+                unheard += 1;
+                if unheard > UNHEARD {
+                    return Err(DbError::Unavailable);
+                }
             }
             notification = listener.try_recv() => {
                 let Some(notification) = notification? else { return Err(DbError::Unavailable) };
@@ -274,6 +283,7 @@ async fn listen_once(
                     _ => {
                         if let Ok(sent) = payload.parse() {
                             freshness.heard.store(sent, Ordering::Release);
+                            unheard = 0;
                         }
                     }
                 }

@@ -62,17 +62,17 @@ impl Reach {
     }
 
     /// Does something with the database, unless it is away or goes away meanwhile.
-    pub(crate) fn unless_away<T>(
+    pub(crate) fn unless_away<T, E: From<DbError>>(
         &self,
-        work: impl Future<Output = Result<T, DbError>>,
-    ) -> impl Future<Output = Result<T, DbError>> {
+        work: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
         // Beginning a transaction is a large future, and part of that of every request.
         let mut work = Box::pin(work);
         let mut state = self.0.state.subscribe();
         async move {
             tokio::select! {
                 biased;
-                () = becomes(&mut state, |state| state != State::There) => Err(DbError::Unavailable),
+                () = becomes(&mut state, |state| state != State::There) => Err(DbError::Unavailable.into()),
                 done = &mut work => done,
             }
         }

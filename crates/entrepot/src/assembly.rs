@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use accounts::{Authentication, api_keys::ApiKeys};
+use accounts::{
+    Authentication,
+    api_keys::ApiKeys,
+    oidc::Issuers,
+    plans::{DailyUsage, Paused},
+};
 use connector::{Provider, Registry, http::Http};
 use db::{Db, listener::Listener};
 use integrations::{
@@ -10,10 +15,18 @@ use integrations::{
     data_access::access_log::AccessLog,
     events::{Exports, Tails},
     live::Live,
+    oauth::Handovers,
 };
 use jobs::{Runner, Schedule};
 use kernel::Clock;
-use kit::{App, Config, Router, app::Parts, mail::Mailer, rate_limit::RateLimit, vault::Keyring};
+use kit::{
+    App, Config, Router,
+    app::Parts,
+    error_reports::{ErrorReports, Report},
+    mail::Mailer,
+    rate_limit::RateLimit,
+    vault::Keyring,
+};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -29,7 +42,12 @@ pub const PROVIDERS: Registry = Registry::new(&[
 pub const SLICES: &[fn() -> Router] = &[
     accounts::sessions::api::routes,
     accounts::user_links::api::routes,
+    accounts::identities::api::routes,
+    accounts::factors::api::routes,
     accounts::organizations::api::routes,
+    accounts::plans::api::routes,
+    accounts::notifications::api::routes,
+    accounts::retention::api::routes,
     accounts::members::api::routes,
     accounts::grants::api::routes,
     accounts::team_members::api::routes,
@@ -43,26 +61,33 @@ pub const SLICES: &[fn() -> Router] = &[
     integrations::live::api::routes,
     integrations::health::api::routes,
     integrations::events::api::routes,
+    integrations::errors::api::routes,
 ];
+
+/// What is paused beyond a plan.
+const PAUSED: Paused = Paused(&[&accounts::plans::Seats, &integrations::connections::places::Connections]);
 
 /// How long a line of a log may wait for its seal.
 const SEAL_EVERY: Duration = Duration::from_mins(15);
 
 /// The jobs that the program works off, and when the house asks for them.
 pub fn runner(app: &App, listener: &Listener) -> Runner<App> {
+    let reports = app.slice::<ErrorReports>().clone();
     Runner::new(app.db.clone(), app.clock.clone(), app.clone())
         .register::<kit::mail::jobs::SendMail>()
         .register::<accounts::api_keys::jobs::ExpireKeys>()
         .register::<accounts::api_keys::jobs::SuspendKey>()
         .register::<accounts::api_keys::jobs::RevokeSuspendedKey>()
         .register::<accounts::organizations::jobs::DestroyShards>()
+        .register::<accounts::plans::jobs::ApplyPlan>()
+        .register::<accounts::plans::jobs::TellOfLimit>()
         .register::<accounts::audit::jobs::SealLogs>()
-        .register::<accounts::grants::jobs::PurgeGrants>()
-        .register::<accounts::team_members::jobs::PurgeTeamMembers>()
+        .register::<crate::housekeeping::jobs::PurgeDeleted>()
         .schedule(Schedule::daily::<accounts::api_keys::jobs::ExpireKeys>())
-        .schedule(Schedule::daily::<accounts::grants::jobs::PurgeGrants>())
-        .schedule(Schedule::daily::<accounts::team_members::jobs::PurgeTeamMembers>())
+        .schedule(Schedule::daily::<accounts::plans::jobs::ApplyPlan>())
+        .schedule(Schedule::daily::<crate::housekeeping::jobs::PurgeDeleted>())
         .schedule(Schedule::every::<accounts::audit::jobs::SealLogs>(SEAL_EVERY))
+        .on_dead(move |job, organization, failure| reports.record(Report::dead_job(job, organization, failure)))
         .listen(listener)
 }
 
@@ -74,22 +99,29 @@ pub struct Ingredients {
     pub http: Http,
     pub config: Config,
     pub mailer: Mailer,
+    pub issuers: Issuers,
 }
 
 /// Puts the program together. The listener must live as long as the app.
 pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
-    let Ingredients { db, clock, keyring, http, config, mailer } = ingredients;
+    let Ingredients { db, clock, keyring, http, config, mailer, issuers } = ingredients;
     let hash_key = *keyring.derive("api key memory");
     let keys = ApiKeys::new(db.clone(), clock.clone(), listener, hash_key, config.api_key_prefix.clone());
     let mut slices = axum::http::Extensions::new();
     slices.insert(keys.clone());
+    slices.insert(issuers.clone());
     slices.insert(mailer);
+    slices.insert(ErrorReports::new(clock.clone(), env!("CARGO_PKG_VERSION")));
     slices.insert(RateLimit::new(db.clone(), clock.clone(), config.live_requests_per_minute));
+    slices.insert(Handovers::default());
+    slices.insert(DailyUsage::new(db.clone(), clock.clone(), listener));
+    slices.insert(PAUSED);
     slices.insert(Stores::new(listener));
     slices.insert(AccessLog::new(db.clone()));
     slices.insert(Live::new(&keyring));
     slices.insert(Exports::default());
     slices.insert(Tails::new(listener));
+    slices.insert(crate::keys::keep::HasMasterKey::at_start());
     let app = App::new(Parts {
         db,
         clock,
@@ -98,7 +130,7 @@ pub fn app(ingredients: Ingredients, listener: &Listener) -> (App, ApiKeys) {
         providers: PROVIDERS,
         freshness: listener.freshness(),
         config,
-        authenticate: Arc::new(Authentication::new(keys.clone())),
+        authenticate: Arc::new(Authentication::new(keys.clone(), issuers)),
         slices,
     });
     (app, keys)
@@ -124,7 +156,8 @@ impl Modify for SecuritySchemes {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "An API key (`api_shopcall_…`, unless the installation chose another prefix) or a session token",
+                "An API key (`api_shopcall_…`, unless the installation chose another prefix), a session token, or a token of an \
+                 issuer that the installation is configured for",
             ))
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));

@@ -6,13 +6,17 @@ pub mod cli;
 pub mod demo;
 pub mod doctor;
 mod document;
+mod error_reporting;
 pub mod housekeeping;
+pub mod keys;
 pub mod pages;
 pub mod restore;
 pub mod sandbox_command;
 pub mod server;
 pub mod simulated;
 pub mod startup;
+pub mod telemetry;
+pub mod upgrade_cluster;
 pub mod verify;
 
 /// A page of records is thousands of small texts, made and given back on different threads: glibc's allocator spends a

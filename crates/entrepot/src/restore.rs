@@ -17,9 +17,10 @@ use db::{
     Db, Login,
     backup::{emptiness, facts, restore},
     cluster::{self, Cluster, ClusterOptions, Target},
+    key_database::KeyDatabase,
 };
 use kernel::{Clock, DataKeyId};
-use kit::vault::{Keyring, MasterKey, ShardArchive};
+use kit::vault::{KeyStore, Keyring, MasterKeys, ShardArchive};
 
 use crate::backup::{
     self, DATA_KEYS, DESTROYED, DUMP, SHARDS, bin_dir,
@@ -37,7 +38,9 @@ pub struct Options {
     pub shards_from: PathBuf,
     pub data_dir: PathBuf,
     pub external: Option<External>,
-    pub master_key: MasterKey,
+    /// Where the shards go; None: into a directory beside the data.
+    pub key_database: Option<Target>,
+    pub master_keys: MasterKeys,
     /// Go on although shards are missing: what they would open is lost.
     pub accept_lost_keys: bool,
 }
@@ -82,7 +85,8 @@ pub async fn run(options: Options) -> anyhow::Result<Restored> {
     refuse_occupied(&options.data_dir)?;
     let major = match &options.external {
         Some(external) => {
-            let (major, is_empty) = emptiness(&external.owner).await.context("the database to restore into")?;
+            let (major, is_empty) =
+                Box::pin(emptiness(&external.owner)).await.context("the database to restore into")?;
             ensure!(
                 is_empty,
                 "the database to restore into is not empty: make a new one as docs/TENANCY.md shows, and name it in \
@@ -98,7 +102,33 @@ pub async fn run(options: Options) -> anyhow::Result<Restored> {
         "the dump is of PostgreSQL {made_with}, and the server to restore into is {major}: use {made_with} or later \
          (embedded: install it, or name its programs in ENTREPOT_PG_BIN)"
     );
-    fill(options, checked, major).await
+    let pg_dump = checked.database.of.pg_dump.unwrap_or(made_with);
+    let needed = major.max(pg_dump);
+    cluster::client_program("pg_restore", needed, bin_dir().as_deref()).with_context(|| {
+        format!(
+            "the dump was made by pg_dump {pg_dump} of a server {made_with}, and only a pg_restore as late can read it"
+        )
+    })?;
+    if let Some(target) = &options.key_database {
+        refuse_filled(target).await?;
+        if let Some(external) = &options.external {
+            let database = KeyDatabase::connect(target).await.context("the key database")?;
+            let apart = database.refuse_server_of(external.owner.options()).await;
+            database.close().await;
+            apart.context("the key database")?;
+        }
+    }
+    let hint = (pg_dump > major).then(|| {
+        format!(
+            "the dump was made by pg_dump {pg_dump}, and the server is {major}: if it refuses what a later version writes, restore into \
+             PostgreSQL {pg_dump}, or make backups with pg_dump {made_with}"
+        )
+    });
+    let filled = Box::pin(fill(options, checked, needed)).await;
+    match hint {
+        Some(hint) => filled.context(hint),
+        None => filled,
+    }
 }
 
 /// A backup that was found whole and fitting.
@@ -116,12 +146,20 @@ struct Checked {
 fn check(options: &Options) -> anyhow::Result<Checked> {
     let backup = place::newest(&options.from)?;
     let database = Manifest::<Database>::read(&backup)?;
-    let present = options.master_key.fingerprint().to_string();
+    let masters = &options.master_keys;
+    let present = masters.current();
     ensure!(
-        database.of.master_key == present,
+        database.of.master_key == present.to_string(),
         "this backup belongs to master key {}, and the one given is {present}: set ENTREPOT_MASTER_KEY_FILE to the key that the \
          installation ran with. With another nothing sealed could be opened",
         database.of.master_key
+    );
+    let missing = database.of.master_keys.iter().find(|key| !key.parse().is_ok_and(|key| masters.holds(key)));
+    ensure!(
+        missing.is_none(),
+        "this backup was made while the master key was replaced, and data keys are under {} too: set ENTREPOT_MASTER_KEY_PREVIOUS_FILE to \
+         it",
+        missing.map_or("another", String::as_str)
     );
     let newest = Db::newest_migration();
     ensure!(
@@ -181,6 +219,17 @@ fn check(options: &Options) -> anyhow::Result<Checked> {
     Ok(Checked { backup, shards_of, database, dump, archive, destroyed_since, lost })
 }
 
+async fn refuse_filled(target: &Target) -> anyhow::Result<()> {
+    let database = KeyDatabase::connect(target).await.context("the key database")?;
+    let said = database.said().await.context("the key database")?;
+    database.close().await;
+    ensure!(
+        said.is_none(),
+        "the key database to restore into is not empty: make a new one as docs/keys.md shows, and name it in KEY_DATABASE_URL"
+    );
+    Ok(())
+}
+
 fn refuse_occupied(data_dir: &Path) -> anyhow::Result<()> {
     refuse_unfinished(data_dir)?;
     match fs::read_dir(data_dir) {
@@ -196,7 +245,7 @@ fn refuse_occupied(data_dir: &Path) -> anyhow::Result<()> {
 }
 
 async fn fill(options: Options, checked: Checked, major: u32) -> anyhow::Result<Restored> {
-    let Options { data_dir, external, master_key, .. } = options;
+    let Options { data_dir, external, key_database, master_keys, .. } = options;
     DirBuilder::new()
         .recursive(true)
         // PostgreSQL runs as another user under root and must get through; what lies in it has modes of its own.
@@ -218,7 +267,7 @@ async fn fill(options: Options, checked: Checked, major: u32) -> anyhow::Result<
         },
         (None, None) => bail!("there is no database to restore into"),
     };
-    let filled = fill_database(&external, checked, major, &data_dir, master_key).await;
+    let filled = fill_database(&external, checked, major, &data_dir, key_database.as_ref(), master_keys).await;
     if let Some(cluster) = cluster {
         cluster.stop().await?;
     }
@@ -232,16 +281,20 @@ async fn fill_database(
     checked: Checked,
     major: u32,
     data_dir: &Path,
-    master_key: MasterKey,
+    key_database: Option<&Target>,
+    master_keys: MasterKeys,
 ) -> anyhow::Result<Restored> {
     let Checked { backup, shards_of, database, dump, archive, destroyed_since, lost } = checked;
     restore(&external.owner, major, bin_dir().as_deref(), &dump).await?;
     Db::migrate(external.owner.options()).await.context("the restored database could not be brought up to date")?;
     let shards: BTreeSet<DataKeyId> = archive.ids().collect();
-    let store = archive.make_store(&data_dir.join("keys")).await?;
+    let store: Arc<dyn KeyStore> = match key_database {
+        Some(target) => Arc::new(archive.make_database_store(target).await?),
+        None => Arc::new(archive.make_store(&data_dir.join("keys")).await?),
+    };
     if let Some(target) = &external.backup {
         look_at(target, &database.of).await?;
-        let keyring = Keyring::new(master_key, Arc::new(store), Clock::system());
+        let keyring = Keyring::new(master_keys, store, Clock::system());
         let opened = crate::doctor::keys::open_all(target, &keyring, &shards).await?;
         ensure!(
             opened.unopened.is_empty(),

@@ -1,25 +1,33 @@
 //! The HTTP server: what stands around the slices.
 
 #[cfg(test)]
+mod fuzz;
+mod strangers;
+#[cfg(test)]
 mod tests;
+pub mod tls;
+mod trace;
 
 use std::{
     net::SocketAddr,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use axum::{
     Json,
     body::Body,
-    extract::{ConnectInfo, DefaultBodyLimit, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use db::{Db, SystemTask};
+use db::{Db, DbError, SystemTask};
 use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -28,7 +36,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use integrations::events::Tails;
-use kit::{App, Code, Problem, cross_origin, rate_limit, request_id};
+use kit::{App, Code, Problem, cross_origin, data_keys, error_reports::ErrorReports, rate_limit, request_id};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{
@@ -37,8 +45,10 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
+use tracing::Instrument;
 
-use crate::{assembly, pages};
+use self::{strangers::Strangers, tls::Tls};
+use crate::{assembly, keys::keep::HasMasterKey, pages};
 
 /// Bodies that people and programs send us. Webhooks will have a class of their own.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -66,10 +76,12 @@ pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
     let (slices, document) = assembly::routes();
     let paths = Arc::new(Paths::of(&document));
     let document = Arc::new(document);
+    let stopping = Stopping::default();
+    let is_stopping = stopping.clone();
     let prepared = axum::body::Bytes::from(serde_json::to_vec(document.as_ref()).unwrap_or_default());
     let router = slices
         .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(move |State(app): State<App>| ready(app, is_stopping)))
         .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], prepared) }))
         .merge(pages::routes(document))
         .fallback(|| async {
@@ -83,12 +95,15 @@ pub fn service(app: &App, metrics: Option<PrometheusHandle>) -> Endpoint {
         Some(handle) => router.route("/metrics", get(move |info, request| show_metrics(handle.clone(), info, request))),
         None => router,
     };
-    let (is_https, db) = (app.config.is_https(), app.db.clone());
     let inner = router
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn(move |request, next| around(is_https, db.clone(), request, next)));
+        .layer(middleware::from_fn_with_state((app.clone(), Strangers::default()), around));
     let tails = app.slice::<Tails>().clone();
-    Endpoint { inner, paths, end_streams: Arc::new(move || tails.stop()) }
+    let end_streams = Arc::new(move || {
+        stopping.store(true, Ordering::Release);
+        tails.stop();
+    });
+    Endpoint { inner, paths, end_streams }
 }
 
 impl Service<Request<Body>> for Endpoint {
@@ -150,22 +165,66 @@ impl Paths {
     }
 }
 
-/// Ready means that the database answers and that this node hears what others change. A mail server that is missing is told
-/// and changes nothing: mails wait.
-async fn ready(State(app): State<App>) -> Response {
-    let database = async {
+/// Whether the server was asked to stop.
+type Stopping = Arc<AtomicBool>;
+
+/// Ready means that the database answers with a schema that this program knows, that this node hears what others change, that the
+/// key store has what opens secrets, and that nobody asked it to stop. A mail server that is missing is told and changes
+/// nothing: mails wait.
+async fn ready(app: App, stopping: Stopping) -> Response {
+    let schema = async {
         let mut tx = app.db.system(SystemTask::Readiness).await?;
-        tx.ping().await?;
-        tx.rollback().await
+        let version = tx.schema_version().await?;
+        tx.rollback().await?;
+        Ok::<_, DbError>(version >= Db::newest_migration())
     };
-    let database = tokio::time::timeout(Duration::from_millis(900), database).await.is_ok_and(|result| result.is_ok());
-    let listening = app.freshness.holds();
+    let schema = tokio::time::timeout(READY, schema).await.ok().and_then(Result::ok);
+    let database = schema.is_some();
+    // Without a database nobody can say, and it is not what keeps this node from being ready.
+    let vault = match database {
+        true => tokio::time::timeout(READY, secrets_can_be_opened(&app)).await.ok().and_then(Result::ok),
+        false => None,
+    };
+    let (listening, stopping) = (app.freshness.holds(), stopping.load(Ordering::Acquire));
+    let master_key = app.slice::<HasMasterKey>().holds();
+    let ready = database && schema == Some(true) && vault == Some(true) && master_key && listening && !stopping;
     let mail = if app.slice::<kit::mail::Mailer>().is_configured() { "configured" } else { "not_configured" };
-    let status = if database && listening { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let ready = status == StatusCode::OK;
-    (status, Json(json!({ "ready": ready, "database": database, "listening": listening, "mail": mail })))
-        .into_response()
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "ready": ready,
+        "database": database,
+        "schema": schema,
+        "vault": vault,
+        "master_key": master_key,
+        "listening": listening,
+        "stopping": stopping,
+        "mail": mail,
+    });
+    (status, Json(body)).into_response()
 }
+
+/// Whether the key store has the shard of a data key that is there; true where there is none yet.
+async fn secrets_can_be_opened(app: &App) -> Result<bool, DbError> {
+    // One that is destroyed in between is not there the second time.
+    for _ in 0..2 {
+        let mut tx = app.db.system(SystemTask::Readiness).await?;
+        let any = data_keys::any(&mut tx).await?;
+        tx.rollback().await?;
+        let Some(id) = any else { return Ok(true) };
+        match app.keyring.has_shard(id).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the key store does not answer");
+                return Ok(false);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// How long the database, or the key store, may take to say that it is there.
+const READY: Duration = Duration::from_millis(900);
 
 /// What proxies add to requests.
 const FORWARDING: [&str; 6] =
@@ -185,22 +244,28 @@ async fn show_metrics(
 }
 
 /// What stands around every request. One layer, since each costs every request copies of all that it holds.
-async fn around(is_https: bool, db: Db, request: Request, next: Next) -> Response {
+async fn around(State((app, strangers)): State<(App, Strangers)>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    request_id::scope(request, |mut request| async move {
+    let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
+    let (span, request) = trace::begin(&app, request);
+    let traced = span.clone();
+    strangers.look(&app, &request);
+    let scope = request_id::scope(request, |mut request| async move {
         let (readable, counted) =
             (cross_origin::Readable::expected_of(&mut request), rate_limit::Counted::expected_of(&mut request));
         let mut response = match cross_origin::preflight(&request) {
             Some(answer) => answer,
-            None => bounded(&db, next.run(request)).await,
+            None => bounded(&app.db, next.run(request)).await,
         };
         counted.tell(&mut response);
         readable.tell(&mut response);
         measure(&response, started.elapsed());
-        secure_headers(is_https, &mut response);
+        app.slice::<ErrorReports>().answered(&method, route.as_ref(), &response);
+        trace::end(&traced, &response);
+        secure_headers(app.config.is_https(), &mut response);
         response
-    })
-    .await
+    });
+    scope.instrument(span).await
 }
 
 /// The handler's answer, or the one that tells of its panic, of the end of its time, or of a database that fell silent.
@@ -252,12 +317,18 @@ fn secure_headers(is_https: bool, response: &mut Response) {
     }
 }
 
-/// Serves until `stop` changes, then ends streams and lets other open requests end.
-pub async fn serve(listener: TcpListener, service: Endpoint, stop: watch::Receiver<bool>) {
-    serve_within(STALLED, listener, service, stop).await;
+/// Serves until `stop` changes, then ends streams and lets other open requests end. With `tls` by https, else by plain http.
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, service: Endpoint, stop: watch::Receiver<bool>) {
+    serve_within(STALLED, listener, tls, service, stop).await;
 }
 
-async fn serve_within(stalled: Duration, listener: TcpListener, service: Endpoint, mut stop: watch::Receiver<bool>) {
+async fn serve_within(
+    stalled: Duration,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    service: Endpoint,
+    mut stop: watch::Receiver<bool>,
+) {
     // HTTP/1.1 only: a proxy in front speaks HTTP/2 with browsers, and this way the time limit for headers runs from the
     // first moment of a connection.
     let mut builder = http1::Builder::new();
@@ -288,12 +359,24 @@ async fn serve_within(stalled: Duration, listener: TcpListener, service: Endpoin
         };
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(stalled));
-        let stream = TokioIo::new(Box::pin(stream));
-        let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
-        let connection = graceful.watch(connection);
+        let stream = Box::pin(stream);
+        let (builder, service, watcher) = (builder.clone(), TowerToHyperService::new(service), graceful.watcher());
+        let (tls, mut stopping) = (tls.clone(), stop.clone());
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = connection.await {
+            let ended = match tls {
+                None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
+                Some(tls) => {
+                    // Nothing was asked yet: there is nothing to wait for when the program stops.
+                    let agreed = tokio::select! {
+                        agreed = tls.accept(stream) => agreed,
+                        _ = stopping.changed() => None,
+                    };
+                    let Some(stream) = agreed else { return };
+                    watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
         });

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod connections;
 pub mod data_access;
+pub mod errors;
 pub mod events;
 pub mod health;
 pub mod live;

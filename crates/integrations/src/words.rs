@@ -4,7 +4,7 @@ use connector::{
     model,
     query::{Coverage, WithheldReason},
 };
-use kit::{Code, trail::Level};
+use kit::{Code, error_reports, trail::Level};
 
 use crate::connections::model::{Health, NextStep, Status};
 
@@ -57,6 +57,10 @@ kit::vocabulary! {
     pub(crate) AccessResult = std::iter::once("ok").chain(codes());
     /// `ok`, `disabled` (its owner does not want it read, so the shop was not asked), or the code of a problem.
     pub(crate) TestResult = ["ok", "disabled"].into_iter().chain(codes());
+
+    /// What kind of thing broke: an answer of 500 or above, a panic, a job that is not tried again, something that the program
+    /// does by itself, or what does not fit what the operator has set.
+    pub(crate) ErrorKind = error_reports::Kind::ALL.map(error_reports::Kind::as_str);
 
     /// How much an event matters.
     pub(crate) EventLevel = Level::ALL.iter().map(|level| level.as_str());

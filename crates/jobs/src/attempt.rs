@@ -6,6 +6,7 @@ use db::DbError;
 use futures::{FutureExt, future::BoxFuture};
 use kernel::{OrganizationId, TenantScope};
 use serde_json::Value;
+use tracing::Instrument;
 
 use crate::{
     Done, Failure, Job, Retry, Run, State, job,
@@ -15,6 +16,11 @@ use crate::{
     store,
     store::{Claimed, Settled},
 };
+
+/// How long an attempt may go on after the database fell silent.
+const AFTER_SILENCE: Duration = Duration::from_secs(10);
+/// Between two tries to note how an attempt ended.
+const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
 /// A registered job, with its type erased.
 pub(crate) struct Kind<C> {
@@ -81,13 +87,23 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
         };
         let scope = (kind.scope)(claimed.organization);
         let began = Instant::now();
+        let span = tracing::info_span!(
+            target: "otel",
+            "job",
+            otel.kind = "consumer",
+            otel.name = *name,
+            otel.status = tracing::field::Empty,
+            entrepot.job.name = *name,
+            entrepot.job.attempt = attempt,
+            entrepot.job.outcome = tracing::field::Empty,
+        );
         let ended = if attempt > kind.retry.attempts() {
             // The last attempt was begun, and its runner was not there to see the end of it.
             Err(Failure::Permanent("the lease of the last attempt ran out".into()))
         } else {
             let last_attempt = attempt == kind.retry.attempts();
             let run = Run { id, scope: scope.clone(), attempt, last_attempt, lease: Arc::clone(&lease) };
-            let run = (kind.run)(claimed.payload, self.context.clone(), run);
+            let run = (kind.run)(claimed.payload, self.context.clone(), run).instrument(span.clone());
             tokio::select! {
                 ended = tokio::time::timeout(kind.timeout, AssertUnwindSafe(run).catch_unwind()) => match ended {
                     Ok(Ok(ended)) => ended,
@@ -96,12 +112,17 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
                     Err(_elapsed) => Err(Failure::Transient("the attempt took too long".into())),
                 },
                 () = lease.lost.notified() => Err(Failure::LeaseLost),
+                () = self.stays_without_database() => Err(Failure::Transient("the database stopped answering".into())),
             }
         };
         let outcome = match ended {
             Ok(Done { .. }) => Outcome::Completed,
             Err(failure) => self.fail(name, kind, &scope, &lease, attempt, failure).await,
         };
+        span.record("entrepot.job.outcome", outcome.as_str());
+        if !matches!(outcome, Outcome::Completed | Outcome::Throttled | Outcome::Superseded) {
+            span.record("otel.status", "error");
+        }
         metrics::attempted(name, outcome, began.elapsed());
         outcome
     }
@@ -135,7 +156,8 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
         };
         match outcome {
             Outcome::Dead => {
-                tracing::error!(job = name, %id, %organization, attempt, error = %failure, "a job is dead")
+                tracing::error!(job = name, %id, %organization, attempt, error = %failure, "a job is dead");
+                (self.on_dead)(name, organization, &failure);
             }
             _ => {
                 tracing::info!(job = name, %id, %organization, attempt, error = %failure, %due_at, "a job will be tried again")
@@ -158,11 +180,28 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
         }
     }
 
+    /// Ends a while after the database fell silent: an attempt that waits for its answer then would do so for as long as TCP
+    /// tries, and one that does something else meanwhile may still be done with it.
+    async fn stays_without_database(&self) {
+        self.db.falls_silent().await;
+        tokio::time::sleep(AFTER_SILENCE).await;
+    }
+
+    /// A database that is away is waited for, for as long as a lease lasts: otherwise the job would lie until its lease ends.
     async fn settle(&self, scope: &TenantScope, lease: &Lease, settled: &Settled<'_>) -> Result<bool, DbError> {
-        let mut tx = self.db.tenant(scope).await?;
-        let held = store::settle(&mut tx, lease.id, lease.token, settled).await?;
-        tx.commit().await?;
-        Ok(held)
+        let until = Instant::now() + self.limits.lease;
+        loop {
+            let noted = self.db.unless_away(async {
+                let mut tx = self.db.tenant(scope).await?;
+                let held = store::settle(&mut tx, lease.id, lease.token, settled).await?;
+                tx.commit().await?;
+                Ok(held)
+            });
+            match noted.await {
+                Err(DbError::Unavailable) if Instant::now() < until => tokio::time::sleep(SETTLE_AGAIN).await,
+                noted => return noted,
+            }
+        }
     }
 
     /// The job cannot wait for its next attempt, because one with the same dedupe key was enqueued while it ran. That one
@@ -174,7 +213,7 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
             tx.commit().await?;
             Ok::<_, DbError>(held)
         };
-        match removed.await {
+        match self.db.unless_away(removed).await {
             Ok(true) => Outcome::Superseded,
             Ok(false) => Outcome::LeaseLost,
             Err(error) => {

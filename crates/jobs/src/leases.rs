@@ -114,7 +114,8 @@ impl Leases {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            if let Err(error) = self.renew(&db, &clock, lease).await {
+            // One that waited longer would come too late for the leases, and hold up the next.
+            if let Err(error) = db.unless_away_within(lease / 3, self.renew(&db, &clock, lease)).await {
                 tracing::warn!(%error, "leases of jobs could not be renewed");
             }
         }

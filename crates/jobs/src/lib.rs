@@ -31,7 +31,7 @@ mod store;
 
 pub use failure::{Cause, Failure};
 pub use job::Job;
-pub use queue::{Backlog, State, backlog, enqueue, enqueue_as_system, enqueue_at};
+pub use queue::{Backlog, State, backlog, enqueue, enqueue_as_system, enqueue_at, purge_dead};
 pub use retry::Retry;
 pub use run::{Done, Run};
 pub use runner::{Limits, Runner, RunnerHandle};

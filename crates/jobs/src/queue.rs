@@ -48,6 +48,14 @@ pub async fn enqueue_as_system<J: Job>(
     store::notify(tx).await
 }
 
+/// Removes jobs of the organization that failed for good before then, `limit` at most. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge_dead(tx: &mut TenantTx, before: Time, all: bool, limit: i64) -> Result<u64, DbError> {
+    store::purge_dead(tx, before, all, limit).await
+}
+
 /// A job as it is stored.
 pub(crate) struct NewJob {
     pub(crate) name: &'static str,

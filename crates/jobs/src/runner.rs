@@ -7,12 +7,12 @@ use kernel::{Clock, OrganizationId};
 use tokio::{
     sync::{Notify, watch},
     task::{JoinHandle, JoinSet},
-    time::{MissedTickBehavior, sleep, timeout},
+    time::{Instant, MissedTickBehavior, sleep, timeout, timeout_at},
 };
 use uuid::Uuid;
 
 use crate::{
-    Job, Schedule,
+    Failure, Job, Schedule,
     attempt::Kind,
     leases::{Lease, Leases},
     metrics, queue, store,
@@ -49,6 +49,12 @@ impl Default for Limits {
 
 /// How often a claim that met another one is repeated at once.
 const CLAIM_TRIES: u32 = 5;
+/// How long a claim that is under way is waited for when the runner stops: what it has claimed would lie until its lease ends.
+const CLAIMED_WITHIN: Duration = Duration::from_secs(2);
+/// How long giving up the leases of unfinished jobs may take. What is not given up runs out.
+const RELEASED_WITHIN: Duration = Duration::from_secs(2);
+/// How long the schedules of all organizations may take.
+const SCHEDULED_WITHIN: Duration = Duration::from_mins(10);
 /// How many jobs are made ready with one statement.
 const WAKE_BATCH: u64 = 1_000;
 
@@ -66,13 +72,18 @@ pub(crate) struct Core<C> {
     pub(crate) kinds: BTreeMap<&'static str, Kind<C>>,
     names: Vec<String>,
     schedules: Vec<Schedule>,
-    limits: Limits,
+    pub(crate) limits: Limits,
+    pub(crate) on_dead: OnDead,
 }
+
+/// Is told of a job that is not tried again: its name, its organization, and why. It must be quick and must not block.
+type OnDead = Box<dyn Fn(&'static str, OrganizationId, &Failure) + Send + Sync>;
 
 impl<C: Clone + Send + Sync + 'static> Runner<C> {
     pub fn new(db: Db, clock: Clock, context: C) -> Self {
         let (kinds, names, schedules, limits) = (BTreeMap::new(), vec![], vec![], Limits::default());
-        Self { core: Core { db, clock, context, kinds, names, schedules, limits }, wake: Arc::default() }
+        let on_dead: OnDead = Box::new(|_, _, _| ());
+        Self { core: Core { db, clock, context, kinds, names, schedules, limits, on_dead }, wake: Arc::default() }
     }
 
     /// Teaches the runner a job.
@@ -103,6 +114,13 @@ impl<C: Clone + Send + Sync + 'static> Runner<C> {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.core.limits = limits;
+        self
+    }
+
+    /// Tells of jobs that are not tried again.
+    #[must_use]
+    pub fn on_dead(mut self, told: impl Fn(&'static str, OrganizationId, &Failure) + Send + Sync + 'static) -> Self {
+        self.core.on_dead = Box::new(told);
         self
     }
 
@@ -150,7 +168,7 @@ impl<C: Clone + Send + Sync + 'static> Runner<C> {
 
 /// A working runner. Dropping it ends the attempts where they are; their leases run out and others take them over.
 pub struct RunnerHandle {
-    stop: watch::Sender<Option<Duration>>,
+    stop: watch::Sender<Option<Instant>>,
     work: JoinHandle<()>,
     keeper: JoinHandle<()>,
     timer: JoinHandle<()>,
@@ -159,10 +177,11 @@ pub struct RunnerHandle {
 
 impl RunnerHandle {
     /// Begins nothing new and lets what runs finish. What has not finished after `grace` is ended where it is, is rolled
-    /// back, and can be claimed by others at once, with its attempt given back.
+    /// back, and can be claimed by others at once, with its attempt given back. A database that does not answer holds this up for
+    /// two seconds more; what could not be given back to others then is theirs when its lease ends.
     pub async fn stop(mut self, grace: Duration) {
         self.timer.abort();
-        self.stop.send_replace(Some(grace));
+        self.stop.send_replace(Some(Instant::now() + grace));
         if let Err(error) = (&mut self.work).await {
             tracing::error!(%error, "the job runner ended badly");
         }
@@ -182,16 +201,19 @@ async fn work<C: Clone + Send + Sync + 'static>(
     core: Arc<Core<C>>,
     leases: Leases,
     wake: Arc<Notify>,
-    mut stopped: watch::Receiver<Option<Duration>>,
+    mut stopped: watch::Receiver<Option<Instant>>,
 ) {
     let mut attempts = JoinSet::new();
     let mut cursor = Uuid::from_bytes(kernel::random::bytes()).into();
-    while stopped.borrow_and_update().is_none() {
+    let deadline = loop {
         while let Some(ended) = attempts.try_join_next() {
             report(ended);
         }
+        if let Some(deadline) = *stopped.borrow_and_update() {
+            break deadline;
+        }
         let free = core.limits.in_flight.saturating_sub(leases.len());
-        let claimed = if free == 0 { Ok(vec![]) } else { core.claim(cursor, &leases.by_organization(), free).await };
+        let claimed = if free == 0 { Ok(vec![]) } else { claim_until(&core, &leases, cursor, free, &stopped).await };
         let claimed = claimed.unwrap_or_else(|error| {
             tracing::warn!(%error, "no jobs could be claimed");
             vec![]
@@ -210,16 +232,32 @@ async fn work<C: Clone + Send + Sync + 'static>(
             () = wake.notified() => {}
             () = sleep(core.limits.poll) => {}
         }
-    }
-    let grace = (*stopped.borrow()).unwrap_or_default();
+    };
     let finish = async { while attempts.join_next().await.is_some() {} };
-    if timeout(grace, finish).await.is_err() {
+    if timeout_at(deadline, finish).await.is_err() {
         // In this order: once the attempts are gone none of them can commit any more.
         let unfinished = leases.all();
         attempts.shutdown().await;
-        if let Err(error) = core.release(&unfinished).await {
+        if let Err(error) = core.db.unless_away_within(RELEASED_WITHIN, core.release(&unfinished)).await {
             tracing::warn!(%error, "the leases of unfinished jobs could not be given up; they run out");
         }
+    }
+}
+
+/// A claim that does not hold up a runner that is told to stop.
+async fn claim_until<C: Clone + Send + Sync + 'static>(
+    core: &Core<C>,
+    leases: &Leases,
+    cursor: OrganizationId,
+    free: usize,
+    stopped: &watch::Receiver<Option<Instant>>,
+) -> Result<Vec<Claimed>, DbError> {
+    let (held, mut stopped) = (leases.by_organization(), stopped.clone());
+    let mut claim = Box::pin(core.db.unless_away(core.claim(cursor, &held, free)));
+    tokio::select! {
+        biased;
+        claimed = &mut claim => claimed,
+        _ = stopped.changed() => timeout(CLAIMED_WITHIN, claim).await.unwrap_or(Err(DbError::Unavailable)),
     }
 }
 
@@ -296,12 +334,12 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            match self.wake_due().await {
+            match self.db.unless_away(self.wake_due()).await {
                 Ok(0) => {}
                 Ok(_) => wake.notify_one(),
                 Err(error) => tracing::warn!(%error, "jobs whose time has come could not be woken"),
             }
-            if let Err(error) = self.run_schedules().await {
+            if let Err(error) = self.db.unless_away_within(SCHEDULED_WITHIN, self.run_schedules()).await {
                 tracing::warn!(%error, "a schedule could not enqueue its jobs");
             }
         }
@@ -313,7 +351,7 @@ impl<C: Clone + Send + Sync + 'static> Core<C> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            match queue::backlog(&self.db, &self.clock).await {
+            match self.db.unless_away(queue::backlog(&self.db, &self.clock)).await {
                 Ok(backlog) => metrics::backlog(&backlog),
                 Err(error) => tracing::warn!(%error, "the backlog of jobs could not be counted"),
             }

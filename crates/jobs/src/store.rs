@@ -447,3 +447,24 @@ pub(crate) async fn backlog(tx: &mut SystemTx) -> Result<Vec<BacklogRow>, DbErro
     .await?;
     Ok(rows)
 }
+
+/// Removes those that are dead since before then.
+pub(crate) async fn purge_dead(tx: &mut TenantTx, before: Time, all: bool, limit: i64) -> Result<u64, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- purge_dead_jobs
+        delete from jobs
+        where organization_id = $1 and id in (
+            select id from jobs where organization_id = $1 and state = 'dead' and ($3 or due_at < $2) limit $4
+        )
+        ",
+        organization.uuid(),
+        before,
+        all,
+        limit
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
+}

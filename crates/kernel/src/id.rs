@@ -121,6 +121,8 @@ kinds! {
     Credential => CredentialId,
     /// A data key of the vault.
     DataKey => DataKeyId,
+    /// Something that one person is told.
+    Notification => NotificationId,
     /// One line of the organization's activity log.
     Event => EventId,
     /// One line of the access log, shown to callers as the answer's receipt.

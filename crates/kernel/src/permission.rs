@@ -121,18 +121,31 @@ pub const fn is_at_connections(resource: Resource, action: Action) -> bool {
 pub trait Permission: Send + Sync + 'static {
     const RESOURCE: Resource;
     const ACTION: Action;
+    /// Whether it can be used while the organization is read-only. Reading can; besides, what takes access away.
+    const WHILE_READ_ONLY: bool = matches!(Self::ACTION, Action::Read);
 }
 
-/// Declares permission types: `permissions! { ReadOrders = (Orders, Read); }`.
+/// Whether something is written that can be written while the organization is read-only.
+pub const fn is_exception<P: Permission>() -> bool {
+    P::WHILE_READ_ONLY && !matches!(P::ACTION, Action::Read)
+}
+
+/// The third word in [`permissions!`](crate::permissions!) of what can be used while the organization is read-only.
+pub const WHILE_READ_ONLY: bool = true;
+
+/// Declares permission types: `permissions! { ReadOrders = (Orders, Read); }`. With a third word, `WHILE_READ_ONLY`, the type can
+/// also be used in an organization that is read-only: a second type for the same permission, for handlers that take access
+/// away.
 #[macro_export]
 macro_rules! permissions {
-    ($($(#[$doc:meta])* $name:ident = ($resource:ident, $action:ident);)+) => {$(
+    ($($(#[$doc:meta])* $name:ident = ($resource:ident, $action:ident $(, $exception:ident)?);)+) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $name {}
         impl $crate::Permission for $name {
             const RESOURCE: $crate::Resource = $crate::Resource::$resource;
             const ACTION: $crate::Action = $crate::Action::$action;
+            $(const WHILE_READ_ONLY: bool = $crate::permission::$exception;)?
         }
     )+};
 }
@@ -190,6 +203,12 @@ impl PermissionSet {
     #[must_use]
     pub const fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// The part of it that only reads.
+    #[must_use]
+    pub fn of_reading(self) -> Self {
+        self.iter().filter(|(_, action)| *action == Action::Read).collect()
     }
 
     /// The part of it that is asked for at single connections.

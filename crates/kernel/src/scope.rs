@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crate::{
     Action, Permission, PermissionSet, Reach, Resource, Rights,
     id::{ApiKeyId, ConnectionId, OrganizationId, SessionId, UserId},
+    permission::is_exception,
+    plan::{ReadOnly, Standing},
 };
 
 /// Who did it: the actor of events, the audit log and rows.
@@ -45,6 +47,7 @@ pub struct Principal {
     actor: Actor,
     organization: OrganizationId,
     granted: Granted,
+    standing: Standing,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +71,12 @@ impl Granted {
         }
         Self { rights: self.rights.clone(), text: text(may, &self.rights) }
     }
+
+    /// The same with nothing that may be written.
+    fn reading(&self, at: Option<ConnectionId>) -> Self {
+        let may = at.map_or(self.rights.everywhere(), |connection| self.rights.at(connection));
+        Self { rights: self.rights.clone(), text: text(may.of_reading(), &self.rights) }
+    }
 }
 
 /// `,orders:read,!0198…,`: what `app.can` finds, and the connections that `app.hidden_connections` hides.
@@ -87,7 +96,7 @@ pub struct Denied {
     pub action: Action,
 }
 
-/// Why something may not be done at a connection.
+/// Why no scope is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It is as unknown as one of another organization.
@@ -95,12 +104,20 @@ pub enum Refused {
     Unknown,
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// They may, and it cannot be written at the moment.
+    #[error("read-only")]
+    ReadOnly(ReadOnly),
 }
 
 impl Principal {
     /// For `accounts`, once it has verified a session or a key. A test lists the callers.
-    pub fn authenticated(actor: Actor, organization: OrganizationId, rights: impl Into<Rights>) -> Self {
-        Self { actor, organization, granted: Granted::new(rights.into()) }
+    pub fn authenticated(
+        actor: Actor,
+        organization: OrganizationId,
+        rights: impl Into<Rights>,
+        standing: Standing,
+    ) -> Self {
+        Self { actor, organization, granted: Granted::new(rights.into()), standing }
     }
 
     pub fn actor(&self) -> Actor {
@@ -120,19 +137,28 @@ impl Principal {
         self.granted.rights.everywhere()
     }
 
-    fn scope(&self, granted: Granted) -> TenantScope {
-        TenantScope { organization: self.organization, actor: self.actor, granted }
+    /// Nothing is written in an organization that is read-only: what only reads gets a scope that policies let write nothing.
+    fn scope<P: Permission>(&self, at: Option<ConnectionId>) -> Result<TenantScope, Refused> {
+        let granted = match self.standing {
+            Standing::ReadOnly(why) if !P::WHILE_READ_ONLY => return Err(Refused::ReadOnly(why)),
+            Standing::ReadOnly(_) if !is_exception::<P>() => self.granted.reading(at),
+            Standing::ReadOnly(_) | Standing::Writable => match at {
+                Some(connection) => self.granted.at(connection),
+                None => self.granted.clone(),
+            },
+        };
+        Ok(TenantScope { organization: self.organization, actor: self.actor, granted })
     }
 
     /// The check itself, of what is asked for in the organization as a whole.
     ///
     /// # Errors
-    /// [`Denied`] with what is missing.
-    pub fn allow<P: Permission>(&self) -> Result<TenantScope, Denied> {
+    /// [`Refused::Denied`] with what is missing; [`Refused::ReadOnly`] for what they may write, and cannot.
+    pub fn allow<P: Permission>(&self) -> Result<TenantScope, Refused> {
         if self.permissions().contains(P::RESOURCE, P::ACTION) {
-            Ok(self.scope(self.granted.clone()))
+            self.scope::<P>(None)
         } else {
-            Err(Denied { resource: P::RESOURCE, action: P::ACTION })
+            Err(Denied { resource: P::RESOURCE, action: P::ACTION }.into())
         }
     }
 
@@ -140,10 +166,10 @@ impl Principal {
     ///
     /// # Errors
     /// [`Refused::Denied`] with what is missing, the same for a connection that is not there; [`Refused::Unknown`] where the
-    /// connection is hidden from somebody who could do it at others.
+    /// connection is hidden from somebody who could do it at others; [`Refused::ReadOnly`].
     pub fn allow_at<P: Permission>(&self, connection: ConnectionId) -> Result<TenantScope, Refused> {
         if self.rights().at(connection).contains(P::RESOURCE, P::ACTION) {
-            return Ok(self.scope(self.granted.at(connection)));
+            return self.scope::<P>(Some(connection));
         }
         match self.permissions().contains(P::RESOURCE, P::ACTION) && self.rights().is_hidden(connection) {
             true => Err(Refused::Unknown),
@@ -154,12 +180,12 @@ impl Principal {
     /// The check of what is asked for at all connections: the scope to look at them in, and which they are.
     ///
     /// # Errors
-    /// [`Denied`] when it may be done at none.
-    pub fn allow_across<P: Permission>(&self) -> Result<(TenantScope, Reach), Denied> {
+    /// [`Refused::Denied`] when it may be done at none; [`Refused::ReadOnly`].
+    pub fn allow_across<P: Permission>(&self) -> Result<(TenantScope, Reach), Refused> {
         if !self.rights().somewhere(P::RESOURCE, P::ACTION) {
-            return Err(Denied { resource: P::RESOURCE, action: P::ACTION });
+            return Err(Denied { resource: P::RESOURCE, action: P::ACTION }.into());
         }
-        Ok((self.scope(self.granted.clone()), self.rights().reach(P::RESOURCE, P::ACTION)))
+        Ok((self.scope::<P>(None)?, self.rights().reach(P::RESOURCE, P::ACTION)))
     }
 }
 

@@ -9,7 +9,7 @@ use db::{Db, listener::Freshness};
 use kernel::{Actor, Clock, OrganizationId, Principal, UserId};
 use url::Url;
 
-use crate::{Problem, mail::SmtpSettings, network::TrustedProxies, vault::Keyring};
+use crate::{Problem, mail::SmtpSettings, network::TrustedProxies, retention::Retention, vault::Keyring};
 
 /// What the operator decides.
 pub struct Config {
@@ -20,9 +20,13 @@ pub struct Config {
     /// Requests a minute that an API key may make, and a person to the live API.
     pub live_requests_per_minute: u32,
     pub trusted_proxies: TrustedProxies,
+    /// Whose `traceparent` is continued. Anybody else could decide which of our traces are kept, and what they are part of.
+    pub traced_callers: TrustedProxies,
     pub api_key_prefix: ApiKeyPrefix,
     /// Without it mails wait in the outbox.
     pub mail: Option<SmtpSettings>,
+    /// How long what is kept; the same on all nodes.
+    pub retention: Retention,
 }
 
 impl Config {
@@ -133,8 +137,40 @@ pub trait Authenticate: Send + Sync {
         organization: Option<OrganizationId>,
     ) -> Result<Principal, Problem>;
 
+    /// Whether a person has proved who they are lately enough for what they are about to do. Keys do nothing that asks for it.
+    ///
+    /// # Errors
+    /// [`crate::Code::StepUpRequired`], with what they can prove themself by; [`crate::Code::Forbidden`] for a key.
+    async fn has_proved(&self, app: &App, actor: Actor, step_up: StepUp) -> Result<(), Problem>;
+
+    /// What somebody who was identified may do in the organization now, if what they presented then still is good: for answers that
+    /// took a while.
+    ///
+    /// # Errors
+    /// As [`Authenticate::identify`] and [`Authenticate::principal`] would fail now.
+    async fn again(&self, app: &App, identity: &Identity, organization: OrganizationId) -> Result<Principal, Problem>;
+
     /// Learns that somebody it has identified asked for what is not there or not allowed. Many of these are a suspicion.
     fn refused(&self, organization: OrganizationId, actor: Actor);
+}
+
+/// Of whom an operation asks that they proved who they are a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepUp {
+    /// Of those who have a second factor, or need one in the organization: with it.
+    SecondFactor,
+    /// Of everybody: with the second factor where there is one, with the password otherwise.
+    Always,
+}
+
+impl StepUp {
+    /// As the OpenAPI document has it, at the answer 403 (`x-step-up`).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SecondFactor => "second_factor",
+            Self::Always => "always",
+        }
+    }
 }
 
 /// Somebody whose credentials were verified.

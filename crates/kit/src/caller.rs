@@ -2,15 +2,20 @@
 //!
 //! [`route`]: crate::route
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Deref};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use kernel::{
-    Actor, ApiKeyId, ConnectionId, Denied, OrganizationId, Permission, Principal, Reach, TenantScope,
+    Actor, ApiKeyId, ConnectionId, OrganizationId, Permission, Principal, Reach, TenantScope,
     permission::is_at_connections, scope::Refused,
 };
 
-use crate::{App, Code, Problem, app::Identity, input::Path, rate_limit};
+use crate::{
+    App, Code, Problem,
+    app::{Identity, StepUp},
+    input::Path,
+    rate_limit, request_id,
+};
 
 /// The header that names the organization.
 pub const ORGANIZATION_HEADER: &str = "entrepot-organization";
@@ -25,7 +30,9 @@ async fn identify(parts: &Parts, app: &App) -> Result<Identity, Problem> {
 }
 
 async fn principal(parts: &Parts, app: &App, identity: &Identity) -> Result<Principal, Problem> {
-    app.authenticate.principal(app, identity, named_organization(parts)?).await
+    let principal = app.authenticate.principal(app, identity, named_organization(parts)?).await?;
+    request_id::is_of(principal.organization());
+    Ok(principal)
 }
 
 /// Fails to compile for what can be granted or denied for one connection.
@@ -64,13 +71,6 @@ impl<P: Permission> FromRequestParts<App> for Authorized<P> {
     }
 }
 
-fn refusal(refused: Refused) -> Problem {
-    match refused {
-        Refused::Unknown => Problem::not_found(),
-        Refused::Denied(denied) => denied.into(),
-    }
-}
-
 /// A caller who may do `P` to the connection that `{id}` in the path names. The only way to such an id, so that no handler
 /// forgets to ask; whether the connection exists is for the handler's own query to say.
 pub struct AtConnection<P: Permission> {
@@ -101,6 +101,7 @@ impl<P: Permission> FromRequestParts<App> for AtConnection<P> {
 
 /// A caller who may do `P` at some connections: for lists of them, and for those that a query or a body names.
 pub struct AcrossConnections<P: Permission> {
+    identity: Identity,
     principal: Principal,
     scope: TenantScope,
     reach: Reach,
@@ -108,9 +109,9 @@ pub struct AcrossConnections<P: Permission> {
 }
 
 impl<P: Permission> AcrossConnections<P> {
-    fn of(principal: Principal) -> Result<Self, Denied> {
+    fn of(identity: Identity, principal: Principal) -> Result<Self, Refused> {
         let (scope, reach) = principal.allow_across::<P>()?;
-        Ok(Self { principal, scope, reach, permission: PhantomData })
+        Ok(Self { identity, principal, scope, reach, permission: PhantomData })
     }
 
     pub fn organization(&self) -> OrganizationId {
@@ -131,7 +132,16 @@ impl<P: Permission> AcrossConnections<P> {
     /// # Errors
     /// [`Code::NotFound`] for one that is hidden from the caller, [`Code::Forbidden`] for one at which they may not.
     pub fn at(&self, connection: ConnectionId) -> Result<TenantScope, Problem> {
-        self.principal.allow_at::<P>(connection).map_err(refusal)
+        Ok(self.principal.allow_at::<P>(connection)?)
+    }
+
+    /// The same, asked again: for an answer that took a while. Of a key it is known from memory while this node hears of changes.
+    ///
+    /// # Errors
+    /// As if the request came in now.
+    pub async fn still_at(&self, app: &App, connection: ConnectionId) -> Result<TenantScope, Problem> {
+        let principal = app.authenticate.again(app, &self.identity, self.organization()).await?;
+        Ok(principal.allow_at::<P>(connection)?)
     }
 }
 
@@ -140,7 +150,8 @@ impl<P: Permission> FromRequestParts<App> for AcrossConnections<P> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let identity = identify(parts, app).await?;
-        Ok(Self::of(principal(parts, app, &identity).await?)?)
+        let principal = principal(parts, app, &identity).await?;
+        Ok(Self::of(identity, principal)?)
     }
 }
 
@@ -178,7 +189,9 @@ impl<P: Permission> FromRequestParts<App> for Lasting<P> {
             Some(named) => Some(named),
             None => organization_of_query(parts)?,
         };
-        let scope = app.authenticate.principal(app, &identity, named).await?.allow::<P>()?;
+        let principal = app.authenticate.principal(app, &identity, named).await?;
+        request_id::is_of(principal.organization());
+        let scope = principal.allow::<P>()?;
         let mut parts = parts.clone();
         parts.extensions.clear();
         Ok(Self { scope, actor: identity.actor, parts, permission: PhantomData })
@@ -207,6 +220,72 @@ impl FromRequestParts<App> for SignedIn {
         }
         Ok(Self { identity })
     }
+}
+
+/// A caller who acts, for those who ask more of them.
+pub trait Acting {
+    fn actor(&self) -> Actor;
+}
+
+impl<P: Permission> Acting for Authorized<P> {
+    fn actor(&self) -> Actor {
+        self.scope.actor()
+    }
+}
+
+impl<P: Permission> Acting for AtConnection<P> {
+    fn actor(&self) -> Actor {
+        self.scope.actor()
+    }
+}
+
+impl Acting for SignedIn {
+    fn actor(&self) -> Actor {
+        self.identity.actor
+    }
+}
+
+macro_rules! stepped_up {
+    ($($(#[$doc:meta])* $name:ident = $step_up:ident;)+) => {$(
+        $(#[$doc])*
+        pub struct $name<C>(C);
+
+        impl<C> $name<C> {
+            pub const STEP_UP: StepUp = StepUp::$step_up;
+
+            /// The caller, of whom nothing more is asked.
+            pub fn into_inner(self) -> C {
+                self.0
+            }
+        }
+
+        impl<C> Deref for $name<C> {
+            type Target = C;
+            fn deref(&self) -> &C {
+                &self.0
+            }
+        }
+
+        impl<C: Acting + FromRequestParts<App, Rejection = Problem> + Send> FromRequestParts<App> for $name<C> {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+                // Who may not do it anyway is told so, and not sent for a proof.
+                let caller = C::from_request_parts(parts, app).await?;
+                app.authenticate.has_proved(app, caller.actor(), Self::STEP_UP).await?;
+                Ok(Self(caller))
+            }
+        }
+    )+};
+}
+
+stepped_up! {
+    /// A caller who, where they have a second factor, used it a moment ago: `SteppedUp<Authorized<CreateApiKeys>>`. For what a
+    /// stolen session must not do: credentials, keys, and who may what.
+    SteppedUp = SecondFactor;
+    /// A caller who proved who they are a moment ago, by a second factor or, without one, by their password. For what would
+    /// give an account away, or end an organization.
+    Reproved = Always;
 }
 
 /// A program with an API key, whatever the key may do.
@@ -288,9 +367,9 @@ impl<P: Permission> FromRequestParts<App> for Attempted<P> {
             (Err(problem), None) => return Err(problem),
         };
         let (actor, organization) = (principal.actor(), principal.organization());
-        Ok(match AcrossConnections::of(principal) {
+        Ok(match AcrossConnections::of(identity, principal) {
             Ok(caller) => Self::Authorized(caller),
-            Err(denied) => Self::Refused { actor, organization, problem: denied.into() },
+            Err(refused) => Self::Refused { actor, organization, problem: refused.into() },
         })
     }
 }

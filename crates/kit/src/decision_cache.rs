@@ -147,9 +147,12 @@ where
 
     /// Forgets everything of one organization.
     pub fn forget_organization(&self, id: OrganizationId) {
-        if let Some(organization) = self.organizations(|all| all.known.remove(&id)) {
-            organization.is_forgotten.store(true, Ordering::SeqCst);
-        }
+        self.organizations(|all| {
+            // Under the lock: whoever finds it forgotten by somebody else at the same moment believes it no more either.
+            if let Some(organization) = all.known.remove(&id) {
+                organization.is_forgotten.store(true, Ordering::SeqCst);
+            }
+        });
     }
 
     /// Forgets what answers to a description. It looks at every entry: for what is rare.

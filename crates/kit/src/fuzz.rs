@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{ApiKeyPrefix, Code, idempotency, input};
+use crate::{ApiKeyPrefix, Code, idempotency, input, network};
 
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +65,17 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
         4 => values().prop_map(|value| value.to_string().into_bytes()),
         1 => any::<Vec<u8>>(),
         1 => "[\\[\\]{}:,\"a-z0-9.eE \\\\u-]{0,40}".prop_map(String::into_bytes),
+    ]
+}
+
+fn hops() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<u32>().prop_map(|bits| std::net::Ipv4Addr::from(bits).to_string()),
+        any::<u128>().prop_map(|bits| std::net::Ipv6Addr::from(bits).to_string()),
+        any::<u128>().prop_map(|bits| format!("[{}]:{}", std::net::Ipv6Addr::from(bits), bits % 65_536)),
+        Just("127.0.0.1".to_owned()),
+        "[0-9a-f:.\\[\\]% ]{0,24}",
+        ".{0,12}",
     ]
 }
 
@@ -149,6 +160,28 @@ proptest! {
         if let Ok(prefix) = text.parse::<ApiKeyPrefix>() {
             prop_assert_eq!(prefix.as_str(), &text);
             prop_assert!(text.ends_with('_') && text.is_ascii() && (3..=24).contains(&text.len()));
+        }
+    }
+
+    #[test]
+    fn forwarded_hops(lines in prop::collection::vec(prop::collection::vec(hops(), 0..4), 0..4), peer in any::<u32>(), is_near in any::<bool>()) {
+        let peer = if is_near { std::net::Ipv4Addr::LOCALHOST } else { std::net::Ipv4Addr::from(peer) };
+        let mut request = axum::http::Request::new(());
+        let mut sent = vec![];
+        for line in &lines {
+            if let Ok(value) = HeaderValue::from_bytes(line.join(",").as_bytes()) {
+                sent.extend(line.iter().filter_map(|hop| network::hop_address(hop.trim())).map(|address| address.to_canonical()));
+                request.headers_mut().append("x-forwarded-for", value);
+            }
+        }
+        let (mut parts, ()) = request.into_parts();
+        parts.extensions.insert(axum::extract::ConnectInfo(std::net::SocketAddr::from((peer, 1))));
+        let found = network::TrustedProxies::default().address(&parts).expect("a peer");
+        // Nobody is made up, and whoever is not trusted is not believed.
+        let peer = std::net::IpAddr::from(peer);
+        prop_assert!(found == peer || (peer.is_loopback() && sent.contains(&found)), "{found} of {sent:?}");
+        if let Some(address) = lines.iter().flatten().find_map(|hop| network::hop_address(hop)) {
+            prop_assert_eq!(network::hop_address(&address.to_string()), Some(address));
         }
     }
 }

@@ -8,7 +8,9 @@
 //! - [`answer`]: the one writer that may put personal data into an answer
 //! - [`trail`]: the activity log and the audit log, [`rate_limit`]: a caller's minute, shared by all nodes
 //! - [`decision_cache`]: memory that is believed only while this node hears of changes
+//! - [`error_reports`]: what broke, counted by what it was
 //! - [`mail`]: what is written to people, sent by a job
+//! - [`retention`]: what is kept, and for how long
 //! - [`vault`]: sealing, [`data_keys`]: the rows of its keys, [`single_flight`]: one of a kind at a time
 
 pub mod answer;
@@ -17,6 +19,7 @@ pub mod caller;
 pub mod cross_origin;
 pub mod data_keys;
 pub mod decision_cache;
+pub mod error_reports;
 #[cfg(test)]
 mod fuzz;
 pub mod idempotency;
@@ -27,6 +30,7 @@ pub mod page;
 pub mod problem;
 pub mod rate_limit;
 pub mod request_id;
+pub mod retention;
 pub mod route;
 pub mod single_flight;
 pub mod trail;
@@ -34,7 +38,7 @@ pub mod vault;
 pub mod vocabulary;
 
 pub use app::{ApiKeyPrefix, App, Config};
-pub use caller::{AcrossConnections, AtConnection, Authorized, Lasting, Public, SignedIn};
+pub use caller::{AcrossConnections, AtConnection, Authorized, Lasting, Public, Reproved, SignedIn, SteppedUp};
 pub use problem::{Code, Problem};
 
 /// For [`route!`], which names it where it is called.

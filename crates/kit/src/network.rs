@@ -36,7 +36,7 @@ impl FromStr for TrustedProxies {
     /// Addresses and networks with commas between; `none` believes nobody.
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
         if text.trim() == "none" {
-            return Ok(Self(vec![]));
+            return Ok(Self::nobody());
         }
         let network = |word: &str| {
             let word = word.trim();
@@ -48,7 +48,12 @@ impl FromStr for TrustedProxies {
 }
 
 impl TrustedProxies {
-    fn contains(&self, address: IpAddr) -> bool {
+    /// An empty list.
+    pub fn nobody() -> Self {
+        Self(vec![])
+    }
+
+    pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 
@@ -72,7 +77,7 @@ impl TrustedProxies {
 }
 
 /// Some proxies write the port too.
-fn hop_address(text: &str) -> Option<IpAddr> {
+pub(crate) fn hop_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }

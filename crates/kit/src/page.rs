@@ -1,6 +1,6 @@
 //! Cursor pages of our own records, newest first. A cursor is the last id, sealed: nobody can read, change or lend it.
 
-use kernel::{OrganizationId, TenantScope};
+use kernel::{OrganizationId, TenantScope, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
@@ -33,6 +33,16 @@ pub struct Window {
     organization: OrganizationId,
     list: [u8; 32],
 }
+
+/// The smallest UUIDv7 (RFC 9562) of a moment: where a list by id begins for whoever names a time.
+pub fn id_floor(moment: Time) -> Uuid {
+    let millis = u64::try_from(moment.timestamp_millis()).unwrap_or(0).min((1 << 48) - 1);
+    Uuid::from_u128(u128::from(millis) << 80)
+}
+
+/// How far the time in an id and `created_at` of the same line may be apart: both are of the moment in which the line was
+/// written, but not of the same reading of the clock.
+pub const ID_SLACK: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
 /// The limit of a page.
 ///

@@ -1,17 +1,17 @@
 //! Errors for people: what happened, whose side it is on, what to do next (RFC 9457, `application/problem+json`).
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, panic::Location, sync::Arc, time::Duration};
 
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use kernel::{Actor, OrganizationId};
+use kernel::{Actor, Limit, OrganizationId, plan::ReadOnly, scope::Refused};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::request_id;
+use crate::{error_reports::Words, request_id};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:ident, $title:literal;)+) => {
@@ -59,7 +59,6 @@ codes! {
     RequestInProgress = "request_in_progress", CONFLICT, "The same request has not been answered yet";
     LastOwner = "last_owner", CONFLICT, "An organization keeps an owner";
     LinkInvalid = "link_invalid", GONE, "The link no longer works";
-    ApiKeyLimit = "api_key_limit", CONFLICT, "No more API keys";
     ConnectionStatusConflict = "connection_status_conflict", CONFLICT, "The connection's status does not allow this";
 
     // Connecting by consent
@@ -78,9 +77,17 @@ codes! {
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "E-mail or password is wrong";
     LoginThrottled = "login_throttled", TOO_MANY_REQUESTS, "Too many attempts to sign in";
     ApiKeyThrottled = "api_key_throttled", TOO_MANY_REQUESTS, "Too many unknown API keys";
+    IdentityUnknown = "identity_unknown", FORBIDDEN, "Nobody here is linked to this token";
+    StepUpRequired = "step_up_required", FORBIDDEN, "Prove that it is you";
+    SecondFactorRequired = "second_factor_required", FORBIDDEN, "The organization asks for a second factor";
+    FactorRefused = "factor_refused", FORBIDDEN, "The proof was not accepted";
+    ChallengeInvalid = "challenge_invalid", GONE, "This attempt has run out or was used";
+    PasskeysUnavailable = "passkeys_unavailable", CONFLICT, "Passkeys do not work at this address";
     EmailUnverified = "email_unverified", FORBIDDEN, "Confirm your e-mail first";
     CsrfRefused = "csrf_refused", FORBIDDEN, "This browser request was not made by the dashboard";
     Forbidden = "forbidden", FORBIDDEN, "You may not do this";
+    PlanLimitReached = "plan_limit_reached", PAYMENT_REQUIRED, "The plan allows no more";
+    OrganizationReadOnly = "organization_read_only", PAYMENT_REQUIRED, "The organization is read-only";
     DataAccessDisabled = "data_access_disabled", FORBIDDEN, "The store's owner has switched this data off";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     TooManyOpen = "too_many_open", TOO_MANY_REQUESTS, "Too many long answers at once";
@@ -98,7 +105,9 @@ codes! {
 
     // Us
     PlatformAppRefused = "platform_app_refused", SERVICE_UNAVAILABLE, "The shop's platform refuses our app";
+    IssuerUnavailable = "issuer_unavailable", SERVICE_UNAVAILABLE, "The token's issuer cannot be asked";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too busy at the moment";
+    KeysUnavailable = "keys_unavailable", SERVICE_UNAVAILABLE, "Our keys are not available";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "Our database is not available";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something broke on our side";
 }
@@ -117,6 +126,15 @@ pub struct Problem {
     retry_after: Option<Duration>,
     extra: serde_json::Map<String, serde_json::Value>,
     refused: Option<Box<(Actor, OrganizationId)>>,
+    cause: Option<Arc<Cause>>,
+}
+
+/// What is behind an answer that is our fault, for error reports and not for the caller.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// Where in the program it became a problem.
+    pub place: &'static Location<'static>,
+    pub words: Words,
 }
 
 /// The body of every failed answer.
@@ -158,6 +176,7 @@ impl Problem {
             retry_after: None,
             extra: serde_json::Map::new(),
             refused: None,
+            cause: None,
         }
     }
 
@@ -171,16 +190,29 @@ impl Problem {
         Self::new(Code::NotFound, "It does not exist, was deleted, or belongs to another organization.")
     }
 
-    /// A bug or a broken invariant; the cause goes to the log, not to the caller.
+    /// A bug or a broken invariant; the cause goes to the log, not to the caller. Error reports name the line that calls this.
+    #[track_caller]
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "internal error");
-        Self::new(Code::Internal, "This is our fault. Try again; if it stays, tell us the request id.")
+        Self::internal_as(cause, "internal error".into())
+    }
+
+    #[track_caller]
+    fn internal_as(cause: &dyn std::fmt::Display, words: Words) -> Self {
+        let place = Location::caller();
+        tracing::error!(%cause, %place, "internal error");
+        let problem = Self::new(Code::Internal, "This is our fault. Try again; if it stays, tell us the request id.");
+        Self { cause: Some(Arc::new(Cause { place, words })), ..problem }
     }
 
     #[must_use]
     pub fn with_error(mut self, error: FieldError) -> Self {
         self.errors.push(error);
         self
+    }
+
+    /// When to come back, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     #[must_use]
@@ -244,19 +276,45 @@ impl From<kernel::Denied> for Problem {
     }
 }
 
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown => Self::not_found(),
+            Refused::Denied(denied) => denied.into(),
+            Refused::ReadOnly(ReadOnly::Organization(status)) => Self::new(
+                Code::OrganizationReadOnly,
+                format!(
+                    "The subscription of the organization is {status}: nothing can be changed. Reading goes on, and so do exports, \
+                     disconnecting, revoking keys, removing members and deleting the organization. Ask your operator to make it \
+                     active again."
+                ),
+            )
+            .with("status_of_subscription", status.as_str()),
+            Refused::ReadOnly(ReadOnly::Seat) => Self::new(
+                Code::PlanLimitReached,
+                "Your seat is beyond what the plan allows: you can read, and change nothing. It goes on by itself when the plan \
+                 allows more members, or another leaves.",
+            )
+            .with("limit", Limit::Members.as_str()),
+        }
+    }
+}
+
 impl From<db::DbError> for Problem {
+    #[track_caller]
     fn from(error: db::DbError) -> Self {
         match error {
             db::DbError::Unavailable => {
                 Self::new(Code::DatabaseUnavailable, "Nothing was changed. Try again in a few seconds.")
                     .with_retry_after(Duration::from_secs(2))
             }
-            other => Self::internal(&other),
+            other => Self::internal_as(&other, Words::from(&other)),
         }
     }
 }
 
 impl From<sqlx::Error> for Problem {
+    #[track_caller]
     fn from(error: sqlx::Error) -> Self {
         db::DbError::from(error).into()
     }
@@ -264,7 +322,7 @@ impl From<sqlx::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (code, retry_after) = (self.code, self.retry_after);
+        let (code, retry_after, cause) = (self.code, self.retry_after, self.cause.clone());
         let status = code.status();
         let mut response = (status, Json(self.into_body())).into_response();
         let headers = response.headers_mut();
@@ -280,6 +338,9 @@ impl IntoResponse for Problem {
         }
         // For the access log of the server, which tells failures by their code.
         response.extensions_mut().insert(code);
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(cause);
+        }
         response
     }
 }

@@ -4,7 +4,7 @@
 //! from the type and puts it into the document, with the answers that every such operation can give.
 
 use axum::handler::Handler;
-use kernel::{Action, Permission, Resource};
+use kernel::{Action, Permission, Resource, permission::is_exception};
 use utoipa::openapi::{
     ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
     extensions::ExtensionsBuilder,
@@ -16,7 +16,8 @@ use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::{
     App, Authorized, Problem, Public, SignedIn,
-    caller::{AcrossConnections, AnyKey, AtConnection, Attempted, Lasting},
+    app::StepUp,
+    caller::{AcrossConnections, AnyKey, AtConnection, Attempted, Lasting, Reproved, SteppedUp},
 };
 
 /// Who may call.
@@ -28,28 +29,46 @@ pub enum Caller {
     /// A program with an API key.
     Key,
     /// A person or a key with this permission.
-    Holder(Resource, Action),
+    Holder(Resource, Action, Exception),
+}
+
+/// Whether it writes, and can be called while the organization is read-only all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exception(pub bool);
+
+const fn holder<P: Permission>() -> Caller {
+    Caller::Holder(P::RESOURCE, P::ACTION, Exception(is_exception::<P>()))
 }
 
 /// The first argument of a handler.
 pub trait FirstArgument {
     const CALLER: Caller;
+    const STEP_UP: Option<StepUp> = None;
+}
+
+impl<C: FirstArgument> FirstArgument for SteppedUp<C> {
+    const CALLER: Caller = C::CALLER;
+    const STEP_UP: Option<StepUp> = Some(Self::STEP_UP);
+}
+impl<C: FirstArgument> FirstArgument for Reproved<C> {
+    const CALLER: Caller = C::CALLER;
+    const STEP_UP: Option<StepUp> = Some(Self::STEP_UP);
 }
 
 impl<P: Permission> FirstArgument for Authorized<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl<P: Permission> FirstArgument for AtConnection<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl<P: Permission> FirstArgument for AcrossConnections<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl<P: Permission> FirstArgument for Lasting<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl<P: Permission> FirstArgument for Attempted<P> {
-    const CALLER: Caller = Caller::Holder(P::RESOURCE, P::ACTION);
+    const CALLER: Caller = holder::<P>();
 }
 impl FirstArgument for SignedIn {
     const CALLER: Caller = Caller::Person;
@@ -68,12 +87,14 @@ impl FirstArgument for Public {
 /// The arguments of a handler, as axum names them in [`Handler`]'s first parameter.
 pub trait Arguments {
     const CALLER: Caller;
+    const STEP_UP: Option<StepUp>;
 }
 
 macro_rules! arguments {
     ($($rest:ident)*) => {
         impl<M, First: FirstArgument, $($rest),*> Arguments for (M, First, $($rest,)*) {
             const CALLER: Caller = First::CALLER;
+            const STEP_UP: Option<StepUp> = First::STEP_UP;
         }
     };
 }
@@ -84,25 +105,35 @@ arguments!(A B C);
 arguments!(A B C D);
 arguments!(A B C D E);
 
-/// Who may call this handler.
-pub fn caller<H, T>(_handler: &H) -> Caller
+/// Who may call a handler, and what is asked of them besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    pub caller: Caller,
+    pub step_up: Option<StepUp>,
+}
+
+/// The door of this handler.
+pub fn door<H, T>(_handler: &H) -> Door
 where
     H: Handler<T, App>,
     T: Arguments,
 {
-    T::CALLER
+    Door { caller: T::CALLER, step_up: T::STEP_UP }
 }
 
 /// Registers a handler: `route!(api::list)`.
 #[macro_export]
 macro_rules! route {
     ($($handler:tt)+) => {
-        $crate::route::document($crate::route::caller(&$($handler)+), $crate::utoipa_axum::routes!($($handler)+))
+        $crate::route::document($crate::route::door(&$($handler)+), $crate::utoipa_axum::routes!($($handler)+))
     };
 }
 
 /// Adds to an operation what follows from who may call it.
-pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+pub fn document(
+    Door { caller, step_up }: Door,
+    (schemas, mut paths, router): UtoipaMethodRouter<App>,
+) -> UtoipaMethodRouter<App> {
     for (path, operation) in operations(&mut paths) {
         // Handlers of different slices share plain names (`list`); a generated client needs one name each.
         if let (Some(tag), Some(name)) = (operation.tags.iter().flatten().next(), &operation.operation_id) {
@@ -112,7 +143,7 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
             Caller::Anybody => "public".to_owned(),
             Caller::Person => "person".to_owned(),
             Caller::Key => "key".to_owned(),
-            Caller::Holder(resource, action) => format!("{resource}:{action}"),
+            Caller::Holder(resource, action, _) => format!("{resource}:{action}"),
         };
         operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", extension).build());
         let mut answers =
@@ -126,9 +157,17 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
             }
             operation.security = Some(schemes);
             answers.push(("401", "Nobody is known by these credentials"));
-            answers.push(("403", "The caller lacks the permission, or the CSRF header"));
+            answers.push(match step_up {
+                Some(_) => {
+                    ("403", "The caller lacks the permission or the CSRF header, or is to prove who they are first")
+                }
+                None => ("403", "The caller lacks the permission, or the CSRF header"),
+            });
             answers.push(("404", "Not there, or not yours"));
             answers.push(("429", "The key's minute is used up"));
+        }
+        if matches!(caller, Caller::Holder(_, action, Exception(false)) if action != Action::Read) {
+            answers.push(("402", "The plan allows no more, or the organization is read-only"));
         }
         if path.contains('{') {
             answers.push(("404", "Nothing has this name"));
@@ -151,6 +190,9 @@ pub fn document(caller: Caller, (schemas, mut paths, router): UtoipaMethodRouter
                 && status.as_str() >= "400"
             {
                 describe_failure(status, answer);
+                if let Some(step_up) = step_up.filter(|_| status == "403") {
+                    answer.extensions = Some(ExtensionsBuilder::new().add("x-step-up", step_up.as_str()).build());
+                }
             }
         }
     }

@@ -11,6 +11,7 @@
 mod clock;
 pub mod faults;
 pub mod mailbox;
+pub mod oidc;
 mod pages;
 pub mod server;
 pub mod shopify;
@@ -83,6 +84,7 @@ pub struct Sandbox {
     clock: Clock,
     woocommerce: woocommerce::Simulator,
     shopify: Arc<shopify::Simulator>,
+    issuer: oidc::Simulator,
     mailbox: mailbox::Mailbox,
     smtp: mailbox::Smtp,
 }
@@ -96,20 +98,32 @@ impl Sandbox {
         let authority = Arc::new(Authority::open(options.data_dir.as_deref())?);
         let woocommerce = woocommerce::Simulator::new(&options);
         let shopify = Arc::new(shopify::Simulator::new(&options));
-        let mut sites: Vec<Arc<dyn Site>> = vec![shopify.clone()];
+        let issuer = oidc::Simulator::new(&options)?;
+        let mut sites: Vec<Arc<dyn Site>> = vec![shopify.clone(), Arc::new(issuer.clone())];
         sites.extend(woocommerce.shops().iter().map(|shop| Arc::new(shop.clone()) as Arc<dyn Site>));
         let patterns = sites.iter().flat_map(|site| site.hosts()).collect();
         let mut services: Vec<_> =
             woocommerce.shops().iter().map(|shop| (shop.hosts(), shop.faults().clone())).collect();
         services.extend(shopify.shops().iter().map(|shop| (vec![shop.domain()], shop.faults().clone())));
         services.push((vec!["admin.shopify.com".to_owned()], shopify.admin_faults().clone()));
+        services.push((issuer.hosts(), issuer.faults().clone()));
         // Not among the patterns: people look at them, and no client is led to them.
         let mailbox = mailbox::Mailbox::default();
         let board = faults::board::Board::new(services);
         sites.push(Arc::new(pages::Pages { mailbox: mailbox.clone(), board }));
         let smtp = mailbox::Smtp::start(mailbox.clone(), options.smtp_port).await?;
         let listeners = Listeners::start(&sites, authority.clone(), options.tls_port, options.http_port).await?;
-        Ok(Sandbox { authority, listeners, patterns, clock: options.clock, woocommerce, shopify, mailbox, smtp })
+        Ok(Sandbox {
+            authority,
+            listeners,
+            patterns,
+            clock: options.clock,
+            woocommerce,
+            shopify,
+            issuer,
+            mailbox,
+            smtp,
+        })
     }
 
     /// The certificate (DER) of the private authority that signs every simulated host's certificate.
@@ -152,6 +166,11 @@ impl Sandbox {
     /// The simulated Shopify: apps, shops, tokens, faults, what was asked.
     pub fn shopify(&self) -> &shopify::Simulator {
         &self.shopify
+    }
+
+    /// The issuer of OpenID Connect tokens: tokens, keys, faults, what it was asked.
+    pub fn issuer(&self) -> &oidc::Simulator {
+        &self.issuer
     }
 
     /// Where the mail server is. It speaks without TLS and asks for no login.

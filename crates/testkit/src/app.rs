@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use accounts::oidc::IssuerSettings;
 use axum::{body::Body, extract::ConnectInfo, http::Request, response::Response};
 use chrono::TimeDelta;
 use connector::AppCredentials;
@@ -10,13 +11,15 @@ use entrepot::{
     server::{self, Endpoint},
     simulated::Simulated,
     startup::{Program, Settings},
+    telemetry::sentry::Dsn,
 };
 use kernel::{Clock, Secret};
 use kit::{
     ApiKeyPrefix, App, Config,
     mail::SmtpSettings,
     network::TrustedProxies,
-    vault::{MASTER_KEY, MasterKey},
+    retention::Retention,
+    vault::{MASTER_KEY, MasterKeys},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandbox::{Sandbox, mailbox::Mail, shopify, woocommerce, world};
@@ -43,14 +46,22 @@ pub const SHOPIFY_CLIENT_ID: &str = "testkit-client-id";
 pub struct Options {
     pub live_requests_per_minute: u32,
     pub api_key_prefix: ApiKeyPrefix,
+    /// How long what is kept.
+    pub retention: Retention,
     /// How much data each simulated shop has.
     pub size: world::Size,
     /// Whether mails are sent, to the sandbox's mailbox.
     pub has_mail_server: bool,
     /// The time is the machine's, which processes of their own have too ([`crate::Process`]); it is not to be moved.
     pub in_real_time: bool,
+    /// The file of issuers whose tokens are taken; empty for none.
+    pub issuers: String,
     /// The simulated Shopify shops.
     pub shopify_shops: Vec<shopify::ShopSpec>,
+    /// Whose `traceparent` is continued.
+    pub traced_callers: TrustedProxies,
+    /// The operator's Sentry.
+    pub sentry_dsn: Option<String>,
 }
 
 impl Default for Options {
@@ -58,10 +69,14 @@ impl Default for Options {
         Self {
             live_requests_per_minute: 100,
             api_key_prefix: ApiKeyPrefix::default(),
+            retention: Retention::default(),
             size: world::Size { people: 20, products: 12, orders: 60 },
             has_mail_server: true,
             in_real_time: false,
+            issuers: String::new(),
             shopify_shops: shopify::ShopSpec::standard(),
+            traced_callers: TrustedProxies::nobody(),
+            sentry_dsn: None,
         }
     }
 }
@@ -215,7 +230,8 @@ impl TestApp {
     pub async fn advance(&self, by: TimeDelta) {
         self.clock().advance(by);
         self.sandbox().clock().set_now(self.clock().now());
-        self.app().db.maintain_partitions(self.clock().now()).await.expect("partitions");
+        let kept = self.app().config.retention.partitions();
+        self.app().db.maintain_partitions(self.clock().now(), &kept).await.expect("partitions");
     }
 
     /// Serves a request without a socket.
@@ -343,22 +359,30 @@ fn settings(installation: &Installation) -> Settings {
     };
     Settings {
         data_dir: data_dir.path().to_owned(),
-        master_key: MasterKey::from_lookup(|name| (name == MASTER_KEY).then(|| master_key.into()))
+        master_keys: MasterKeys::from_lookup(|name| (name == MASTER_KEY).then(|| master_key.into()))
             .expect("a master key"),
         logins: Some(database.logins()),
+        key_database: None,
         pools: PoolSizes { app: 12, system: 6, ingest: 2, acquire_timeout: DATABASE_WAIT },
         config: Config {
             public_url: Url::parse(PUBLIC_URL).expect("a URL"),
             apps: vec![("shopify".to_owned(), credentials)],
             live_requests_per_minute: options.live_requests_per_minute,
             trusted_proxies: TrustedProxies::default(),
+            traced_callers: options.traced_callers.clone(),
             api_key_prefix: options.api_key_prefix.clone(),
             mail: options.has_mail_server.then(|| SmtpSettings {
                 url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
                 from: MAIL_FROM.to_owned(),
             }),
+            retention: options.retention.clone(),
+        },
+        issuers: match options.issuers.as_str() {
+            "" => vec![],
+            text => IssuerSettings::read(text).expect("issuers"),
         },
         hosts: Simulated::of(sandbox).hosts().expect("the sandbox's hosts"),
+        sentry: options.sentry_dsn.as_ref().map(|dsn| Dsn::parse(&Secret::new(dsn.clone())).expect("a DSN")),
         clock: clock.clone(),
     }
 }

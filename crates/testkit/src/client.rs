@@ -371,6 +371,12 @@ impl Member {
         Member { client, name, email, password: String::new(), user: user.uuid(), ..self.clone() }
     }
 
+    /// Proves by the password that it is still them, for what asks for a proof of the last ten minutes.
+    pub async fn prove(&self) {
+        let proof = json!({ "password": self.password });
+        self.post("/api/sessions/current/proof", proof).await.expect(StatusCode::OK);
+    }
+
     /// Makes an API key with everything that keys may do.
     pub async fn create_key(&self, name: &str) -> Key {
         self.create_key_with(json!({ "name": name })).await

@@ -175,7 +175,7 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(server::serve(listener, self.endpoint().clone(), stopped));
+        let server = tokio::spawn(server::serve(listener, None, self.endpoint().clone(), stopped));
         Listening { address, stop, server }
     }
 }

@@ -18,14 +18,18 @@
 //!   OpenAPI document (`contract.rs`)
 //! - [`cluster`]: one PostgreSQL per test process, one database per test, copied from a migrated template
 //! - [`Follower`]: somebody who follows the activity log, part by part
-//! - [`scan`]: finds values in whatever form they were written down; [`logs`]: everything that was logged
+//! - [`many_keys`]: data keys of an installation that has served for years
+//! - [`scan`]: finds values in whatever form they were written down; [`logs`]: everything that was logged; [`collector`]: what left
+//!   for the collectors of the operator
 
 pub mod app;
 pub mod client;
 pub mod cluster;
+pub mod collector;
 mod contract;
 pub mod follower;
 pub mod logs;
+pub mod many_keys;
 pub mod process;
 pub mod scan;
 pub mod shops;

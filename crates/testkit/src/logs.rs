@@ -2,8 +2,12 @@
 
 use std::{
     fmt::Write,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
+    thread,
 };
+
+use entrepot::telemetry::traces::{Exporter, Settings, SpanLayer};
+use kernel::Clock;
 
 use tracing::{
     Event, Id, Metadata, Subscriber,
@@ -16,17 +20,20 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
+use crate::collector::Collector as Traces;
+
 /// What was logged by this process so far, by the program at every level: fields of events and spans, one line each.
 #[derive(Clone, Default)]
 pub struct Logs(Arc<Mutex<String>>);
 
 impl Logs {
-    /// Collects from now on. There is one for the process, since that is what a subscriber is for.
+    /// Collects from now on, and sends traces to [`Traces::of_the_process`]. There is one for the process, since that is what a
+    /// subscriber is for.
     pub fn collect() -> Self {
         static LOGS: OnceLock<Logs> = OnceLock::new();
         LOGS.get_or_init(|| {
             let logs = Logs::default();
-            let subscriber = Registry::default().with(Collector(logs.clone()));
+            let subscriber = Registry::default().with(traces().filtered()).with(Collector(logs.clone()));
             tracing::subscriber::set_global_default(subscriber).expect("nobody else collects");
             logs
         })
@@ -44,6 +51,29 @@ impl Logs {
         text.push_str(&line.0);
         text.push('\n');
     }
+}
+
+/// What hears of the spans of traces, with an exporter that lives as long as the process.
+fn traces() -> SpanLayer {
+    let endpoint = Traces::of_the_process().url();
+    let lookup = move |name: &str| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+        // A walk through everything makes many spans, and all of them are to be looked at.
+        "OTEL_BSP_MAX_QUEUE_SIZE" => Some("65536".to_owned()),
+        "OTEL_BSP_SCHEDULE_DELAY" => Some("100".to_owned()),
+        _ => None,
+    };
+    let settings = Settings::from_lookup(lookup).expect("settings").expect("a collector");
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (layer, _exporter) = Exporter::start(settings, Clock::system()).expect("an exporter");
+            tell.send(layer).expect("somebody waits for it");
+            std::future::pending::<()>().await;
+        });
+    });
+    told.recv().expect("a layer")
 }
 
 /// The crates of the program, and what says what it does in the database.

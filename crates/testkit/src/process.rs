@@ -27,6 +27,20 @@ pub struct Process {
     log: PathBuf,
 }
 
+/// The program at the installation's database and nothing else, for a command that is yet to be named.
+pub fn command(binary: &str, installation: &Installation) -> Command {
+    let logins = installation.database.logins();
+    let mut command = Command::new(binary);
+    command
+        .env_clear()
+        .env("DATABASE_OWNER_URL", logins.owner.to_url_lossy().as_str())
+        .env("DATABASE_URL", logins.app.to_url_lossy().as_str())
+        .env("DATABASE_SYSTEM_URL", logins.system.to_url_lossy().as_str())
+        .env("DATABASE_INGEST_URL", logins.ingest.to_url_lossy().as_str())
+        .stdin(Stdio::null());
+    command
+}
+
 impl Process {
     /// Starts the program and waits until it is ready. `binary` is `env!("CARGO_BIN_EXE_entrepot")`, which only tests of the
     /// crate `entrepot` know.
@@ -44,6 +58,14 @@ impl Process {
     /// # Panics
     /// When it cannot be started at all.
     pub fn launch(binary: &str, installation: &Installation) -> Self {
+        Self::launch_with(binary, installation, &[])
+    }
+
+    /// The same with further variables of the environment, or others.
+    ///
+    /// # Panics
+    /// When it cannot be started at all.
+    pub fn launch_with(binary: &str, installation: &Installation, environment: &[(&str, &str)]) -> Self {
         let folder = installation.data_dir.path();
         let sandbox = folder.join("sandbox.json");
         if !sandbox.exists() {
@@ -52,24 +74,19 @@ impl Process {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let address = free.expect("a free port");
         let log = folder.join(format!("process-{}.log", address.port()));
-        let logins = installation.database.logins();
-        let child = Command::new(binary)
+        let child = command(binary, installation)
             .args(["serve", "--listen", &address.to_string(), "--sandbox"])
             .arg(&sandbox)
             .arg("--data-dir")
             .arg(folder)
-            .env_clear()
             .env(MASTER_KEY, &installation.master_key)
-            .env("DATABASE_OWNER_URL", logins.owner.to_url_lossy().as_str())
-            .env("DATABASE_URL", logins.app.to_url_lossy().as_str())
-            .env("DATABASE_SYSTEM_URL", logins.system.to_url_lossy().as_str())
-            .env("DATABASE_INGEST_URL", logins.ingest.to_url_lossy().as_str())
             .env("ENTREPOT_SHOPIFY_CLIENT_ID", SHOPIFY_CLIENT_ID)
             .env("ENTREPOT_SHOPIFY_CLIENT_SECRET", &installation.shopify_secret)
             .env("ENTREPOT_LIVE_REQUESTS_PER_MINUTE", installation.options.live_requests_per_minute.to_string())
             .env("ENTREPOT_DATABASE_WAIT_SECONDS", DATABASE_WAIT.as_secs().to_string())
             .env("ENTREPOT_SMTP_URL", format!("smtp://{}", installation.sandbox.smtp_addr()))
             .env("ENTREPOT_MAIL_FROM", MAIL_FROM)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("a log"))

@@ -1,12 +1,16 @@
 //! Connecting simulated shops, as their owners would.
 
 use axum::http::{Method, StatusCode, header};
+use chrono::TimeDelta;
 use reqwest::Url;
 use sandbox::{woocommerce::Permissions, world::Role as ShopRole};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Answer, Member, app::PUBLIC_URL};
+use crate::{
+    Answer, Member,
+    app::{Installation, PUBLIC_URL},
+};
 
 /// A consent that was given.
 pub struct Consent {
@@ -180,6 +184,14 @@ impl Member {
         let path = location.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("{location} is not ours"));
         let mut browser = self.nobody().with_header("cookie", cookies);
         browser.bearer = None;
+        let answer = browser.get(path).await;
+        if answer.problem() != "oauth_refused" || answer.header("retry-after").is_empty() {
+            return answer;
+        }
+        // As the page does by itself: keys wait a moment for another browser that they are not for.
+        let Installation { clock, sandbox, .. } = self.installation();
+        clock.advance(TimeDelta::seconds(5));
+        sandbox.clock().set_now(clock.now());
         browser.get(path).await
     }
 

@@ -3,7 +3,7 @@ use axum::{Json as Body, extract::State, response::Response};
 use chrono::{DateTime, Duration, Utc};
 use kernel::{ConnectionId, Rights, TenantScope};
 use kit::{
-    App, Authorized, Problem, Router,
+    App, Authorized, Problem, Router, SteppedUp,
     caller::AnyKey,
     idempotency::{Created, IdempotencyKey, Once},
     input::{self, Json, Query},
@@ -26,7 +26,8 @@ kernel::permissions! {
     CreateApiKeys = (ApiKeys, Create);
     ReadApiKeys = (ApiKeys, Read);
     UpdateApiKeys = (ApiKeys, Update);
-    DeleteApiKeys = (ApiKeys, Delete);
+    /// Revoking: it can be done while the organization is read-only.
+    DeleteApiKeys = (ApiKeys, Delete, WHILE_READ_ONLY);
 }
 
 const DEFAULT_DAYS: u16 = 365;
@@ -115,14 +116,13 @@ impl Created for CreatedKeyView {
 /// Create an API key
 #[utoipa::path(post, path = "/api-key-management/create", tag = "api keys", params(IdempotencyKey), request_body = CreateKey, responses(
     (status = 201, description = "The key, shown this once", body = CreatedKeyView),
-    (status = 409, description = "You have ten keys"),
 ))]
 async fn create(
-    caller: Authorized<CreateApiKeys>,
+    caller: SteppedUp<Authorized<CreateApiKeys>>,
     State(app): State<App>,
     body: Once<CreateKey>,
 ) -> Result<Response, Problem> {
-    body.answer(app, caller.scope, create_once).await
+    body.answer(app, caller.into_inner().scope, create_once).await
 }
 
 async fn create_once(app: App, scope: TenantScope, form: CreateKey) -> Result<CreatedKeyView, Problem> {
@@ -213,7 +213,7 @@ async fn revoke(
     (status = 409, description = "The key is not suspended"),
 ))]
 async fn clear(
-    caller: Authorized<UpdateApiKeys>,
+    caller: SteppedUp<Authorized<UpdateApiKeys>>,
     State(app): State<App>,
     Json(form): Json<NameKey>,
 ) -> Result<Body<ApiKeyView>, Problem> {
@@ -227,11 +227,11 @@ async fn clear(
     (status = 409, description = "The key no longer works, or was rotated already"),
 ))]
 async fn rotate(
-    caller: Authorized<UpdateApiKeys>,
+    caller: SteppedUp<Authorized<UpdateApiKeys>>,
     State(app): State<App>,
     body: Once<RotateKey>,
 ) -> Result<Response, Problem> {
-    body.answer(app, caller.scope, rotate_once).await
+    body.answer(app, caller.into_inner().scope, rotate_once).await
 }
 
 async fn rotate_once(app: App, scope: TenantScope, form: RotateKey) -> Result<CreatedKeyView, Problem> {

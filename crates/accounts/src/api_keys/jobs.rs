@@ -2,7 +2,7 @@
 
 use ::jobs::{Done, Failure, Job, Run};
 use chrono::Duration;
-use kernel::{Action, ApiKeyId, Resource, Time};
+use kernel::{Action, ApiKeyId, Resource, Time, UserId};
 use kit::{
     App, mail,
     trail::{self, Change, Event},
@@ -12,7 +12,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{ApiKeys, store, suspicion::Suspicion};
-use crate::letters;
+use crate::{
+    letters,
+    notifications::{self, About, Kind, Notice},
+};
 
 /// How long a suspended key waits for somebody to clear it.
 const CLEARED_WITHIN: Duration = Duration::hours(24);
@@ -77,7 +80,13 @@ impl Job for SuspendKey {
         trail::event(&mut tx, &app.clock, Event::warning("api_key.suspended", message).with(meta)).await?;
         let later = RevokeSuspendedKey { key: self.key, since: suspended.since };
         ::jobs::enqueue_at(&mut tx, &app.clock, &later, until).await?;
-        for person in store::who_answers_for(&mut tx, suspended.user_id).await? {
+        let people = store::who_answers_for(&mut tx, suspended.user_id).await?;
+        let notice = Notice::of(Kind::ApiKeySuspended)
+            .about(About::ApiKey(id))
+            .with(json!({ "key": suspended.key_name, "revoked_at": until }));
+        let told: Vec<UserId> = people.iter().map(|person| person.user_id).collect();
+        notifications::tell(&mut tx, &app.clock, &told, &notice).await?;
+        for person in people {
             let letter = letters::key_suspended(
                 &app,
                 &person.name,

@@ -8,10 +8,11 @@ mod suspicion;
 mod verify;
 
 use chrono::{Duration, SecondsFormat};
-use db::TenantTx;
-use kernel::{Actor, ApiKeyId, Clock, Secret, TenantScope, Time, UserId};
+use db::{DbError, TenantTx};
+use kernel::{Actor, ApiKeyId, Clock, Limit, Secret, TenantScope, Time, UserId};
 use kit::{
     App, Code, Problem,
+    retention::{BATCH, Due},
     trail::{self, Change, Event},
 };
 use serde_json::{Value, json};
@@ -19,11 +20,9 @@ use uuid::Uuid;
 
 pub use verify::ApiKeys;
 
+use crate::plans;
 use model::{KeyText, NewKey};
 use store::KeyRow;
-
-/// Keys that a user may have at once in an organization (the table of plans).
-const KEYS_PER_USER: i64 = 10;
 
 /// The reason of the state of keys that have expired.
 const EXPIRED: &str = "reached its expiry";
@@ -37,18 +36,18 @@ pub struct CreatedKey {
 /// Makes a key.
 ///
 /// # Errors
-/// [`Code::ApiKeyLimit`] at the eleventh.
+/// [`Code::PlanLimitReached`] for one more than the plan allows.
 pub async fn create(app: &App, scope: &TenantScope, new: NewKey) -> Result<CreatedKey, Problem> {
     let user = person(scope)?;
     // Asked before the hash, which is dear, and again under the lock.
     let mut tx = app.db.tenant(scope).await?;
-    refuse_eleventh(&mut tx, user, app.clock.now()).await?;
+    take_place(&mut tx, user, app.clock.now()).await?;
     refuse_unknown_stores(&mut tx, new.stores.as_deref()).await?;
     tx.rollback().await?;
     let (text, hash) = app.slice::<ApiKeys>().generate().await?;
     let mut tx = app.db.tenant(scope).await?;
     store::lock_user(&mut tx, user).await?;
-    refuse_eleventh(&mut tx, user, app.clock.now()).await?;
+    take_place(&mut tx, user, app.clock.now()).await?;
     refuse_unknown_stores(&mut tx, new.stores.as_deref()).await?;
     let row = insert(&mut tx, &app.clock, user, &new, &text, hash, None).await?;
     let change = Change {
@@ -65,14 +64,18 @@ pub async fn create(app: &App, scope: &TenantScope, new: NewKey) -> Result<Creat
     Ok(CreatedKey { row, text: text.full })
 }
 
-async fn refuse_eleventh(tx: &mut TenantTx, user: UserId, now: Time) -> Result<(), Problem> {
-    if store::count_live(tx, user, now).await? < KEYS_PER_USER {
-        return Ok(());
-    }
-    Err(Problem::new(
-        Code::ApiKeyLimit,
-        format!("You have {KEYS_PER_USER} keys, which is the most. Revoke one that you no longer use."),
-    ))
+async fn take_place(tx: &mut TenantTx, user: UserId, now: Time) -> Result<(), Problem> {
+    let subscription = plans::subscription(tx, now).await?;
+    let used = count_live(tx, user, now).await?;
+    plans::take_place(&subscription, Limit::ApiKeysPerUser, None, used, now)
+}
+
+/// The keys of a person that work, but for those that were rotated.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub(crate) async fn count_live(tx: &mut TenantTx, user: UserId, now: Time) -> Result<u64, DbError> {
+    Ok(u64::try_from(store::count_live(tx, user, now).await?).unwrap_or(0))
 }
 
 async fn insert(
@@ -239,6 +242,14 @@ pub(crate) async fn end_all(tx: &mut TenantTx, reason: &str, now: Time) -> Resul
 /// Ends the keys that a person made, when their seat is taken away: should they come back, they make new ones.
 pub(crate) async fn end_all_of(tx: &mut TenantTx, user: UserId, reason: &str, now: Time) -> Result<u64, Problem> {
     Ok(store::revoke_all_of(tx, user, reason, now).await?)
+}
+
+/// Removes keys that ended, a batch of them. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut TenantTx, due: Due) -> Result<u64, DbError> {
+    store::purge(tx, due, BATCH).await
 }
 
 /// Keys cannot manage keys: a stolen one could otherwise outlive its revocation.

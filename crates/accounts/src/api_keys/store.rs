@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::model::{KeyPermissions, NewKey};
 use crate::grants::model::StoredGrant;
-use kit::page::Window;
+use kit::{page::Window, retention::Due};
 
 /// Where a key is: its organization first, as in the primary key.
 pub(super) type KeyAddress = (OrganizationId, ApiKeyId);
@@ -322,6 +322,7 @@ pub(super) async fn revoke_suspended(
 
 /// Somebody who is told of a key.
 pub(super) struct Recipient {
+    pub(super) user_id: UserId,
     pub(super) name: String,
     pub(super) email: String,
 }
@@ -333,7 +334,7 @@ pub(super) async fn who_answers_for(tx: &mut TenantTx, creator: UserId) -> Resul
         Recipient,
         "
         -- who_answers_for_key
-        select u.name, u.email
+        select m.user_id, u.name, u.email
         from organization_members m
         join users u on u.id = m.user_id
         where m.organization_id = $1 and m.status = 'active' and (m.role = 'owner' or m.user_id = $2)
@@ -482,6 +483,9 @@ pub(super) struct KeyFactsRow {
     pub(super) member_status: String,
     pub(super) user_deleted: bool,
     pub(super) organization_deleted: bool,
+    pub(super) subscription_status: String,
+    /// The creator's seat is beyond what the plan allows.
+    pub(super) is_seat_paused: bool,
 }
 
 pub(super) async fn key_with_creator(
@@ -494,7 +498,8 @@ pub(super) async fn key_with_creator(
         -- key_with_creator
         select o.name as organization_name, k.key_name, k.user_id, k.key_hash, k.permissions, k.stores, k.allowed_origins,
             k.state, k.expires_at, m.role, app.grants_of(m.organization_id, m.id) as "grants!: Json<Vec<StoredGrant>>", m.status as member_status, u.deleted_at is not null as "user_deleted!",
-            o.deleted_at is not null as "organization_deleted!"
+            o.deleted_at is not null as "organization_deleted!", o.subscription_status,
+            m.plan_paused_at is not null as "is_seat_paused!"
         from user_api_keys k
         join organization_members m on m.organization_id = k.organization_id and m.user_id = k.user_id
         join organizations o on o.id = k.organization_id
@@ -526,4 +531,28 @@ pub(super) async fn write_uses(tx: &mut SystemTx, keys: &[KeyAddress], now: Time
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Removes keys that were revoked or have expired before then, with what they are found by.
+pub(super) async fn purge(tx: &mut TenantTx, due: Due, limit: i64) -> Result<u64, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- purge_api_keys
+        delete from user_api_keys
+        where organization_id = $1 and id in (
+            select id from user_api_keys
+            where organization_id = $1
+              and ($3 or expires_at < $2 or (state = 'revoked' and coalesce(state_changed_at, updated_at) < $2))
+            limit $4
+        )
+        ",
+        organization.uuid(),
+        due.before,
+        due.all,
+        limit
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
 }

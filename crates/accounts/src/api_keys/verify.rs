@@ -16,7 +16,9 @@ use db::{
     listener::{Change, Listener},
 };
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Secret, Time, UserId};
+use kernel::{
+    Actor, ApiKeyId, Clock, ConnectionId, OrganizationId, Principal, Secret, Standing, SubscriptionStatus, Time, UserId,
+};
 use kit::{
     ApiKeyPrefix, App, Code, Problem, app::Identity, cross_origin, decision_cache::DecisionCache, network::Network,
     single_flight::SingleFlight,
@@ -100,9 +102,7 @@ pub(super) struct Facts {
     organization: OrganizationId,
     pub(super) organization_name: String,
     pub(super) permissions: KeyPermissions,
-    /// The creator's.
-    role: String,
-    grants: Vec<StoredGrant>,
+    creator: Creator,
     /// As it was when the facts were read, and is until something granted ends.
     principal: Principal,
     principal_until: Option<Time>,
@@ -114,6 +114,13 @@ pub(super) struct Facts {
     key_hash: String,
 }
 
+/// Whose rights a key acts with.
+struct Creator {
+    role: String,
+    grants: Vec<StoredGrant>,
+    standing: Standing,
+}
+
 impl Facts {
     /// What the key may do at this moment. That a grant ends is told by nobody: it is for the clock to say.
     fn principal_at(&self, key: ApiKeyId, now: Time) -> Result<Principal, Problem> {
@@ -121,7 +128,7 @@ impl Facts {
             return Ok(self.principal.clone());
         }
         let actor = Actor::Key { key, user: self.user };
-        principal(actor, self.organization, self.permissions, self.stores.as_deref(), &self.role, &self.grants, now)
+        principal(actor, self.organization, self.permissions, self.stores.as_deref(), &self.creator, now)
     }
 
     /// Whether the key names the web page that a browser says it calls from; None when it names none, or no browser calls.
@@ -228,7 +235,7 @@ impl ApiKeys {
                 ::jobs::enqueue_as_system(&mut tx, &state.clock, organization, &job).await?;
                 tx.commit().await
             };
-            if let Err(error) = asked.await {
+            if let Err(error) = state.db.unless_away(asked).await {
                 tracing::error!(%error, %key, reason = suspicion.as_str(), "a suspicious API key is not suspended");
             }
         });
@@ -247,6 +254,13 @@ impl ApiKeys {
             return Err(Problem::not_found());
         }
         facts.principal_at(key, self.0.clock.now())
+    }
+
+    /// What a key that was identified may do now, if it may still be used.
+    pub(crate) async fn again(&self, key: KeyAddress) -> Result<Principal, Problem> {
+        let (facts, now) = (self.facts(key).await?, self.0.clock.now());
+        facts.refuse(now, &HeaderMap::new())?;
+        facts.principal_at(key.1, now)
     }
 
     /// What a key is that has just been identified.
@@ -279,7 +293,8 @@ impl ApiKeys {
         }
         let (flight, key, lookup) = (state.clone(), Secret::new(text), lookup.to_owned());
         let guesses = guesses();
-        let cold = || async move { flight.check_cold(digest, key, &lookup, guesses).await };
+        // A flight is nobody's request: nothing else ends its wait for a database that fell silent.
+        let cold = || async move { flight.db.unless_away(flight.check_cold(digest, key, &lookup, guesses)).await };
         let checked = state.checks.run(digest, cold).await;
         checked.ok_or_else(|| Problem::internal(&"the check of an API key panicked"))??.ok_or_else(unauthenticated)
     }
@@ -372,8 +387,8 @@ impl State {
             return Ok(Some(facts));
         }
         let state = self.clone();
-        let loaded =
-            self.loads.run(key, || async move { state.facts.get_or_load(&key, state.read_facts(key)).await }).await;
+        let load = || async move { state.db.unless_away(state.facts.get_or_load(&key, state.read_facts(key))).await };
+        let loaded = self.loads.run(key, load).await;
         loaded.ok_or_else(|| Problem::internal(&"the load of an API key's facts panicked"))?
     }
 
@@ -415,7 +430,7 @@ impl State {
             store::write_uses(&mut tx, &used, self.clock.now()).await?;
             tx.commit().await
         };
-        let result = written.await;
+        let result = self.db.unless_away(written).await;
         if result.is_err() {
             self.used.lock().unwrap_or_else(PoisonError::into_inner).extend(used);
         }
@@ -429,12 +444,11 @@ fn principal(
     organization: OrganizationId,
     permissions: KeyPermissions,
     stores: Option<&[ConnectionId]>,
-    role: &str,
-    grants: &[StoredGrant],
+    creator: &Creator,
     now: Time,
 ) -> Result<Principal, Problem> {
-    let rights = grants::model::rights(role, grants, now)?.limited_to(permissions.scopes(), stores);
-    Ok(Principal::authenticated(actor, organization, rights))
+    let rights = grants::model::rights(&creator.role, &creator.grants, now)?.limited_to(permissions.scopes(), stores);
+    Ok(Principal::authenticated(actor, organization, rights, creator.standing))
 }
 
 fn facts_of((organization, id): KeyAddress, row: store::KeyFactsRow, now: Time) -> Result<Facts, Problem> {
@@ -453,17 +467,17 @@ fn facts_of((organization, id): KeyAddress, row: store::KeyFactsRow, now: Time) 
     let actor = Actor::Key { key: id, user: row.user_id };
     let stores: Option<Arc<[ConnectionId]>> =
         row.stores.map(|stores| stores.into_iter().map(ConnectionId::from).collect());
-    let grants = row.grants.0;
+    let status: SubscriptionStatus = row.subscription_status.parse().map_err(|error| Problem::internal(&error))?;
+    let creator = Creator { role: row.role, grants: row.grants.0, standing: status.standing(row.is_seat_paused) };
     Ok(Facts {
         key_name: row.key_name,
         user: row.user_id,
         organization,
         organization_name: row.organization_name,
         permissions,
-        principal: principal(actor, organization, permissions, stores.as_deref(), &row.role, &grants, now)?,
-        principal_until: grants::model::next_end(&grants, now),
-        role: row.role,
-        grants,
+        principal: principal(actor, organization, permissions, stores.as_deref(), &creator, now)?,
+        principal_until: grants::model::next_end(&creator.grants, now),
+        creator,
         stores,
         allowed_origins: row.allowed_origins,
         expires_at: row.expires_at,

@@ -2,7 +2,7 @@ use axum::{Json as Body, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use kernel::{Action, Effect, Grant, GrantId, MemberId, PermissionSet, Resource, Role, TenantScope, permission};
 use kit::{
-    App, Authorized, Problem, Router, SignedIn,
+    App, Authorized, Problem, Router, SignedIn, SteppedUp,
     idempotency::{Created, IdempotencyKey, Once},
     input::{self, Path, Query},
     page::{Page, PageQuery},
@@ -12,15 +12,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    NewGrant,
-    store::{self, GrantRow},
-};
+use super::{NewGrant, store::GrantRow};
 use crate::{
-    members::{
-        self,
-        api::{ReadMembers, UpdateMembers},
-    },
+    members::api::{ReadMembers, UpdateMembers},
     words::{GrantEffect, MemberRole, PermissionAction, PermissionResource},
 };
 
@@ -101,10 +95,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Body<Page<GrantView>>, Problem> {
     let window = query.window(&app, &caller.scope, "grants", id)?;
-    let mut tx = app.db.tenant(&caller.scope).await?;
-    members::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    let rows = store::newest(&mut tx, id, window).await?;
-    tx.commit().await?;
+    let rows = super::newest(&app, &caller.scope, id, window).await?;
     let mut page = window.page(&app, rows, |row| row.id.uuid(), |row| row);
     // What is about a connection that the caller does not know would tell them of it.
     page.data.retain(|row| row.connection().is_none_or(|connection| !caller.scope.rights().is_hidden(connection)));
@@ -118,12 +109,12 @@ async fn list(
     (status = 409, description = "They have it already, or are an owner, to whom nothing is denied"),
 ))]
 async fn create(
-    caller: Authorized<UpdateMembers>,
+    caller: SteppedUp<Authorized<UpdateMembers>>,
     State(app): State<App>,
     Path(id): Path<MemberId>,
     body: Once<CreateGrant>,
 ) -> Result<Response, Problem> {
-    body.answer(app, caller.scope, move |app, scope, form| create_once(app, scope, id, form)).await
+    body.answer(app, caller.into_inner().scope, move |app, scope, form| create_once(app, scope, id, form)).await
 }
 
 async fn create_once(app: App, scope: TenantScope, member: MemberId, form: CreateGrant) -> Result<GrantView, Problem> {
@@ -139,7 +130,7 @@ async fn create_once(app: App, scope: TenantScope, member: MemberId, form: Creat
     params(("id" = Uuid, Path), ("grant_id" = Uuid, Path)),
     responses((status = 204, description = "It does nothing any more, on every node within a second")))]
 async fn remove(
-    caller: Authorized<UpdateMembers>,
+    caller: SteppedUp<Authorized<UpdateMembers>>,
     State(app): State<App>,
     Path((id, grant)): Path<(MemberId, GrantId)>,
 ) -> Result<StatusCode, Problem> {

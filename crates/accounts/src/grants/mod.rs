@@ -5,15 +5,17 @@
 //! there is nothing to keep in step; what is remembered of it (`ApiKeys`) keeps the grants themselves and asks the clock.
 
 pub mod api;
-pub mod jobs;
 pub(crate) mod model;
 mod store;
 
-use chrono::Duration;
+use std::collections::{HashMap, hash_map::Entry};
+
 use db::{DbError, TenantTx};
-use kernel::{Actor, Effect, Grant, GrantId, MemberId, Role, TenantScope, UserId};
+use kernel::{Actor, DataKeyId, Effect, Grant, GrantId, MemberId, Role, TenantScope, UserId};
 use kit::{
-    App, Code, Problem,
+    App, Code, Problem, data_keys,
+    page::Window,
+    retention::{BATCH, Due},
     trail::{self, Change, Event},
 };
 use serde_json::{Value, json};
@@ -24,8 +26,6 @@ pub use store::GrantRow;
 
 /// Grants that a member may have at once, those that have ended and are still listed among them.
 const GRANTS_MAX: i64 = 100;
-/// How long it is kept that there was one.
-const KEPT: Duration = Duration::days(90);
 
 /// What is to be allowed or denied to a member.
 pub struct NewGrant {
@@ -65,7 +65,14 @@ pub async fn create(app: &App, scope: &TenantScope, member: MemberId, new: NewGr
         ));
     }
     let id = GrantId::new(&app.clock);
-    let row = store::insert(&mut tx, id, member, &new, user, now).await.map_err(|error| match error {
+    let reason = match &new.reason {
+        Some(reason) => {
+            let key = data_keys::of_organization(&mut tx, &app.keyring, &app.clock).await?;
+            Some((model::seal_reason(&key, scope.organization(), id, reason)?, key.identity().id))
+        }
+        None => None,
+    };
+    let row = store::insert(&mut tx, id, member, grant, reason, user, now).await.map_err(|error| match error {
         DbError::Constraint { constraint } if constraint == "permission_grants_active" => {
             Problem::new(Code::Conflict, "This member has this grant already. Take it back first to change its end.")
         }
@@ -88,7 +95,32 @@ pub async fn create(app: &App, scope: &TenantScope, member: MemberId, new: NewGr
     trail::event(&mut tx, &app.clock, event.with(json!({ "member_id": member, "grant_id": id }))).await?;
     tx.commit().await?;
     app.slice::<ApiKeys>().forget_organization(scope.organization());
-    Ok(row)
+    Ok(GrantRow { reason: new.reason, ..row })
+}
+
+/// A page of a member's grants, newest first, with their reasons.
+///
+/// # Errors
+/// [`Code::NotFound`] for a member who is not there.
+pub(crate) async fn newest(
+    app: &App,
+    scope: &TenantScope,
+    member: MemberId,
+    window: Window,
+) -> Result<Vec<GrantRow>, Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    members::find(&mut tx, member).await?.ok_or_else(Problem::not_found)?;
+    let mut rows = store::newest(&mut tx, member, window).await?;
+    let mut keys = HashMap::new();
+    for row in &mut rows {
+        let (Some(sealed), Some(key)) = (&row.sealed_reason, row.data_key_id.map(DataKeyId::from)) else { continue };
+        if let Entry::Vacant(place) = keys.entry(key) {
+            place.insert(data_keys::open(&mut tx, &app.keyring, key).await?.ok_or_else(Problem::not_found)?);
+        }
+        row.reason = Some(model::open_reason(&keys[&key], scope.organization(), row.id, sealed)?);
+    }
+    tx.commit().await?;
+    Ok(rows)
 }
 
 /// Takes a grant back. To take back a denial is to give what it denied.
@@ -214,4 +246,30 @@ fn person(scope: &TenantScope) -> Result<UserId, Problem> {
             Err(Problem::new(Code::Forbidden, "API keys cannot manage grants. Sign in as a person."))
         }
     }
+}
+
+/// Removes grants that are over, a batch of them. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut TenantTx, due: Due) -> Result<u64, DbError> {
+    store::purge(tx, due, BATCH).await
+}
+
+/// Seals reasons that a program before this one has written in clear, a batch of them. How many there were.
+///
+/// # Errors
+/// When the database or the key store refuses.
+pub async fn seal_reasons(tx: &mut TenantTx, app: &App) -> Result<u64, Problem> {
+    let clear = store::clear_reasons(tx, BATCH).await?;
+    if clear.is_empty() {
+        return Ok(0);
+    }
+    let key = data_keys::of_organization(tx, &app.keyring, &app.clock).await?;
+    let organization = tx.organization();
+    for (id, reason) in &clear {
+        let sealed = model::seal_reason(&key, organization, *id, reason)?;
+        store::set_reason(tx, *id, &sealed, key.identity().id).await?;
+    }
+    Ok(u64::try_from(clear.len()).unwrap_or(u64::MAX))
 }

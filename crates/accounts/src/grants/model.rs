@@ -1,7 +1,13 @@
 //! Grants as they are stored, and what they come to.
 
-use kernel::{ConnectionId, Effect, Grant, PermissionSet, Rights, Role, Time, permission::is_at_connections};
-use kit::{Code, Problem};
+use kernel::{
+    ConnectionId, Effect, Grant, GrantId, OrganizationId, PermissionSet, Rights, Role, Time,
+    permission::is_at_connections,
+};
+use kit::{
+    Code, Problem,
+    vault::{self, Context, DataKey, Kind, Scope},
+};
 use serde::Deserialize;
 
 /// A row of `permission_grants`, as `app.grants_of` gives it.
@@ -76,4 +82,30 @@ pub(super) fn lacking(grant: &Grant) -> Problem {
             "You can give {resource}:{action} only where you have it yourself, and for no longer than you have it."
         ),
     )
+}
+
+const REASON: Kind = Kind::new("grant_reason");
+
+fn context(organization: OrganizationId, id: GrantId) -> Context {
+    Context { organization, scope: Scope::Organization, kind: REASON, record: id.uuid() }
+}
+
+/// What somebody wrote may be about a person.
+pub(super) fn seal_reason(
+    key: &DataKey,
+    organization: OrganizationId,
+    id: GrantId,
+    reason: &str,
+) -> Result<Vec<u8>, Problem> {
+    vault::seal(key, &context(organization, id), reason.as_bytes()).map_err(|error| Problem::internal(&error))
+}
+
+pub(super) fn open_reason(
+    key: &DataKey,
+    organization: OrganizationId,
+    id: GrantId,
+    sealed: &[u8],
+) -> Result<String, Problem> {
+    let opened = vault::open(key, &context(organization, id), sealed).map_err(|error| Problem::internal(&error))?;
+    String::from_utf8(opened.to_vec()).map_err(|_| Problem::internal(&"a sealed reason is no text"))
 }

@@ -1,10 +1,10 @@
 use db::{DbError, TenantTx};
-use kernel::{ConnectionId, Effect, Grant, GrantId, MemberId, Time, UserId};
-use kit::{Problem, page::Window};
+use kernel::{ConnectionId, DataKeyId, Effect, Grant, GrantId, MemberId, Time, UserId};
+use kit::{Problem, page::Window, retention::Due};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{NewGrant, model::StoredGrant};
+use super::model::StoredGrant;
 
 /// A grant that was not taken back. It may have ended.
 pub struct GrantRow {
@@ -14,7 +14,10 @@ pub struct GrantRow {
     pub resource: String,
     pub action: String,
     pub resource_id: Option<Uuid>,
+    /// In clear: of a program before this one, or once it was opened.
     pub reason: Option<String>,
+    pub sealed_reason: Option<Vec<u8>>,
+    pub data_key_id: Option<Uuid>,
     pub ends_at: Option<Time>,
     pub created_by: Option<Uuid>,
     pub created_at: Time,
@@ -40,8 +43,8 @@ pub(super) async fn newest(tx: &mut TenantTx, member: MemberId, window: Window) 
         GrantRow,
         r#"
         -- newest_grants
-        select id, member_id, effect, resource, action, resource_id, reason, ends_at, created_by,
-            created_at
+        select id, member_id, effect, resource, action, resource_id, reason, sealed_reason, data_key_id, ends_at,
+            created_by, created_at
         from permission_grants
         where organization_id = $1 and member_id = $2 and id < $3 and deleted_at is null
         order by id desc
@@ -64,8 +67,8 @@ pub(super) async fn all_of(tx: &mut TenantTx, member: MemberId) -> Result<Vec<Gr
         GrantRow,
         r#"
         -- grants_of_member
-        select id, member_id, effect, resource, action, resource_id, reason, ends_at, created_by,
-            created_at
+        select id, member_id, effect, resource, action, resource_id, reason, sealed_reason, data_key_id, ends_at,
+            created_by, created_at
         from permission_grants
         where organization_id = $1 and member_id = $2 and deleted_at is null
         limit 1000
@@ -88,8 +91,8 @@ pub(super) async fn find_for_update(
         GrantRow,
         r#"
         -- lock_grant
-        select id, member_id, effect, resource, action, resource_id, reason, ends_at, created_by,
-            created_at
+        select id, member_id, effect, resource, action, resource_id, reason, sealed_reason, data_key_id, ends_at,
+            created_by, created_at
         from permission_grants
         where organization_id = $1 and member_id = $2 and id = $3 and deleted_at is null
         for update
@@ -192,22 +195,24 @@ pub(super) async fn insert(
     tx: &mut TenantTx,
     id: GrantId,
     member: MemberId,
-    new: &NewGrant,
+    grant: &Grant,
+    reason: Option<(Vec<u8>, DataKeyId)>,
     by: UserId,
     now: Time,
 ) -> Result<GrantRow, DbError> {
     let organization = tx.organization();
-    let grant = &new.grant;
+    let (sealed_reason, data_key) = reason.unzip();
     let row = sqlx::query_as!(
         GrantRow,
         r#"
         -- insert_grant
         insert into permission_grants (
-            organization_id, id, member_id, effect, resource, action, resource_id, reason, ends_at, created_by, created_at
+            organization_id, id, member_id, effect, resource, action, resource_id, sealed_reason, data_key_id, ends_at,
+            created_by, created_at
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        returning id, member_id, effect, resource, action, resource_id, reason, ends_at, created_by,
-            created_at
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        returning id, member_id, effect, resource, action, resource_id, reason, sealed_reason, data_key_id, ends_at,
+            created_by, created_at
         "#,
         organization.uuid(),
         id.uuid(),
@@ -216,7 +221,8 @@ pub(super) async fn insert(
         grant.resource.as_str(),
         grant.action.as_str(),
         grant.connection.map(ConnectionId::uuid),
-        new.reason.as_deref(),
+        sealed_reason,
+        data_key.map(DataKeyId::uuid),
         grant.ends_at,
         by.uuid(),
         now
@@ -244,17 +250,62 @@ pub(super) async fn delete(tx: &mut TenantTx, id: GrantId, by: UserId, now: Time
 }
 
 /// Removes those that were taken back, or ended, before then.
-pub(super) async fn purge(tx: &mut TenantTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut TenantTx, due: Due, limit: i64) -> Result<u64, DbError> {
     let organization = tx.organization();
     let done = sqlx::query!(
         "
         -- purge_grants
-        delete from permission_grants where organization_id = $1 and (deleted_at < $2 or ends_at < $2)
+        delete from permission_grants
+        where organization_id = $1 and id in (
+            select id from permission_grants
+            where organization_id = $1 and ($3 or deleted_at < $2 or ends_at < $2)
+            limit $4
+        )
         ",
         organization.uuid(),
-        before
+        due.before,
+        due.all,
+        limit
     )
     .execute(tx.conn())
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Reasons that are not sealed.
+pub(super) async fn clear_reasons(tx: &mut TenantTx, limit: i64) -> Result<Vec<(GrantId, String)>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query!(
+        r#"
+        -- clear_reasons
+        select id, reason as "reason!"
+        from permission_grants
+        where organization_id = $1 and reason is not null
+        limit $2
+        for update
+        "#,
+        organization.uuid(),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.reason)).collect())
+}
+
+/// A sealed reason in place of one in clear.
+pub(super) async fn set_reason(tx: &mut TenantTx, id: GrantId, sealed: &[u8], key: DataKeyId) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- seal_reason
+        update permission_grants set reason = null, sealed_reason = $3, data_key_id = $4 where organization_id = $1 and id = $2
+        ",
+        organization.uuid(),
+        id.uuid(),
+        sealed,
+        key.uuid()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }

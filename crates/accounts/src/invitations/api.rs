@@ -2,7 +2,7 @@ use axum::{Json as Body, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use kernel::{Actor, InvitationId, Secret, TenantScope};
 use kit::{
-    App, Authorized, Problem, Public, Router, SignedIn,
+    App, Authorized, Problem, Public, Router, SignedIn, SteppedUp,
     idempotency::{Created, IdempotencyKey, Once},
     input::{self, Json, Path, Query},
     page::{Page, PageQuery},
@@ -17,7 +17,7 @@ use super::{
     store::{self, InvitationRow},
 };
 use crate::{
-    members::api::{DeleteMembers, ReadMembers, parse_role},
+    members::api::{ReadMembers, RemoveMembers, parse_role},
     sessions::{
         self,
         api::{OpenedSession, Visit},
@@ -82,11 +82,11 @@ impl Created for InvitationView {
     (status = 409, description = "They are a member or invited already"),
 ))]
 async fn invite(
-    caller: Authorized<CreateMembers>,
+    caller: SteppedUp<Authorized<CreateMembers>>,
     State(app): State<App>,
     body: Once<Invite>,
 ) -> Result<Response, Problem> {
-    body.answer(app, caller.scope, invite_once).await
+    body.answer(app, caller.into_inner().scope, invite_once).await
 }
 
 async fn invite_once(app: App, scope: TenantScope, form: Invite) -> Result<InvitationView, Problem> {
@@ -117,7 +117,7 @@ async fn list(
     (status = 409, description = "The invitation is over"),
 ))]
 async fn resend(
-    caller: Authorized<CreateMembers>,
+    caller: SteppedUp<Authorized<CreateMembers>>,
     State(app): State<App>,
     Path(id): Path<InvitationId>,
 ) -> Result<Body<InvitationView>, Problem> {
@@ -129,7 +129,7 @@ async fn resend(
 #[utoipa::path(post, path = "/api/invitations/{id}/revoke", tag = "invitations", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The invitation, whose link works no longer", body = InvitationView)))]
 async fn revoke(
-    caller: Authorized<DeleteMembers>,
+    caller: Authorized<RemoveMembers>,
     State(app): State<App>,
     Path(id): Path<InvitationId>,
 ) -> Result<Body<InvitationView>, Problem> {
@@ -188,6 +188,7 @@ async fn look(
 /// Accept an invitation, signed in with the address that was invited
 #[utoipa::path(post, path = "/api/invitations/accept", tag = "invitations", request_body = InvitationToken, responses(
     (status = 200, description = "You are a member now", body = OfferView),
+    (status = 402, description = "The plan of the organization allows no more members, or it is read-only"),
     (status = 403, description = "You are signed in with another address"),
     (status = 410, description = "The link no longer works"),
 ))]
@@ -203,6 +204,7 @@ async fn accept(
 /// Accept an invitation with a new account
 #[utoipa::path(post, path = "/api/invitations/accept-as-new", tag = "invitations", request_body = AcceptAsNew, responses(
     (status = 201, description = "You have an account, are a member, and signed in", body = OpenedSession),
+    (status = 402, description = "The plan of the organization allows no more members, or it is read-only"),
     (status = 409, description = "The e-mail has an account: sign in"),
     (status = 410, description = "The link no longer works"),
 ))]

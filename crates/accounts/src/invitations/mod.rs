@@ -12,12 +12,16 @@ use db::{DbError, SystemTask, SystemTx};
 use kernel::{Actor, InvitationId, MemberId, OrganizationId, Role, Secret, SessionId, TenantScope, Time, UserId};
 use kit::{
     App, Code, Problem, mail,
+    retention::BATCH,
     trail::{self, Change, Event},
 };
 use serde_json::json;
 
 use crate::{
+    factors::Method,
     grants, letters,
+    notifications::{self, About, Kind, Notice},
+    plans,
     sessions::{self, Opened, Visitor},
 };
 use model::{Draft, LIVES, NewInvitation, Status};
@@ -29,18 +33,17 @@ const PENDING_MAX: i64 = 100;
 /// How often one is sent, the first included, and how long in between.
 const SENDS_MAX: i32 = 10;
 const BETWEEN_SENDS: Duration = Duration::minutes(1);
-/// How long it is kept that there was one.
-const KEPT: Duration = Duration::days(90);
 
 /// Offers a seat to an address.
 ///
 /// # Errors
 /// [`Code::Forbidden`] for a role with more rights than the caller's; [`Code::EmailUnverified`]; [`Code::Conflict`] for an
-/// address that is a member or invited already.
+/// address that is a member or invited already; [`Code::PlanLimitReached`].
 pub async fn invite(app: &App, scope: &TenantScope, new: &NewInvitation) -> Result<InvitationRow, Problem> {
     let invited_by = person(scope)?;
     let (organization, now) = (scope.organization(), app.clock.now());
     let mut tx = app.db.tenant(scope).await?;
+    let subscription = plans::hold(&mut tx, now).await?;
     grants::may_give_role(&mut tx, scope, new.role).await?;
     let names = store::names(&mut tx, invited_by).await?;
     if !names.inviter_is_verified {
@@ -52,6 +55,7 @@ pub async fn invite(app: &App, scope: &TenantScope, new: &NewInvitation) -> Resu
     if store::is_member(&mut tx, &new.email).await? {
         return Err(Problem::new(Code::Conflict, "Somebody with this e-mail is a member already."));
     }
+    plans::take_seat(tx.conn(), organization, &subscription, now).await?;
     if store::count_pending(&mut tx, now).await? >= PENDING_MAX {
         return Err(Problem::new(Code::Conflict, "A hundred invitations are open already. Revoke some first."));
     }
@@ -92,11 +96,13 @@ pub async fn resend(app: &App, scope: &TenantScope, id: InvitationId) -> Result<
     let invited_by = person(scope)?;
     let (organization, now) = (scope.organization(), app.clock.now());
     let mut tx = app.db.tenant(scope).await?;
+    let subscription = plans::hold(&mut tx, now).await?;
     let role = store::role(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     let role: Role = role.parse().map_err(|error| Problem::internal(&error))?;
     grants::may_give_role(&mut tx, scope, role).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    let sealed = match (before.status_at(now), before.sealed_email) {
+    let status = before.status_at(now);
+    let sealed = match (status, before.sealed_email) {
         (Status::Pending | Status::Expired, Some(sealed)) => sealed,
         _ => return Err(Problem::new(Code::Conflict, "This invitation is over. Invite them anew.")),
     };
@@ -113,6 +119,10 @@ pub async fn resend(app: &App, scope: &TenantScope, id: InvitationId) -> Result<
     }
     let email = model::open(&app.keyring, organization, id, &sealed, now)
         .ok_or_else(|| Problem::new(Code::Conflict, "This invitation is over. Invite them anew."))?;
+    if status == Status::Expired {
+        // It gave its place back when it ran out.
+        plans::take_seat(tx.conn(), organization, &subscription, now).await?;
+    }
     let names = store::names(&mut tx, invited_by).await?;
     let (token, token_hash) = model::new_token(organization);
     let row = store::send_again(&mut tx, id, &token_hash, invited_by, now + LIVES, now).await?;
@@ -168,6 +178,8 @@ pub struct Offer {
     pub role: Role,
     /// Whether the address has an account, which then has to sign in.
     pub has_account: bool,
+    /// Who has an active seat there.
+    invited_by: UserId,
     id: InvitationId,
     token_hash: Vec<u8>,
 }
@@ -206,6 +218,7 @@ async fn find(app: &App, tx: &mut SystemTx, token: &Secret) -> Result<Offer, Pro
         email,
         role,
         has_account,
+        invited_by: row.invited_by,
         id: row.id,
         token_hash,
     })
@@ -256,7 +269,7 @@ pub async fn accept_as_new(
     let mut tx = app.db.system(SystemTask::Invitation).await?;
     sessions::insert_user(&mut tx, user, name, &offer.email, &hash, offer.organization, now).await?;
     sessions::store::mark_verified(&mut tx, user, now).await?;
-    let opened = sessions::open(&mut tx, app, user, &offer.email, visitor).await?;
+    let opened = sessions::open(&mut tx, app, user, &offer.email, visitor, Method::Password).await?;
     take_seat(app, &mut tx, &offer, user, opened.session.id).await?;
     tx.commit().await?;
     Ok((offer, opened))
@@ -270,9 +283,12 @@ async fn take_seat(
     session: SessionId,
 ) -> Result<(), Problem> {
     let now = app.clock.now();
+    let subscription = plans::hold_as_system(tx, offer.organization, now).await?;
     if !store::accept(tx, offer.organization, offer.id, &offer.token_hash, user, now).await? {
         return Err(sessions::link_invalid());
     }
+    // The place that was offered is free now; the plan may allow less than when it was.
+    plans::take_seat(tx.conn(), offer.organization, &subscription, now).await?;
     let member = MemberId::new(&app.clock);
     store::insert_member(tx, offer.organization, member, user, offer.role.as_str(), now).await.map_err(|error| {
         match error {
@@ -292,7 +308,10 @@ async fn take_seat(
     let event = Event::info("member.joined", format!("Somebody who was invited joined as {}.", offer.role))
         .with(json!({ "member_id": member, "invitation_id": offer.id }));
     let actor = Actor::Person { user, session };
-    Ok(trail::joined(tx, &app.clock, offer.organization, actor, change, event).await?)
+    trail::joined(tx, &app.clock, offer.organization, actor, change, event).await?;
+    let notice = Notice::of(Kind::MemberJoined).about(About::Member(member)).with(json!({ "role": offer.role }));
+    notifications::tell_as_system(tx, &app.clock, offer.organization, &[offer.invited_by], &notice).await?;
+    Ok(())
 }
 
 /// Whoever invites is told to the invited: programs are nobody that they know.
@@ -311,10 +330,10 @@ impl InvitationRow {
     }
 }
 
-/// Removes invitations that were over long ago. How many there were.
+/// Removes invitations that ran out before then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before, BATCH).await
 }

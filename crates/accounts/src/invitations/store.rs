@@ -244,6 +244,7 @@ pub(super) struct OfferRow {
     pub(super) role: String,
     pub(super) sealed_email: Option<Vec<u8>>,
     pub(super) organization_name: String,
+    pub(super) invited_by: UserId,
     /// The role of who invited; null when they have no active seat any more.
     pub(super) inviter_role: Option<String>,
     pub(super) inviter_grants: Json<Vec<StoredGrant>>,
@@ -260,7 +261,7 @@ pub(super) async fn offer(
         OfferRow,
         r#"
         -- invitation_by_token
-        select i.id, i.role, i.sealed_email, o.name as organization_name, m.role as "inviter_role?",
+        select i.id, i.role, i.sealed_email, o.name as organization_name, i.invited_by, m.role as "inviter_role?",
             app.grants_of(i.organization_id, m.id) as "inviter_grants!: Json<Vec<StoredGrant>>"
         from invitations i
         join organizations o on o.id = i.organization_id
@@ -330,13 +331,17 @@ pub(super) async fn insert_member(
     Ok(())
 }
 
-pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_invitations
-        delete from invitations where expires_at < $1
+        delete from invitations
+        where (organization_id, id) in (
+            select organization_id, id from invitations where expires_at < $1 order by expires_at limit $2
+        )
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

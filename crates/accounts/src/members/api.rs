@@ -2,7 +2,7 @@ use axum::{Json as Body, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use kernel::{MemberId, Role};
 use kit::{
-    App, Authorized, Problem, Router,
+    App, Authorized, Problem, Router, SteppedUp,
     input::{self, Json, Path, Query},
     page::{Page, PageQuery},
     route,
@@ -21,6 +21,8 @@ kernel::permissions! {
     ReadMembers = (Members, Read);
     UpdateMembers = (Members, Update);
     DeleteMembers = (Members, Delete);
+    /// Taking a seat, or the offer of one, away: it can be done while the organization is read-only.
+    RemoveMembers = (Members, Delete, WHILE_READ_ONLY);
 }
 
 pub fn routes() -> Router {
@@ -97,7 +99,7 @@ async fn list(
     (status = 409, description = "The organization would have no owner"),
 ))]
 async fn change(
-    caller: Authorized<UpdateMembers>,
+    caller: SteppedUp<Authorized<UpdateMembers>>,
     State(app): State<App>,
     Path(id): Path<MemberId>,
     Json(form): Json<ChangeMember>,
@@ -120,7 +122,7 @@ async fn change(
     (status = 409, description = "The organization would have no owner"),
 ))]
 async fn remove(
-    caller: Authorized<DeleteMembers>,
+    caller: SteppedUp<Authorized<RemoveMembers>>,
     State(app): State<App>,
     Path(id): Path<MemberId>,
 ) -> Result<StatusCode, Problem> {

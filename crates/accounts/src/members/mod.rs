@@ -7,6 +7,7 @@ use db::{DbError, TenantTx};
 use kernel::{MemberId, Role, TenantScope};
 use kit::{
     App, Code, Problem,
+    retention::BATCH,
     trail::{self, Change, Event},
 };
 use serde_json::json;
@@ -14,6 +15,7 @@ use serde_json::json;
 use crate::{
     api_keys::{self, ApiKeys},
     grants,
+    plans::{self, jobs::ApplyPlan},
 };
 
 pub use store::MemberRow;
@@ -65,9 +67,11 @@ fn refusal(error: DbError) -> Problem {
 ///
 /// # Errors
 /// [`Code::NotFound`] for one who is not there; [`Code::Forbidden`] for a role with more rights than the caller's, or an
-/// owner's seat; [`Code::LastOwner`].
+/// owner's seat; [`Code::LastOwner`]; [`Code::PlanLimitReached`] for letting somebody back where there is no place.
 pub async fn change(app: &App, scope: &TenantScope, id: MemberId, wanted: SeatChange) -> Result<MemberRow, Problem> {
+    let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
+    let subscription = plans::hold(&mut tx, now).await?;
     let before = lock(&mut tx, scope, id).await?;
     let old_role = may_touch(scope, &before)?;
     let role = wanted.role.unwrap_or(old_role);
@@ -84,6 +88,7 @@ pub async fn change(app: &App, scope: &TenantScope, id: MemberId, wanted: SeatCh
     }
     if is_let_back {
         grants::may_give_all_of(&mut tx, app, scope, id).await?;
+        plans::take_seat(tx.conn(), scope.organization(), &subscription, now).await?;
     }
     if role == Role::Owner && old_role != Role::Owner {
         grants::refuse_denials(&mut tx, app, id).await?;
@@ -102,6 +107,8 @@ pub async fn change(app: &App, scope: &TenantScope, id: MemberId, wanted: SeatCh
     trail::audit(&mut tx, &app.clock, change).await?;
     let event = Event::warning("member.changed", format!("A member is now {} as {}.", status, role.as_str()));
     trail::event(&mut tx, &app.clock, event.with(json!({ "member_id": id }))).await?;
+    // A seat that another takes no longer may be one that the plan has paused.
+    ::jobs::enqueue(&mut tx, &app.clock, &ApplyPlan {}).await?;
     let after = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     tx.commit().await?;
     app.slice::<ApiKeys>().forget_organization(scope.organization());
@@ -128,7 +135,16 @@ pub async fn remove(app: &App, scope: &TenantScope, id: MemberId) -> Result<(), 
     trail::audit(&mut tx, &app.clock, change).await?;
     let event = Event::warning("member.removed", "A member was removed, and the API keys that they made have ended.");
     trail::event(&mut tx, &app.clock, event.with(json!({ "member_id": id, "user_id": before.user_id }))).await?;
+    ::jobs::enqueue(&mut tx, &app.clock, &ApplyPlan {}).await?;
     tx.commit().await?;
     app.slice::<ApiKeys>().forget_organization(scope.organization());
     Ok(())
+}
+
+/// Removes the seats of an organization that is gone, a batch of them. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut TenantTx) -> Result<u64, DbError> {
+    store::purge(tx, BATCH).await
 }

@@ -87,7 +87,10 @@ pub(super) async fn update(
     sqlx::query!(
         "
         -- update_member
-        update organization_members set role = $3, status = $4, stations = $5 where organization_id = $1 and id = $2
+        update organization_members
+        set role = $3, status = $4, stations = $5,
+            plan_paused_at = case when $3 <> 'owner' and $4 = 'active' then plan_paused_at end
+        where organization_id = $1 and id = $2
         ",
         organization.uuid(),
         id.uuid(),
@@ -113,4 +116,26 @@ pub(super) async fn delete(tx: &mut TenantTx, id: MemberId) -> Result<(), DbErro
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Removes seats of an organization that was deleted; of one that was not, none.
+pub(super) async fn purge(tx: &mut TenantTx, limit: i64) -> Result<u64, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- purge_members
+        delete from organization_members
+        where organization_id = $1 and id in (
+            select m.id from organization_members m
+            join organizations o on o.id = m.organization_id
+            where m.organization_id = $1 and o.deleted_at is not null
+            limit $2
+        )
+        ",
+        organization.uuid(),
+        limit
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
 }

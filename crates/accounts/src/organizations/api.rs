@@ -2,7 +2,7 @@ use axum::{Json as Body, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use kernel::OrganizationId;
 use kit::{
-    App, Authorized, Problem, Router,
+    App, Authorized, Problem, Reproved, Router,
     input::{Json, Path},
     route,
 };
@@ -10,16 +10,20 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::store;
-use crate::words::{SubscriptionPlan, SubscriptionStatus};
+use super::{RequiredOf, store};
+use crate::{
+    plans,
+    words::{SecondFactorRequirement, SubscriptionPlan, SubscriptionStatus},
+};
 
 kernel::permissions! {
     ReadOrganization = (Organization, Read);
-    DeleteOrganization = (Organization, Delete);
+    ApproveOrganization = (Organization, Approve);
+    DeleteOrganization = (Organization, Delete, WHILE_READ_ONLY);
 }
 
 pub fn routes() -> Router {
-    Router::new().routes(route!(find)).routes(route!(delete))
+    Router::new().routes(route!(find)).routes(route!(require_second_factor)).routes(route!(delete))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -28,10 +32,13 @@ struct OrganizationView {
     name: String,
     slug: String,
     #[schema(value_type = SubscriptionStatus)]
-    subscription_status: String,
+    subscription_status: &'static str,
     #[schema(value_type = SubscriptionPlan)]
-    subscription_plan: String,
+    subscription_plan: &'static str,
     trial_ends_at: Option<DateTime<Utc>>,
+    /// Who is let in with a second factor only.
+    #[schema(value_type = SecondFactorRequirement)]
+    second_factor_required_of: &'static str,
     created_at: DateTime<Utc>,
 }
 
@@ -46,16 +53,43 @@ async fn find(
     super::own(&caller.scope, id)?;
     let mut tx = app.db.tenant(&caller.scope).await?;
     let row = store::find(&mut tx).await?.ok_or_else(Problem::not_found)?;
+    let subscription = plans::subscription(&mut tx, app.clock.now()).await?;
     tx.commit().await?;
     Ok(Body(OrganizationView {
         id: id.uuid(),
         name: row.name,
         slug: row.slug,
-        subscription_status: row.subscription_status,
-        subscription_plan: row.subscription_plan,
+        subscription_status: subscription.status.as_str(),
+        subscription_plan: subscription.plan.as_str(),
         trial_ends_at: row.trial_ends_at,
+        second_factor_required_of: RequiredOf::stored(row.second_factor_required_of.as_deref()).as_str(),
         created_at: row.created_at,
     }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RequireSecondFactor {
+    #[schema(value_type = SecondFactorRequirement)]
+    required_of: String,
+}
+
+/// Ask owners, or everybody, for a second factor. Who has none is let in once they have set one up; API keys go on
+#[utoipa::path(put, path = "/api/organizations/{id}/second-factor", tag = "organizations", params(("id" = Uuid, Path)),
+    request_body = RequireSecondFactor, responses(
+    (status = 204, description = "So it is, for the next request of each of them"),
+    (status = 403, description = "You have no second factor yourself, or are to prove who you are first"),
+))]
+async fn require_second_factor(
+    caller: Reproved<Authorized<ApproveOrganization>>,
+    State(app): State<App>,
+    Path(id): Path<OrganizationId>,
+    Json(form): Json<RequireSecondFactor>,
+) -> Result<StatusCode, Problem> {
+    super::own(&caller.scope, id)?;
+    let of = RequiredOf::given(&form.required_of)?;
+    super::require_second_factor(&app, &caller.scope, of).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -73,7 +107,7 @@ struct Confirmation {
     (status = 422, description = "The name is not the organization's"),
 ))]
 async fn delete(
-    caller: Authorized<DeleteOrganization>,
+    caller: Reproved<Authorized<DeleteOrganization>>,
     State(app): State<App>,
     Path(id): Path<OrganizationId>,
     Json(form): Json<Confirmation>,

@@ -8,9 +8,9 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use db::SystemTask;
-use kernel::{Actor, ConnectionId, Secret, SessionId};
+use kernel::{Actor, ConnectionId, Secret, SessionId, Standing};
 use kit::{
-    App, Code, Problem, Public, Router, SignedIn,
+    App, Code, Problem, Public, Reproved, Router, SignedIn,
     input::{self, Json, Path},
     network::Network,
     route,
@@ -20,13 +20,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    Opened, Visitor,
+    LoggedIn, Opened, Visitor,
     model::{self, NewUser},
     store, throttle,
 };
 use crate::authentication::cookie;
+use crate::factors::{
+    Caller,
+    api::{PendingLoginView, caller as person, pending},
+};
 use crate::grants::{self, api::spelled};
-use crate::words::{MemberRole, SubscriptionPlan, SubscriptionStatus};
+use crate::words::{MemberRole, ProofMethod, SubscriptionPlan, SubscriptionStatus};
 
 pub fn routes() -> Router {
     Router::new()
@@ -34,6 +38,7 @@ pub fn routes() -> Router {
         .routes(route!(log_in))
         .routes(route!(log_out))
         .routes(route!(me))
+        .routes(route!(change_password))
         .routes(route!(list))
         .routes(route!(end))
         .routes(route!(end_others))
@@ -96,7 +101,8 @@ pub(crate) struct OpenedSession {
 /// Make a user with an organization
 #[utoipa::path(post, path = "/api/sign-up", tag = "sessions", request_body = SignUp, responses(
     (status = 201, description = "Signed up and signed in", body = OpenedSession),
-    (status = 409, description = "The e-mail has an account"),
+    (status = 409, description = "The e-mail has an account, whose owner is told by mail"),
+    (status = 429, description = "Too many e-mails that have accounts: wait as long as Retry-After says"),
 ))]
 async fn sign_up(
     _: Public,
@@ -116,6 +122,7 @@ async fn sign_up(
 /// Sign in
 #[utoipa::path(post, path = "/api/login", tag = "sessions", request_body = LogIn, responses(
     (status = 200, description = "Signed in", body = OpenedSession),
+    (status = 202, description = "The password is right, and there is a second factor to show: POST /api/login/second-factor", body = PendingLoginView),
     (status = 401, description = "E-mail or password is wrong"),
     (status = 429, description = "Too many attempts: wait as long as Retry-After says"),
 ))]
@@ -130,8 +137,10 @@ async fn log_in(
     if form.password.expose().len() > 1_000 || !model::is_address(&email) {
         return Err(Problem::new(Code::InvalidCredentials, "Check both and try again."));
     }
-    let session = super::log_in(&app, &email, &form.password, &visitor).await?;
-    opened(&app, StatusCode::OK, &session, None)
+    match super::log_in(&app, &email, &form.password, &visitor).await? {
+        LoggedIn::Opened(session) => opened(&app, StatusCode::OK, &session, None),
+        LoggedIn::SecondStep(login) => Ok(pending(login)),
+    }
 }
 
 /// Sign out
@@ -170,9 +179,11 @@ struct Membership {
     #[schema(value_type = MemberRole)]
     role: String,
     #[schema(value_type = SubscriptionStatus)]
-    subscription_status: String,
+    subscription_status: &'static str,
     #[schema(value_type = SubscriptionPlan)]
-    subscription_plan: String,
+    subscription_plan: &'static str,
+    /// You can read and change nothing, since the subscription is inactive or cancelled, or your seat is beyond the plan.
+    is_read_only: bool,
     /// What you may do there now, by your role and by what was allowed and denied to you: `resource:action`.
     permissions: Vec<String>,
     /// The connections at which you may do something else.
@@ -196,6 +207,7 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
     tx.rollback().await?;
     let organizations = memberships.into_iter().map(|row| {
         let rights = grants::model::rights(&row.role, &row.grants, app.clock.now())?;
+        let subscription = row.subscription(app.clock.now())?;
         let at_connection = |(connection, permissions): (ConnectionId, _)| RightsAtConnection {
             connection_id: connection.uuid(),
             permissions: spelled(permissions),
@@ -207,8 +219,9 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
             name: row.name,
             slug: row.slug,
             role: row.role,
-            subscription_status: row.subscription_status,
-            subscription_plan: row.subscription_plan,
+            subscription_status: subscription.status.as_str(),
+            subscription_plan: subscription.plan.as_str(),
+            is_read_only: subscription.status.standing(row.is_seat_paused) != Standing::Writable,
         })
     });
     Ok(Body(Me {
@@ -223,6 +236,27 @@ async fn me(caller: SignedIn, State(app): State<App>) -> Result<Body<Me>, Proble
     }))
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangePassword {
+    /// At least ten characters.
+    #[schema(value_type = String, min_length = 10, max_length = 200, format = "password")]
+    password: Secret,
+}
+
+/// Choose another password
+#[utoipa::path(put, path = "/api/me/password", tag = "sessions", request_body = ChangePassword,
+    responses((status = 204, description = "It is changed; you are signed out everywhere else")))]
+async fn change_password(
+    caller: Reproved<SignedIn>,
+    State(app): State<App>,
+    Json(form): Json<ChangePassword>,
+) -> Result<StatusCode, Problem> {
+    let Caller { user, session } = person(&caller)?;
+    super::change_password(&app, user, session, &form.password).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// A session of yours.
 #[derive(Serialize, ToSchema)]
 struct SessionView {
@@ -234,6 +268,10 @@ struct SessionView {
     created_at: DateTime<Utc>,
     /// To within ten minutes.
     last_seen_at: DateTime<Utc>,
+    /// When you last proved in it who you are, and by what. Null for tokens of an issuer until you do: they prove nothing here.
+    proved_at: Option<DateTime<Utc>>,
+    #[schema(value_type = Option<ProofMethod>)]
+    proved_by: Option<String>,
     expires_at: DateTime<Utc>,
 }
 
@@ -256,6 +294,8 @@ async fn list(caller: SignedIn, State(app): State<App>) -> Result<Body<SessionLi
         is_current: row.id == session,
         created_at: row.created_at,
         last_seen_at: row.last_seen_at,
+        proved_at: row.proved_at,
+        proved_by: row.proved_by,
         expires_at: row.expires_at,
     });
     Ok(Body(SessionList { data: data.collect() }))

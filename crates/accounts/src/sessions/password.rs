@@ -31,7 +31,7 @@ pub(crate) async fn hash(password: &Secret) -> Result<String, Problem> {
 }
 
 /// Whether the password is the one of the hash. None never matches, after the same work.
-pub(super) async fn verify(password: &Secret, hash: Option<&str>) -> Result<bool, Problem> {
+pub(crate) async fn verify(password: &Secret, hash: Option<&str>) -> Result<bool, Problem> {
     let password = password.clone();
     let (hash, known) = (hash.map(str::to_owned), hash.is_some());
     let check = move || {

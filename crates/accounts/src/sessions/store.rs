@@ -1,10 +1,12 @@
 use db::{DbError, SystemTx};
-use kernel::{MemberId, OrganizationId, Role, SessionId, Time, UserId};
+use kernel::{MemberId, OrganizationId, Role, SessionId, Subscription, Time, UserId};
+use kit::Problem;
+use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::model::Session;
-use crate::grants::model::StoredGrant;
+use crate::{factors::Method, grants::model::StoredGrant, plans};
 
 pub(super) async fn insert_user(
     tx: &mut SystemTx,
@@ -88,20 +90,24 @@ pub(super) async fn insert_session(
     session: &Session,
     hash: &[u8],
     device: Option<&str>,
+    proved_by: Method,
     now: Time,
 ) -> Result<(), DbError> {
     sqlx::query!(
         "
         -- insert_session
-        insert into sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at, device)
-        values ($1, $2, $3, $4, $4, $5, $6)
+        insert into sessions
+            (id, user_id, token_hash, created_at, last_seen_at, expires_at, device, proved_at, proved_by, second_factor_at)
+        values ($1, $2, $3, $4, $4, $5, $6, $4, $7, case when $8 then $4::timestamptz end)
         ",
         session.id.uuid(),
         session.user.uuid(),
         hash,
         now,
         session.expires_at,
-        device
+        device,
+        proved_by.as_str(),
+        proved_by.is_second_factor()
     )
     .execute(tx.conn())
     .await?;
@@ -173,7 +179,33 @@ pub(crate) struct MembershipRow {
     pub(crate) role: String,
     pub(crate) subscription_status: String,
     pub(crate) subscription_plan: String,
+    /// Of whom the organization asks for a second factor; None of nobody.
+    pub(crate) second_factor_required_of: Option<String>,
+    pub(crate) plan_limits: Value,
+    pub(crate) trial_ends_at: Option<Time>,
+    pub(crate) plan_ends_at: Option<Time>,
+    pub(crate) status_since: Time,
+    /// Their seat is beyond what the plan allows.
+    pub(crate) is_seat_paused: bool,
     pub(crate) grants: Json<Vec<StoredGrant>>,
+}
+
+impl MembershipRow {
+    /// What the organization has subscribed to at this moment.
+    ///
+    /// # Errors
+    /// When what is stored is no subscription.
+    pub(crate) fn subscription(&self, now: Time) -> Result<Subscription, Problem> {
+        let subscription = plans::of_columns(
+            &self.subscription_plan,
+            &self.subscription_status,
+            self.plan_limits.clone(),
+            self.trial_ends_at,
+            self.plan_ends_at,
+            self.status_since,
+        )?;
+        Ok(subscription.at(now))
+    }
 }
 
 /// Where a user has an active seat. One hundred is more than a person can have work in.
@@ -182,7 +214,10 @@ pub(crate) async fn memberships(tx: &mut SystemTx, user: UserId) -> Result<Vec<M
         MembershipRow,
         r#"
         -- members_of_user
-        select m.organization_id, o.name, o.slug, m.role, o.subscription_status, o.subscription_plan,
+        select m.organization_id, o.name, o.slug, m.role, o.subscription_status, o.subscription_plan, o.plan_limits,
+            o.settings ->> 'second_factor_required_of' as second_factor_required_of,
+            o.trial_ends_at, o.plan_ends_at, coalesce(o.subscription_status_since, o.created_at) as "status_since!",
+            m.plan_paused_at is not null as "is_seat_paused!",
             app.grants_of(m.organization_id, m.id) as "grants!: Json<Vec<StoredGrant>>"
         from organization_members m
         join organizations o on o.id = m.organization_id
@@ -195,6 +230,24 @@ pub(crate) async fn memberships(tx: &mut SystemTx, user: UserId) -> Result<Vec<M
     .fetch_all(tx.conn())
     .await?;
     Ok(memberships)
+}
+
+/// Whether a session has not ended.
+pub(crate) async fn goes_on(tx: &mut SystemTx, session: SessionId, now: Time) -> Result<bool, DbError> {
+    let found = sqlx::query_scalar!(
+        "
+        -- session_goes_on
+        select s.id
+        from sessions s
+        join users u on u.id = s.user_id
+        where s.id = $1 and s.revoked_at is null and s.expires_at > $2 and u.deleted_at is null
+        ",
+        session.uuid(),
+        now
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(found.is_some())
 }
 
 pub(crate) struct ProfileRow {
@@ -225,13 +278,15 @@ pub(crate) async fn profile(tx: &mut SystemTx, user: UserId) -> Result<ProfileRo
 }
 
 /// Removes the sessions that ended, in whatever way, before then.
-pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_sessions
-        delete from sessions where expires_at < $1 or revoked_at < $1
+        delete from sessions
+        where id in (select id from sessions where expires_at < $1 or revoked_at < $1 limit $2)
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;
@@ -258,6 +313,9 @@ pub(super) struct OpenSessionRow {
     pub(super) device: Option<String>,
     pub(super) created_at: Time,
     pub(super) last_seen_at: Time,
+    /// None, as is by what, where an issuer's tokens stand for it and nothing more was proved.
+    pub(super) proved_at: Option<Time>,
+    pub(super) proved_by: Option<String>,
     pub(super) expires_at: Time,
 }
 
@@ -267,7 +325,9 @@ pub(super) async fn sessions_of(tx: &mut SystemTx, user: UserId, now: Time) -> R
         OpenSessionRow,
         "
         -- sessions_of_user
-        select id, device, created_at, last_seen_at, expires_at
+        select id, device, created_at, last_seen_at, expires_at,
+            case when identity_id is null then coalesce(proved_at, created_at) else proved_at end as proved_at,
+            case when identity_id is null then coalesce(proved_by, 'password') else proved_by end as proved_by
         from sessions
         where user_id = $1 and revoked_at is null and expires_at > $2
         order by last_seen_at desc, id desc
@@ -298,7 +358,7 @@ pub(super) async fn end_session_of(tx: &mut SystemTx, user: UserId, id: SessionI
 }
 
 /// Ends all of a person's sessions, or all but one. How many there were.
-pub(crate) async fn end_sessions_of(
+pub(super) async fn end_sessions_of(
     tx: &mut SystemTx,
     user: UserId,
     kept: Option<SessionId>,
@@ -319,9 +379,9 @@ pub(crate) async fn end_sessions_of(
     Ok(done.rows_affected())
 }
 
-/// Notes that somebody reads the mail of a person's address. The first time counts.
-pub(crate) async fn mark_verified(tx: &mut SystemTx, user: UserId, now: Time) -> Result<(), DbError> {
-    sqlx::query!(
+/// Notes that somebody reads the mail of a person's address. The first time counts; whether this was it.
+pub(crate) async fn mark_verified(tx: &mut SystemTx, user: UserId, now: Time) -> Result<bool, DbError> {
+    let done = sqlx::query!(
         "
         -- verify_user
         update users set email_verified_at = $2 where id = $1 and email_verified_at is null
@@ -331,7 +391,36 @@ pub(crate) async fn mark_verified(tx: &mut SystemTx, user: UserId, now: Time) ->
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
+}
+
+/// What a person's password is checked against; None for one who is gone.
+pub(crate) async fn password_hash(tx: &mut SystemTx, user: UserId) -> Result<Option<String>, DbError> {
+    let hash = sqlx::query_scalar!(
+        "
+        -- password_hash_of_user
+        select password_hash from users where id = $1 and deleted_at is null
+        ",
+        user.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(hash)
+}
+
+/// The same, in the transaction that opens a session by it: whoever changes the password meanwhile waits, and then ends that session
+/// with the others. Taken before any other lock.
+pub(crate) async fn hold_password(tx: &mut SystemTx, user: UserId) -> Result<Option<String>, DbError> {
+    let hash = sqlx::query_scalar!(
+        "
+        -- hold_password_of_user
+        select password_hash from users where id = $1 and deleted_at is null for share
+        ",
+        user.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(hash)
 }
 
 pub(crate) async fn set_password(tx: &mut SystemTx, user: UserId, hash: &str) -> Result<(), DbError> {
@@ -369,7 +458,8 @@ pub(super) async fn count_attempt(
                 when a.last_at < $5 or a.failures + 1 <= $2 then $4
                 else $4 + make_interval(secs => least($3, power(2::double precision, least(a.failures - $2, 20))))
             end
-        where a.blocked_until <= $4
+        -- Those that are free wait for nothing, also where the clock of another node is ahead.
+        where a.blocked_until <= $4 or a.failures <= $2
         ",
         subject,
         free,
@@ -423,13 +513,15 @@ pub(super) async fn forget_attempts(tx: &mut SystemTx, subject: &[u8]) -> Result
     Ok(())
 }
 
-pub(super) async fn purge_attempts(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge_attempts(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_attempts
-        delete from login_attempts where last_at < $1
+        delete from login_attempts
+        where subject in (select subject from login_attempts where last_at < $1 order by last_at limit $2) and last_at < $1
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

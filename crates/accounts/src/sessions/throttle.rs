@@ -8,7 +8,7 @@
 use chrono::Duration;
 use db::{SystemTask, SystemTx};
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{Secret, Time, random};
+use kernel::{Secret, SessionId, Time, UserId, random};
 use kit::{
     App, Code, Problem,
     network::Network,
@@ -24,6 +24,31 @@ pub(super) const DEVICE_KNOWN_FOR: Duration = Duration::days(365);
 const DELAY_MAX_SECONDS: f64 = 900.0;
 /// After so long without one, attempts begin anew.
 const REMEMBERED: Duration = Duration::hours(24);
+
+/// How many codes of a person may be tried that are not theirs, in all pending logins or in all sessions, before each has to wait:
+/// of a million, with three that are right at a time.
+const FACTORS_FREE: i32 = 50;
+
+/// Where a second factor, or the password, is shown again.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// A pending login, by its challenge: whoever has one knew the password.
+    Login(&'a [u8]),
+    Session(SessionId),
+}
+
+impl Place<'_> {
+    /// As what it is counted for all places of this kind, and for this one. Who has the password only, and tries codes, does not hold
+    /// up those who are signed in.
+    fn counted(self) -> (&'static str, &'static str, Vec<u8>) {
+        match self {
+            Self::Login(challenge) => ("factors of logins", "factor of a login", challenge.to_vec()),
+            Self::Session(session) => {
+                ("factors of sessions", "factor of a session", session.uuid().as_bytes().to_vec())
+            }
+        }
+    }
+}
 
 /// What is counted, and how much of it is free.
 struct Rule {
@@ -48,6 +73,23 @@ impl Attempt {
     /// To have a mail sent to this address.
     pub(crate) fn at_mail(app: &App, email: &str, visitor: &Visitor) -> Self {
         Self::of(app, visitor, ("network of mail", 20), ("account of mail", email, 3))
+    }
+
+    /// To prove by a code, a passkey or the password who they are, for somebody who is known by their password or a session.
+    ///
+    /// It is counted by itself in each place, so that whoever fails in one holds up no other. What can be guessed is counted for all
+    /// places of a kind together as well, or many of them would be as many guesses.
+    pub(crate) fn at_factor(app: &App, user: UserId, place: Place<'_>, is_guessable: bool) -> Self {
+        let (everywhere, here, id) = place.counted();
+        let user = *user.uuid().as_bytes();
+        let everywhere = is_guessable.then(|| rule(app, everywhere, &user, FACTORS_FREE));
+        let here = rule(app, here, &[&user, id.as_slice()].concat(), 5);
+        Self { rules: everywhere.into_iter().chain([here]).collect() }
+    }
+
+    /// To sign up with this address. Taken back unless it has an account: an address that is told to have one is a guess that was right.
+    pub(super) fn at_sign_up(app: &App, email: &str, visitor: &Visitor) -> Self {
+        Self::of(app, visitor, ("network of sign-ups", 20), ("account of sign-ups", email, 3))
     }
 
     fn of(app: &App, visitor: &Visitor, network: (&str, i32), account: (&str, &str, i32)) -> Self {
@@ -75,7 +117,7 @@ impl Attempt {
     }
 
     /// The password was right: what was counted for the account or the device is forgotten, and one attempt of the network.
-    pub(super) async fn succeeded(&self, tx: &mut SystemTx, now: Time) -> Result<(), Problem> {
+    pub(crate) async fn succeeded(&self, tx: &mut SystemTx, now: Time) -> Result<(), Problem> {
         if let Some((last, others)) = self.rules.split_last() {
             store::forget_attempts(tx, &last.subject).await?;
             for Rule { subject, .. } in others {
@@ -86,7 +128,7 @@ impl Attempt {
     }
 
     /// Nobody knows whether the password was right: it was not looked at.
-    pub(super) async fn take_back(&self, app: &App) -> Result<(), Problem> {
+    pub(crate) async fn take_back(&self, app: &App) -> Result<(), Problem> {
         let mut tx = app.db.system(SystemTask::Authenticate).await?;
         for Rule { subject, .. } in &self.rules {
             store::uncount_attempt(&mut tx, subject, app.clock.now()).await?;
@@ -175,11 +217,9 @@ fn digest(keyring: &Keyring, kind: &str, value: &[u8]) -> [u8; 32] {
 
 fn throttled(until: Option<Time>, now: Time) -> Problem {
     let wait = until.and_then(|until| (until - now).to_std().ok()).unwrap_or_default();
-    Problem::new(Code::LoginThrottled, "Wait as long as Retry-After says, or ask for a new password.")
-        .with_retry_after(wait.max(std::time::Duration::from_secs(1)))
-}
-
-/// Removes what is remembered no longer. How many there were.
-pub(super) async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, db::DbError> {
-    store::purge_attempts(tx, now - REMEMBERED).await
+    Problem::new(
+        Code::LoginThrottled,
+        "Wait as long as Retry-After says. After wrong passwords a new one, by mail, ends the wait.",
+    )
+    .with_retry_after(wait.max(std::time::Duration::from_secs(1)))
 }

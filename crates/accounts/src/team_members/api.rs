@@ -53,7 +53,7 @@ struct TeamMemberView<'a> {
     commission_type: Option<&'a str>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    /// When it was deleted: it can be restored for 30 days.
+    /// When it was deleted: it can be restored for as long as GET /api/retention says.
     deleted_at: Option<DateTime<Utc>>,
 }
 
@@ -263,7 +263,7 @@ async fn edit(
     one(&super::edit(&app, &caller.scope, id, |before| form.of(before)).await?)
 }
 
-/// Delete a person of the organization; they can be restored for 30 days
+/// Delete a person of the organization; they can be restored for as long as GET /api/retention says
 #[utoipa::path(delete, path = "/api/team-members/{id}", tag = "team members", params(("id" = Uuid, Path)),
     responses((status = 204, description = "Deleted; their login, if they have one, goes on")))]
 async fn delete(

@@ -1,31 +1,27 @@
 //! Team members: the people of an organization, with or without a login: who sells, supports and runs things there.
 //!
 //! Their names and addresses are personal data of staff that the organization keeps on purpose. They are sealed with the
-//! organization's data key, are read by those who may read members, and are gone 30 days after a deletion.
+//! organization's data key, are read by those who may read members, and are gone some time after a deletion (`kit::retention`).
 
 pub mod api;
-pub mod jobs;
 pub mod model;
 mod store;
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use chrono::Duration;
 use db::{DbError, TenantTx};
-use kernel::{Personal, TeamMemberId, TenantScope};
+use kernel::{Clock, Personal, TeamMemberId, TenantScope};
 use kit::{
     App, Code, Problem, data_keys,
     input::Patch,
     page::Window,
+    retention::{BATCH, Due, Kind},
     trail::{self, Change, Event},
 };
 use serde_json::{Value, json};
 
 use model::{Person, Work};
 pub use store::TeamMemberRow;
-
-/// How long one that was deleted can be restored.
-pub const KEPT: Duration = Duration::days(30);
 
 pub struct NewTeamMember {
     /// None: the next number of ours.
@@ -187,7 +183,7 @@ pub async fn edit(
     Ok((row, person))
 }
 
-/// Deletes a team member, who leaves the list at once and can be restored for [`KEPT`].
+/// Deletes a team member, who leaves the list at once and can be restored for as long as the installation keeps them.
 ///
 /// # Errors
 /// [`Code::NotFound`].
@@ -215,7 +211,9 @@ pub async fn restore(app: &App, scope: &TenantScope, id: TeamMemberId) -> Result
     let row = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     match row.deleted_at {
         None => {}
-        Some(deleted) if deleted <= now - KEPT => return Err(Problem::not_found()),
+        Some(deleted) if deleted < app.config.retention.before(Kind::TeamMembers, now) => {
+            return Err(Problem::not_found());
+        }
         Some(_) => {
             store::set_deleted(&mut tx, id, None, None, now).await.map_err(refusal)?;
             let after = model::description(&row.external_id, &row.work(), row.sealed_email.is_some());
@@ -227,4 +225,23 @@ pub async fn restore(app: &App, scope: &TenantScope, id: TeamMemberId) -> Result
     let person = open(app, &mut tx, &row).await?;
     tx.commit().await?;
     Ok((row, person))
+}
+
+/// Removes team members who were deleted, a batch of them. How many there were.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut TenantTx, clock: &Clock, due: Due) -> Result<u64, DbError> {
+    let ids = store::purge(tx, due, BATCH).await?;
+    for id in &ids {
+        let change = Change {
+            action: "team_member.purge",
+            resource: "team_member",
+            resource_id: Some(*id),
+            before: None,
+            after: None,
+        };
+        trail::audit(tx, clock, change).await?;
+    }
+    Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
 }

@@ -85,6 +85,9 @@ pub(super) fn external_id(text: &str) -> Result<(), Problem> {
     ))
 }
 
+/// The largest number of ours. Ids with more digits are of others, and no number follows from them.
+pub(super) const NUMBER_MAX: i64 = 999_999;
+
 /// The so-manieth team member, for people to read.
 pub(super) fn numbered(number: i64) -> String {
     format!("TM-{number:04}")

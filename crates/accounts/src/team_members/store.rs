@@ -1,10 +1,10 @@
 use db::{DbError, TenantTx};
 use kernel::{DataKeyId, TeamMemberId, Time, UserId};
-use kit::page::Window;
+use kit::{page::Window, retention::Due};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::model::{Commission, SealedPerson, Work};
+use super::model::{self, Commission, SealedPerson, Work};
 
 pub struct TeamMemberRow {
     pub id: TeamMemberId,
@@ -97,7 +97,8 @@ pub(super) async fn find_for_update(tx: &mut TenantTx, id: TeamMemberId) -> Resu
     Ok(row)
 }
 
-/// The number for the next external id of ours. Whoever takes one waits for whoever took the one before.
+/// The number for the next external id of ours: one more than the largest, or the smallest that is free once somebody has taken the
+/// last one for an id of their own. Whoever takes one waits for whoever took the one before.
 pub(super) async fn next_number(tx: &mut TenantTx) -> Result<i64, DbError> {
     let organization = tx.organization();
     sqlx::query!(
@@ -112,11 +113,20 @@ pub(super) async fn next_number(tx: &mut TenantTx) -> Result<i64, DbError> {
     let number = sqlx::query_scalar!(
         r#"
         -- next_team_member_number
-        select coalesce(max(substring(external_id from '^TM-([0-9]{4,9})$')::bigint), 0) + 1 as "number!"
-        from team_members
-        where organization_id = $1
+        with taken as (
+            select substring(external_id from '^TM-([0-9]{4,6})$')::bigint as number from team_members where organization_id = $1
+        )
+        select case
+            when coalesce(max(number), 0) < $2 then coalesce(max(number), 0) + 1
+            else (
+                select min(free) from generate_series(1, (select count(*) + 1 from taken)) free
+                where not exists (select 1 from taken t where t.number = free)
+            )
+        end as "number!"
+        from taken
         "#,
-        organization.uuid()
+        organization.uuid(),
+        model::NUMBER_MAX
     )
     .fetch_one(tx.conn())
     .await?;
@@ -220,20 +230,22 @@ pub(super) async fn set_deleted(
     Ok(())
 }
 
-/// Removes those that were deleted before then, a thousand at most.
-pub(super) async fn purge(tx: &mut TenantTx, before: Time) -> Result<Vec<Uuid>, DbError> {
+/// Removes those that were deleted before then.
+pub(super) async fn purge(tx: &mut TenantTx, due: Due, limit: i64) -> Result<Vec<Uuid>, DbError> {
     let organization = tx.organization();
     let ids = sqlx::query_scalar!(
         "
         -- purge_team_members
         delete from team_members
         where organization_id = $1 and id in (
-            select id from team_members where organization_id = $1 and deleted_at < $2 limit 1000
-        )
+            select id from team_members where organization_id = $1 and ($3 or deleted_at < $2) limit $4
+        ) and ($3 or deleted_at < $2)
         returning id
         ",
         organization.uuid(),
-        before
+        due.before,
+        due.all,
+        limit
     )
     .fetch_all(tx.conn())
     .await?;

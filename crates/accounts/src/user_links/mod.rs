@@ -8,12 +8,16 @@ use std::time::Duration as StdDuration;
 
 use chrono::Duration;
 use db::{DbError, SystemTask, SystemTx};
-use kernel::{Clock, Id, OrganizationId, Secret, Time, UserId, random};
-use kit::{App, Code, Problem, mail, request_id};
+use kernel::{Actor, Clock, Id, OrganizationId, Secret, Time, UserId, random};
+use kit::{App, Code, Problem, mail, request_id, retention::BATCH};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    letters,
+    factors::{
+        self,
+        notice::{self, Notice},
+    },
+    identities, letters,
     sessions::{self, Visitor, model::hash, throttle},
 };
 
@@ -24,8 +28,6 @@ const RESET_LIVES: Duration = Duration::hours(1);
 /// How long in between, and how many a day, are sent to confirm an address.
 const BETWEEN_VERIFICATIONS: Duration = Duration::minutes(1);
 const VERIFICATIONS_A_DAY: i64 = 5;
-/// How long it is kept that there was one.
-const KEPT: Duration = Duration::days(7);
 /// When whoever asks for a new password is answered, whether or not there is an account: longer than the work takes.
 const RESET_ANSWERED_AFTER: StdDuration = StdDuration::from_millis(400);
 
@@ -165,7 +167,8 @@ async fn send_reset(app: &App, email: &str) -> Result<(), Problem> {
     Ok(tx.commit().await?)
 }
 
-/// Sets a new password by a link, ends all sessions, and says so by mail. What the browser is known by from then on.
+/// Sets a new password by a link, ends all sessions, and says so by mail. Second factors stay, unless this is the first proof that
+/// somebody reads the account's mail. What the browser is known by from then on.
 ///
 /// # Errors
 /// [`Code::LinkInvalid`]; [`Code::InvalidRequest`] for a password that is too short, too long or the address.
@@ -186,8 +189,11 @@ pub async fn reset(app: &App, token: &Secret, password: &Secret) -> Result<Secre
     let user = user.ok_or_else(sessions::link_invalid)?;
     sessions::store::set_password(&mut tx, user, &hash).await?;
     // The link was in a mail to this address.
-    sessions::store::mark_verified(&mut tx, user, now).await?;
-    sessions::store::end_sessions_of(&mut tx, user, None, now).await?;
+    let is_first_proof = sessions::store::mark_verified(&mut tx, user, now).await?;
+    if is_first_proof {
+        give_over(&mut tx, app, user, now).await?;
+    }
+    sessions::end_all(&mut tx, user, None, now).await?;
     throttle::forgive(&mut tx, app, &profile.email).await?;
     if let Some(home) = profile.home.map(OrganizationId::from) {
         let letter = letters::password_changed(&profile.name);
@@ -197,10 +203,22 @@ pub async fn reset(app: &App, token: &Secret, password: &Secret) -> Result<Secre
     throttle::new_device(app, &profile.email)
 }
 
-/// Removes links that ran out long ago. How many there were.
+/// Leaves whoever reads the mail of an account alone with it. Until now nobody had shown that they do, so what opens it beside the
+/// password may be somebody's who signed up with an address that is not theirs.
+async fn give_over(tx: &mut SystemTx, app: &App, user: UserId, now: Time) -> Result<(), Problem> {
+    let had_factors = factors::remove_all(tx, user).await?;
+    let had_links = identities::unlink_all(tx, user, now).await? > 0;
+    if had_factors || had_links {
+        let actor = Actor::System { task: "password_reset" };
+        notice::tell(tx, app, user, actor, &Notice::GivenOver { had_factors, had_links }).await?;
+    }
+    Ok(())
+}
+
+/// Removes links that ran out before then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before, BATCH).await
 }

@@ -136,13 +136,15 @@ pub(super) async fn sent_since(
     Ok(row)
 }
 
-pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_links
-        delete from user_links where expires_at < $1
+        delete from user_links
+        where id in (select id from user_links where expires_at < $1 order by expires_at limit $2)
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

@@ -9,6 +9,8 @@ pub enum Class {
     Api,
     /// Finding a shop's address from what a person typed: 1 MiB, 10 s, up to three redirects, each checked.
     Discovery,
+    /// The documents of an issuer of tokens, its keys among them: 256 KiB, 5 s, no redirect.
+    Keys,
 }
 
 /// The limits of a [`Class`].
@@ -26,6 +28,7 @@ impl Class {
         match self {
             Self::Api => Limits { body_bytes_max: 16 << 20, time: Duration::from_secs(30), redirects_max: 0 },
             Self::Discovery => Limits { body_bytes_max: 1 << 20, time: Duration::from_secs(10), redirects_max: 3 },
+            Self::Keys => Limits { body_bytes_max: 256 << 10, time: Duration::from_secs(5), redirects_max: 0 },
         }
     }
 }

@@ -19,6 +19,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, header::ACCEPT_ENCODING};
+use kernel::ConnectionId;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 use url::Url;
@@ -38,12 +39,17 @@ use crate::error::ProviderError;
 
 /// The guarded client. Cheap to clone; clones share their connections.
 #[derive(Clone)]
-pub struct Http(Arc<Inner>);
+pub struct Http {
+    inner: Arc<Inner>,
+    /// Whom calls are for, in traces.
+    connection: Option<(&'static str, ConnectionId)>,
+}
 
 struct Inner {
     hosts: Hosts,
     ports: Vec<u16>,
     connect_timeout: Duration,
+    reaches_inside: bool,
     world: Clients,
     simulated: Option<Clients>,
 }
@@ -65,6 +71,9 @@ pub struct HttpOptions {
     pub ports: Vec<u16>,
     /// Lookup, TCP and TLS together.
     pub connect_timeout: Duration,
+    /// Whether internal addresses, and any port, may be called: for what the operator configured alone, never for an address that a
+    /// person or a shop gave.
+    pub reaches_inside: bool,
 }
 
 impl Default for HttpOptions {
@@ -74,6 +83,7 @@ impl Default for HttpOptions {
             product_url: None,
             ports: guard::PORTS.to_vec(),
             connect_timeout: Duration::from_secs(5),
+            reaches_inside: false,
         }
     }
 }
@@ -97,7 +107,7 @@ impl Http {
     }
 
     fn with_lookup(hosts: Hosts, options: HttpOptions, lookup: Arc<dyn Lookup>) -> Result<Self, SetupError> {
-        let guarded = Arc::new(Guarded(lookup));
+        let guarded = Arc::new(Guarded { lookup, reaches_inside: options.reaches_inside });
         // A sandbox works on machines without certificate authorities too; it then trusts nobody in the world.
         let world = match builder(&options)?.dns_resolver(Arc::clone(&guarded)).https_only(true).build() {
             Err(_) if hosts.is_sandbox() => {
@@ -113,13 +123,19 @@ impl Http {
             http: builder(&options)?.dns_resolver(guarded).tls_certs_only([]).build().map_err(SetupError::Tls)?,
         };
         let simulated = if hosts.is_sandbox() { Some(simulated(&hosts, &options)?) } else { None };
-        let HttpOptions { ports, connect_timeout, .. } = options;
-        Ok(Self(Arc::new(Inner { hosts, ports, connect_timeout, world, simulated })))
+        let HttpOptions { ports, connect_timeout, reaches_inside, .. } = options;
+        let inner = Inner { hosts, ports, connect_timeout, reaches_inside, world, simulated };
+        Ok(Self { inner: Arc::new(inner), connection: None })
+    }
+
+    /// The same client, for a connection of a provider, which traces name.
+    pub fn for_connection(&self, provider: &'static str, connection: ConnectionId) -> Self {
+        Self { inner: self.inner.clone(), connection: Some((provider, connection)) }
     }
 
     /// Where hosts are, for [`Hosts::public`].
     pub fn hosts(&self) -> &Hosts {
-        &self.0.hosts
+        &self.inner.hosts
     }
 
     /// Whether this URL may be called at all. Names still have to pass the resolver when they are.
@@ -153,6 +169,19 @@ impl Http {
             status = Empty,
             ms = Empty
         );
+        // For traces; the semantic conventions for HTTP clients, without anything of the address: a shop's host says whose shop it is.
+        let traced = tracing::info_span!(
+            target: "otel",
+            "provider call",
+            otel.kind = "client",
+            otel.name = request.method.as_str(),
+            otel.status = Empty,
+            http.request.method = request.method.as_str(),
+            entrepot.provider = self.connection.map(|(provider, _)| provider),
+            entrepot.connection_id = self.connection.map(|(_, id)| tracing::field::display(id)),
+            http.response.status_code = Empty,
+            "error.type" = Empty,
+        );
         let started = Instant::now();
         async {
             let outcome = match tokio::time::timeout(limit, self.follow(request, started)).await {
@@ -160,6 +189,7 @@ impl Http {
                 Err(_) => Err(ProviderError::TimedOut { after: limit }),
             };
             record(&Span::current(), &outcome, started.elapsed());
+            trace(&traced, &outcome);
             outcome
         }
         .instrument(span)
@@ -196,14 +226,16 @@ impl Http {
         let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
         outgoing.headers_mut().clone_from(&request.headers);
         *outgoing.body_mut() = request.body.clone().map(Into::into);
-        let answer =
-            client.execute(outgoing).await.map_err(|error| failure::before_answer(&error, self.0.connect_timeout))?;
+        let answer = client
+            .execute(outgoing)
+            .await
+            .map_err(|error| failure::before_answer(&error, self.inner.connect_timeout))?;
         read::check_headers(answer.headers())?;
         Ok(answer)
     }
 
     fn client(&self, url: &Url) -> Result<&reqwest::Client, Refusal> {
-        let Inner { hosts, ports, world, simulated, .. } = &*self.0;
+        let Inner { hosts, ports, reaches_inside, world, simulated, .. } = &*self.inner;
         let clients = match simulated {
             Some(simulated) if url.host_str().is_some_and(|host| hosts.route(host).is_some()) => {
                 guard::check_form(url)?;
@@ -212,6 +244,10 @@ impl Http {
                     return Err(Refusal::Port);
                 }
                 simulated
+            }
+            _ if *reaches_inside => {
+                guard::check_form(url)?;
+                world
             }
             _ => {
                 guard::check_url_with_ports(url, ports)?;
@@ -263,6 +299,21 @@ fn simulated(hosts: &Hosts, options: &HttpOptions) -> Result<Clients, SetupError
             .map_err(|_| SetupError::Certificate)
     };
     Ok(Clients { https: client(Scheme::Https)?, http: client(Scheme::Http)? })
+}
+
+fn trace(span: &Span, outcome: &Result<Response, ProviderError>) {
+    match outcome {
+        Ok(response) => {
+            span.record("http.response.status_code", response.status.as_u16());
+            if response.status.as_u16() >= 400 {
+                span.record("otel.status", "error");
+            }
+        }
+        Err(error) => {
+            span.record("error.type", error.kind());
+            span.record("otel.status", "error");
+        }
+    }
 }
 
 fn record(span: &Span, outcome: &Result<Response, ProviderError>, took: Duration) {

@@ -24,7 +24,11 @@ fn malformed(path: impl Into<String>) -> ProviderError {
 }
 
 fn too_large(body_bytes_max: usize) -> ProviderError {
-    malformed(format!("body, which is larger than {} MiB", body_bytes_max >> 20))
+    let size = match body_bytes_max >> 20 {
+        0 => format!("{} KiB", body_bytes_max >> 10),
+        mebibytes => format!("{mebibytes} MiB"),
+    };
+    malformed(format!("body, which is larger than {size}"))
 }
 
 /// HTTP/2 refuses larger ones while it reads; of HTTP/1 the library reads up to 400 KiB before we see them.

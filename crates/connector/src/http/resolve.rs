@@ -50,17 +50,21 @@ impl Lookup for System {
 
 /// For everything but simulated hosts: one internal address among the answers refuses them all, since which one would be
 /// used is the attacker's choice.
-pub(super) struct Guarded(pub(super) Arc<dyn Lookup>);
+pub(super) struct Guarded {
+    pub(super) lookup: Arc<dyn Lookup>,
+    /// As in `HttpOptions`.
+    pub(super) reaches_inside: bool,
+}
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        let lookup = self.0.lookup(name.as_str().to_owned());
+        let (lookup, reaches_inside) = (self.lookup.lookup(name.as_str().to_owned()), self.reaches_inside);
         Box::pin(async move {
             let found = lookup.await?;
             if found.is_empty() {
                 return Err(io::Error::from(io::ErrorKind::NotFound).into());
             }
-            if !found.iter().copied().all(is_public) {
+            if !reaches_inside && !found.iter().copied().all(is_public) {
                 return Err(Refusal::Internal.into());
             }
             // Port 0: the scheme's usual port, or the URL's own.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     DbError,
     cluster::{ProgramError, Target, client_program},
+    tls,
 };
 
 /// Why there is no dump, or why it was not put back.
@@ -48,6 +49,9 @@ pub struct Facts {
     pub schema: i64,
     /// Which master key and which key store it was filled with; None before the first start of the program.
     pub master_key: Option<String>,
+    /// The master keys that data keys are wrapped under and those of a rotation that has not ended, in order: two, or more, while one is
+    /// replaced.
+    pub master_keys: Vec<String>,
     pub key_store: Option<String>,
     pub counts: Counts,
     /// The data keys that were not destroyed, in order.
@@ -79,7 +83,7 @@ impl Snapshot {
     /// # Errors
     /// [`BackupError::Blind`] when the login would leave rows out.
     pub async fn take(target: &Target) -> Result<Self, BackupError> {
-        let mut connection = PgConnection::connect_with(target.options()).await?;
+        let mut connection = tls::connect(target.options()).await?;
         if !store::sees_everything(&mut connection).await? {
             return Err(BackupError::Blind);
         }
@@ -88,19 +92,20 @@ impl Snapshot {
         Ok(Self { connection, target: target.clone(), name, facts })
     }
 
-    /// Writes the dump, in PostgreSQL's custom format, into a new file.
+    /// Writes the dump, in PostgreSQL's custom format, into a new file. Returns the major version of the `pg_dump` that did: a later
+    /// one than the server's writes what only a `pg_restore` as late can read.
     ///
     /// # Errors
     /// [`BackupError::Program`] when there is no `pg_dump` for this server.
-    pub async fn dump(self, bin_dir: Option<&Path>, to: &Path) -> Result<(), BackupError> {
+    pub async fn dump(self, bin_dir: Option<&Path>, to: &Path) -> Result<u32, BackupError> {
         let program = client_program("pg_dump", self.facts.postgresql, bin_dir)?;
-        let mut command = self.target.command(&program);
+        let mut command = self.target.command(&program.path);
         command.args(["--format=custom", "--lock-wait-timeout=60s"]);
         command.arg(format!("--snapshot={}", self.name)).arg("--file").arg(to);
         run("pg_dump", command).await?;
         // The moment lasts until here.
         self.connection.close().await?;
-        Ok(())
+        Ok(program.major)
     }
 }
 
@@ -109,7 +114,7 @@ impl Snapshot {
 /// # Errors
 /// When the database is not available.
 pub async fn destroyed_data_keys(target: &Target) -> Result<Vec<Uuid>, DbError> {
-    let mut connection = PgConnection::connect_with(target.options()).await?;
+    let mut connection = tls::connect(target.options()).await?;
     let ids = store::destroyed_data_keys(&mut connection).await?;
     connection.close().await?;
     Ok(ids)
@@ -120,7 +125,7 @@ pub async fn destroyed_data_keys(target: &Target) -> Result<Vec<Uuid>, DbError> 
 /// # Errors
 /// When the database is not available.
 pub async fn facts(target: &Target) -> Result<Facts, DbError> {
-    let mut connection = PgConnection::connect_with(target.options()).await?;
+    let mut connection = tls::connect(target.options()).await?;
     let facts = store::facts(&mut connection).await?;
     connection.close().await?;
     Ok(facts)
@@ -131,13 +136,14 @@ pub async fn facts(target: &Target) -> Result<Facts, DbError> {
 /// # Errors
 /// When the database is not available.
 pub async fn emptiness(target: &Target) -> Result<(u32, bool), DbError> {
-    let mut connection = PgConnection::connect_with(target.options()).await?;
+    let mut connection = tls::connect(target.options()).await?;
     let found = store::emptiness(&mut connection).await?;
     connection.close().await?;
     Ok(found)
 }
 
-/// Fills an empty database from a dump, as its owner: all of it or, when it fails, nothing. `major` is the server's version.
+/// Fills an empty database from a dump, as its owner: all of it or, when it fails, nothing. `major` is the later of the versions of
+/// the server and of the `pg_dump` that made it.
 ///
 /// Row level security is switched on after the rows are there, so the owner can put them in.
 ///
@@ -145,11 +151,11 @@ pub async fn emptiness(target: &Target) -> Result<(u32, bool), DbError> {
 /// [`BackupError::Failed`] with what `pg_restore` says.
 pub async fn restore(owner: &Target, major: u32, bin_dir: Option<&Path>, from: &Path) -> Result<(), BackupError> {
     let program = client_program("pg_restore", major, bin_dir)?;
-    let mut command = owner.command(&program);
+    let mut command = owner.command(&program.path);
     command.args(["--no-owner", "--single-transaction", "--exit-on-error"]).arg(from);
     run("pg_restore", command).await?;
     // Statistics are not in a dump; without them the first queries are planned blindly.
-    let mut connection = PgConnection::connect_with(owner.options()).await?;
+    let mut connection = tls::connect(owner.options()).await?;
     store::analyze(&mut connection).await?;
     connection.close().await?;
     Ok(())

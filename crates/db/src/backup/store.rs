@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
 
@@ -25,6 +27,31 @@ pub(super) async fn begin_snapshot(connection: &mut PgConnection) -> Result<Stri
     Ok(sqlx::query_scalar!(r#"select pg_export_snapshot() as "name!""#).fetch_one(connection).await?)
 }
 
+/// The master keys that a rotation goes on with, which has not ended: whoever starts a program on this database needs both, although no
+/// data key may be left under the one before. None in a schema from before there were rotations.
+async fn rotating(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+    let is_there = sqlx::query_scalar!(
+        r#"
+        -- has_key_rotations
+        select to_regclass('public.key_rotations') is not null as "is_there!"
+        "#
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !is_there {
+        return Ok(vec![]);
+    }
+    let keys = sqlx::query_scalar!(
+        r#"
+        -- rotating_master_keys
+        select unnest(array[from_key, to_key]) as "key!" from key_rotations where finished_at is null
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(keys)
+}
+
 pub(super) async fn facts(connection: &mut PgConnection) -> Result<Facts, DbError> {
     // sqlx's own table, which queries that are checked at compile time do not know.
     let schema: i64 = sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success")
@@ -37,6 +64,9 @@ pub(super) async fn facts(connection: &mut PgConnection) -> Result<Facts, DbErro
             current_setting('server_version_num')::int4 / 10000 as "postgresql!",
             (select value from installation where name = 'master_key') as master_key,
             (select value from installation where name = 'key_store') as key_store,
+            array(
+                select distinct master_fingerprint from data_keys where destroyed_at is null order by master_fingerprint
+            ) as "master_keys!: Vec<String>",
             (select count(*) from organizations) as "organizations!",
             (select count(*) from users) as "users!",
             (select count(*) from organization_members) as "members!",
@@ -53,12 +83,15 @@ pub(super) async fn facts(connection: &mut PgConnection) -> Result<Facts, DbErro
         select id from data_keys where destroyed_at is null order by id
         "
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    let mut master_keys: BTreeSet<String> = found.master_keys.into_iter().collect();
+    master_keys.extend(rotating(connection).await?);
     Ok(Facts {
         postgresql: u32::try_from(found.postgresql).unwrap_or_default(),
         schema,
         master_key: found.master_key,
+        master_keys: master_keys.into_iter().collect(),
         key_store: found.key_store,
         counts: Counts {
             organizations: found.organizations,

@@ -52,7 +52,7 @@ impl Binaries {
             }
         }
         let program = dir.join("postgres");
-        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().at(&program)?;
+        let output = asking_version(&program).output().at(&program)?;
         let answer = String::from_utf8_lossy(&output.stdout);
         let version = parse_version(&answer).ok_or_else(|| ClusterError::UnknownVersion {
             program,
@@ -101,6 +101,21 @@ impl Search {
         }
     }
 
+    /// Those of one major version, or the newest, wherever they are: in `also`, too, unless a directory is named.
+    pub(super) fn of(&self, major: Option<u32>, also: Option<&Path>) -> Result<Option<Binaries>, ClusterError> {
+        let mut seen = match &self.named {
+            Some(dir) => vec![Binaries::read(dir)?],
+            None => self.debian_packages()?,
+        };
+        if self.named.is_none() {
+            seen.extend(also.and_then(|dir| Binaries::read(dir).ok()));
+            seen.extend(self.on_path());
+        }
+        seen.retain(|found| major.is_none_or(|major| found.version.major == major));
+        // Of several the first that is found.
+        Ok(seen.into_iter().rev().max_by_key(|found| found.version.major))
+    }
+
     /// Newest first.
     fn debian_packages(&self) -> Result<Vec<Binaries>, ClusterError> {
         let Ok(entries) = fs::read_dir(&self.debian) else { return Ok(vec![]) };
@@ -144,18 +159,39 @@ fn mismatch(pgdata: &Path, wanted: Option<u32>, seen: &[Binaries]) -> ClusterErr
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
     #[error(
-        "found no `{name}` of PostgreSQL {major} or later: install it (Debian: apt-get install postgresql-client-{major}), \
-         or name the directory of PostgreSQL's programs in ENTREPOT_PG_BIN"
+        "found no `{name}` of PostgreSQL {major} or later{}: install it (Debian: apt-get install postgresql-client-{major}), or name the \
+         directory of PostgreSQL's programs in ENTREPOT_PG_BIN",
+        older(found)
     )]
-    Missing { name: &'static str, major: u32 },
+    Missing {
+        name: &'static str,
+        major: u32,
+        /// The versions that are there, which are too old.
+        found: Vec<u32>,
+    },
 }
 
-/// `pg_dump` or `pg_restore` for a server of this major version: that version's own, or the next later one. They refuse
-/// servers that are newer than they are.
+fn older(found: &[u32]) -> String {
+    let versions: Vec<String> = found.iter().map(u32::to_string).collect();
+    match versions.len() {
+        0 => String::new(),
+        _ => format!(" (there is {} only, which refuses what is newer than it)", versions.join(", ")),
+    }
+}
+
+/// One of PostgreSQL's own programs for clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientProgram {
+    pub path: PathBuf,
+    pub major: u32,
+}
+
+/// `pg_dump` or `pg_restore` for a server, or a dump, of this major version: that version's own, or the next later one. They refuse
+/// what is newer than they are.
 ///
 /// # Errors
 /// [`ProgramError::Missing`], with what to install.
-pub fn client_program(name: &'static str, major: u32, bin_dir: Option<&Path>) -> Result<PathBuf, ProgramError> {
+pub fn client_program(name: &'static str, major: u32, bin_dir: Option<&Path>) -> Result<ClientProgram, ProgramError> {
     let mut places = vec![];
     match bin_dir {
         Some(dir) => places.push(dir.to_owned()),
@@ -166,15 +202,28 @@ pub fn client_program(name: &'static str, major: u32, bin_dir: Option<&Path>) ->
         }
     }
     let found = places.into_iter().map(|dir| dir.join(name)).filter(|program| is_executable(program));
-    let versions = found.filter_map(|program| {
-        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().ok()?;
-        // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
-        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
-        let version = answer.split_once(' ').and_then(|(_, rest)| parse_version(&format!("postgres {rest}")))?;
-        Some((version.major, program))
-    });
-    let best = versions.filter(|(found, _)| *found >= major).min_by_key(|(found, _)| *found);
-    best.map(|(_, program)| program).ok_or(ProgramError::Missing { name, major })
+    let mut versions: Vec<ClientProgram> = found
+        .filter_map(|path| {
+            let output = asking_version(&path).output().ok()?;
+            // `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
+            let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+            let version = answer.split_once(' ').and_then(|(_, rest)| parse_version(&format!("postgres {rest}")))?;
+            Some(ClientProgram { path, major: version.major })
+        })
+        .collect();
+    versions.sort_by_key(|program| program.major);
+    let mut older: Vec<u32> = versions.iter().map(|program| program.major).collect();
+    older.dedup();
+    let best = versions.into_iter().find(|program| program.major >= major);
+    best.ok_or(ProgramError::Missing { name, major, found: older })
+}
+
+/// With nothing of our environment, where secrets are: a program is not trusted before it is known.
+fn asking_version(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--version").env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C");
+    command.stdin(Stdio::null());
+    command
 }
 
 /// The major version that made the data; `None` where there is none.
@@ -284,11 +333,66 @@ mod tests {
     }
 
     #[test]
+    fn for_an_upgrade_both_versions_are_found_wherever_they_are() {
+        let (root, search) = machine(&["15.18", "16.2"]);
+        let elsewhere = root.path().join("opt/pg/bin");
+        install(&elsewhere, "18.4");
+        let of = |major, also: Option<&Path>| search.of(major, also).unwrap().map(|found| found.version.to_string());
+        assert_eq!(of(Some(15), None).as_deref(), Some("15.18"));
+        assert_eq!(of(Some(17), None), None);
+        assert_eq!(of(None, None).as_deref(), Some("16.2"));
+        assert_eq!(of(None, Some(&elsewhere)).as_deref(), Some("18.4"));
+        let named = Search { named: Some(root.path().join("postgresql/15/bin")), ..machine(&[]).1 };
+        assert_eq!(named.of(None, Some(&elsewhere)).unwrap().unwrap().version.major, 15, "nothing else is looked at");
+    }
+
+    #[test]
     fn a_named_directory_without_the_programs_is_refused_and_nothing_else_tried() {
         let (root, search) = machine(&["15.18"]);
         let search = Search { named: Some(root.path().into()), ..search };
         let found = search.find(&root.path().join("none"));
         assert!(matches!(found, Err(ClusterError::NotABinDir { missing: "postgres", .. })));
+    }
+
+    fn client(dir: &Path, name: &str, script: &str) {
+        fs::create_dir_all(dir).unwrap();
+        let file = dir.join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_program_of_the_servers_version_or_later_is_taken_and_an_older_one_is_refused_with_what_to_do() {
+        let root = tempfile::tempdir().unwrap();
+        client(root.path(), "pg_dump", "echo 'pg_dump (PostgreSQL) 15.18 (Fake)'");
+        let found = client_program("pg_dump", 15, Some(root.path())).unwrap();
+        assert_eq!((found.major, found.path), (15, root.path().join("pg_dump")));
+        assert_eq!(
+            client_program("pg_dump", 14, Some(root.path())).unwrap().major,
+            15,
+            "a newer one reads older servers"
+        );
+        let message = client_program("pg_dump", 18, Some(root.path())).unwrap_err().to_string();
+        for part in ["pg_dump` of PostgreSQL 18", "15 only", "postgresql-client-18", "ENTREPOT_PG_BIN"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let message = client_program("pg_restore", 18, Some(root.path())).unwrap_err().to_string();
+        assert!(!message.contains("only"), "{message}");
+    }
+
+    #[test]
+    fn a_program_is_asked_for_its_version_with_nothing_of_our_environment() {
+        let root = tempfile::tempdir().unwrap();
+        let seen = root.path().join("seen");
+        client(root.path(), "pg_dump", &format!("env > {}; echo 'pg_dump (PostgreSQL) 15.18'", seen.display()));
+        // What cargo sets for every test stands for what an operator sets.
+        assert!(env::var_os("CARGO_MANIFEST_DIR").is_some());
+        client_program("pg_dump", 15, Some(root.path())).unwrap();
+        let seen = fs::read_to_string(seen).unwrap();
+        let names: Vec<&str> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        let foreign: Vec<&&str> =
+            names.iter().filter(|name| !["PATH", "LC_ALL", "PWD", "SHLVL", "_", "OLDPWD"].contains(*name)).collect();
+        assert!(names.contains(&"PATH") && foreign.is_empty(), "{names:?}");
     }
 
     #[test]

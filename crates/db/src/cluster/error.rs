@@ -19,7 +19,8 @@ pub enum ClusterError {
     TooOld { dir: PathBuf, version: String },
     #[error(
         "the data in {pgdata} is of PostgreSQL {data}, and the programs found are of another version ({found}). Install \
-         PostgreSQL {data}, name its programs in ENTREPOT_PG_BIN, or convert the data with pg_upgrade"
+         PostgreSQL {data}, name its programs in ENTREPOT_PG_BIN, or have `entrepot upgrade-cluster` convert the data for a later \
+         version, for which both are installed"
     )]
     VersionMismatch { pgdata: PathBuf, data: u32, found: String },
     #[error("{program} did not say its version: {detail}")]
@@ -54,6 +55,11 @@ pub enum ClusterError {
          run this command as the user that runs Entrepot"
     )]
     NotReachable { data_dir: PathBuf, holder: String },
+    #[error(
+        "an upgrade of the cluster in {data_dir} was interrupted, and {staging} is left of it. Nothing is lost: run \
+         `entrepot upgrade-cluster` to finish it, or `entrepot upgrade-cluster --abort` to go on with the cluster as it was"
+    )]
+    UnfinishedUpgrade { data_dir: PathBuf, staging: PathBuf },
     #[error("the cluster in {data_dir} is already run by process {holder}")]
     AlreadyRunning { data_dir: PathBuf, holder: String },
     #[error(
@@ -94,6 +100,12 @@ pub enum ClusterError {
     Sql { doing: &'static str, source: sqlx::Error },
 }
 
+impl ClusterError {
+    pub(super) fn from_io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::File { path: path.into(), source }
+    }
+}
+
 /// Names the path in an I/O error, which by itself does not.
 pub(super) trait At<T> {
     fn at(self, path: impl Into<PathBuf>) -> Result<T, ClusterError>;
@@ -101,6 +113,6 @@ pub(super) trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, path: impl Into<PathBuf>) -> Result<T, ClusterError> {
-        self.map_err(|source| ClusterError::File { path: path.into(), source })
+        self.map_err(|source| ClusterError::from_io(path, source))
     }
 }

@@ -9,6 +9,7 @@
 //! - [`area`] is the folder and its lock, [`logins`] the roles and their passwords
 //! - [`server`] makes and launches, [`supervisor`] keeps it running, [`orphan`] clears up after a crash
 //! - [`settings`] are the server's, [`log`] what of its log may be told
+//! - [`Upgrade`] converts the data for a later version of PostgreSQL
 //! - [`Borrowed`] is a cluster for a command that runs beside the program, [`Target`] a database as PostgreSQL's own programs
 //!   are told of it
 //!
@@ -28,6 +29,7 @@ mod supervisor;
 mod target;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::{
     fmt,
@@ -48,6 +50,7 @@ pub use self::{
     error::ClusterError,
     logins::{BACKUP, Login, RolesSql, roles_sql},
     target::{NotATarget, Target},
+    upgrade::{Aside, Converted, Prepared, Profile, Upgrade, UpgradeError, UpgradeOptions},
 };
 use self::{
     logins::{SUPERUSER, backup_privileges_sql, backup_role_sql, create_database_sql, privileges_sql},

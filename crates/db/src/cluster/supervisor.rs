@@ -20,6 +20,7 @@ use super::{
     error::ClusterError,
     orphan,
     server::Server,
+    upgrade,
 };
 
 /// How often to look whether a server that was launched is ready: it takes 25 ms where there is nothing to recover.
@@ -221,6 +222,7 @@ fn keep_running(control: &Control, server: &Server) {
 fn first_start(options: &ClusterOptions, control: &Control) -> Result<(Arc<Server>, Lock), ClusterError> {
     let area = Area::open(&options.data_dir)?;
     let lock = Lock::take(&area)?;
+    upgrade::refuse_unfinished(&area.root)?;
     let server = Arc::new(Server::prepare(area, options)?);
     let began = Instant::now();
     loop {

@@ -31,8 +31,14 @@ pub struct Database {
     pub schema: i64,
     /// Major version of the server that it is of.
     pub postgresql: u32,
+    /// Major version of the `pg_dump` that made it, which may be later; null in backups that did not say so.
+    #[serde(default)]
+    pub pg_dump: Option<u32>,
     /// Fingerprints: which master key and which key store belong to it.
     pub master_key: String,
+    /// Every master key that a data key of it is wrapped under: two while one is replaced. Empty in backups that did not say so.
+    #[serde(default)]
+    pub master_keys: Vec<String>,
     pub key_store: String,
     pub organizations: i64,
     pub users: i64,
@@ -54,6 +60,9 @@ pub(crate) struct Shards {
     pub program: String,
     pub key_store: String,
     pub shards: usize,
+    /// Shards that could not be read and are not in it.
+    #[serde(default)]
+    pub unreadable: usize,
 }
 
 impl Half for Shards {

@@ -28,7 +28,9 @@ use db::{
     cluster::{BIN_DIR_VARIABLE, Borrowed, ClusterOptions, Target},
 };
 use kernel::{Clock, DataKeyId};
-use kit::vault::{DirectoryKeyStore, KeyStore, ShardArchive};
+use kit::vault::{KeyStore, ShardArchive};
+
+use crate::keys;
 
 use self::{
     manifest::{Database, Shards},
@@ -54,6 +56,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The login of backups on an external server; None: the embedded one.
     pub external: Option<Target>,
+    /// Where the shards are; None: in a directory beside the data.
+    pub key_database: Option<Target>,
 }
 
 /// A backup that was made.
@@ -64,8 +68,10 @@ pub struct Made {
     pub facts: Database,
     pub dump_bytes: u64,
     pub shard_count: usize,
-    /// Data keys of the dump whose shards are gone although they were not destroyed.
+    /// Data keys of the dump whose shards are gone, or unreadable, although they were not destroyed.
     pub without_shard: usize,
+    /// Shards that could not be read, and why. The rest is in the backup.
+    pub unreadable: Vec<(DataKeyId, String)>,
     /// How many older backups were removed: dumps, and shards.
     pub removed: (usize, usize),
 }
@@ -83,20 +89,18 @@ pub async fn run(options: &Options, clock: &Clock) -> anyhow::Result<Made> {
         ("the place for the shards", &options.shards_to),
         ("the data directory", &options.data_dir),
     ])?;
-    let keys = options.data_dir.join("keys");
-    let store = DirectoryKeyStore::existing(&keys)
-        .await
-        .with_context(|| format!("{} is not the key store of an installation", keys.display()))?;
+    let keys = keys::place::of(&options.data_dir, options.key_database.as_ref());
+    let store = keys.existing().await.with_context(|| format!("{keys} is not the key store of an installation"))?;
     if let Some(target) = &options.external {
-        return make(options, clock, &store, target).await;
+        return make(options, clock, &*store, target).await;
     }
     let cluster = Borrowed::of(ClusterOptions::new(options.data_dir.join("postgres"))).await?;
-    let made = make(options, clock, &store, &cluster.backup_target()).await;
+    let made = make(options, clock, &*store, &cluster.backup_target()).await;
     cluster.give_back().await?;
     made
 }
 
-async fn make(options: &Options, clock: &Clock, store: &DirectoryKeyStore, target: &Target) -> anyhow::Result<Made> {
+async fn make(options: &Options, clock: &Clock, store: &dyn KeyStore, target: &Target) -> anyhow::Result<Made> {
     let (dumps, archives) = (Place::open(&options.to)?, Place::open(&options.shards_to)?);
     let made_at = clock.now();
     let mut dump = dumps.begin(made_at)?;
@@ -109,18 +113,18 @@ async fn make(options: &Options, clock: &Clock, store: &DirectoryKeyStore, targe
     };
     if key_store != store.fingerprint().to_string() {
         bail!(
-            "this database belongs to key store {key_store}, and {} is key store {}: name the data directory that it is \
-             served with",
-            options.data_dir.join("keys").display(),
+            "this database belongs to key store {key_store}, and {} is key store {}: name the data directory, or the key database, that \
+             it is served with",
+            keys::place::of(&options.data_dir, options.key_database.as_ref()),
             store.fingerprint()
         );
     }
-    snapshot.dump(bin_dir().as_deref(), &dump.path(DUMP)).await?;
+    let pg_dump = snapshot.dump(bin_dir().as_deref(), &dump.path(DUMP)).await?;
     let dump_bytes = dump.add(DUMP)?;
     let alive: BTreeSet<DataKeyId> = found.data_keys.iter().copied().map(DataKeyId::from).collect();
     dump.write(DATA_KEYS, lines(&alive).as_bytes())?;
 
-    let mut shards = ShardArchive::of(store).await?;
+    let (mut shards, unreadable) = ShardArchive::of(store).await?;
     let destroyed: BTreeSet<DataKeyId> = destroyed_data_keys(target).await?.into_iter().map(DataKeyId::from).collect();
     shards.remove_all(&destroyed);
     archive.write(SHARDS, &shards.to_bytes())?;
@@ -132,7 +136,9 @@ async fn make(options: &Options, clock: &Clock, store: &DirectoryKeyStore, targe
         program: program.clone(),
         schema: found.schema,
         postgresql: found.postgresql,
+        pg_dump: Some(pg_dump),
         master_key,
+        master_keys: found.master_keys,
         key_store: key_store.clone(),
         organizations: found.counts.organizations,
         users: found.counts.users,
@@ -144,14 +150,19 @@ async fn make(options: &Options, clock: &Clock, store: &DirectoryKeyStore, targe
     };
     let shard_count = shards.ids().len();
     // Shards without their dump are of use, a dump without its shards is not: so the dump gets its name last.
-    let shards = archive.finish(Shards { program, key_store, shards: shard_count })?;
+    let unreadable: Vec<(DataKeyId, String)> = unreadable
+        .into_iter()
+        .filter(|(id, _)| !destroyed.contains(id))
+        .map(|(id, error)| (id, error.to_string()))
+        .collect();
+    let shards = archive.finish(Shards { program, key_store, shards: shard_count, unreadable: unreadable.len() })?;
     let database = dump.finish(facts.clone())?;
     // What is missing here may be in an earlier archive: nothing older goes before somebody has looked.
-    let removed = match without_shard {
+    let removed = match without_shard + unreadable.len() {
         0 => (remove_dumps(&dumps, options.keep)?, remove_shards(&archives, clock)?),
         _ => Default::default(),
     };
-    Ok(Made { database, shards, facts, dump_bytes, shard_count, without_shard, removed })
+    Ok(Made { database, shards, facts, dump_bytes, shard_count, without_shard, unreadable, removed })
 }
 
 fn lines(ids: &BTreeSet<DataKeyId>) -> String {

@@ -181,15 +181,20 @@ impl Unfinished<'_> {
     }
 }
 
-/// Overwrites and removes: shards in here bring back what was destroyed. Reaches the old blocks on plain file systems only.
+/// Overwrites and removes: shards in here bring back what was destroyed. Reaches the old blocks on plain file systems only. A link
+/// is removed, and what it leads to is left alone.
 fn wipe(dir: &Path) -> anyhow::Result<()> {
     let of = || format!("cannot remove {}", dir.display());
+    if !fs::symlink_metadata(dir).with_context(of)?.is_dir() {
+        fs::remove_file(dir).with_context(of)?;
+        return sync(dir.parent().unwrap_or(Path::new("/")));
+    }
     for entry in fs::read_dir(dir).with_context(of)? {
         let path = entry.with_context(of)?.path();
-        let is_small = fs::symlink_metadata(&path).is_ok_and(|data| data.is_file() && data.len() <= WIPED_MAX);
-        if is_small {
-            let length = fs::metadata(&path).with_context(of)?.len();
-            let mut file = OpenOptions::new().write(true).open(&path).with_context(of)?;
+        if fs::symlink_metadata(&path).is_ok_and(|data| data.is_file() && data.len() <= WIPED_MAX) {
+            let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+            let mut file = OpenOptions::new().write(true).custom_flags(no_follow).open(&path).with_context(of)?;
+            let length = file.metadata().with_context(of)?.len().min(WIPED_MAX);
             let zeros = vec![0; usize::try_from(length).unwrap_or_default()];
             file.write_all(&zeros).and_then(|()| file.sync_all()).with_context(of)?;
         }
@@ -247,4 +252,39 @@ pub(crate) fn refuse_one_in_another(places: &[(&str, &Path)]) -> anyhow::Result<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn clearing_up_removes_links_and_touches_nothing_that_they_lead_to() {
+        let root = tempfile::tempdir().expect("a folder");
+        let (place, foreign) = (root.path().join("place"), root.path().join("foreign"));
+        fs::create_dir(&place).expect("a folder");
+        fs::create_dir(&foreign).expect("a folder");
+        let file = foreign.join("file");
+        fs::write(&file, "mine").expect("a file");
+        let inside = place.join(".half.unfinished");
+        fs::create_dir(&inside).expect("a folder");
+        fs::write(inside.join("shards"), "half").expect("a file");
+        symlink(&file, inside.join("link")).expect("a link");
+        symlink(&foreign, place.join(".whole.unfinished")).expect("a link");
+        symlink(&file, place.join(".file.unfinished")).expect("a link");
+        let opened = Place::open(&place).expect("a place");
+        let left: Vec<_> =
+            fs::read_dir(&place).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+        assert_eq!(left, [".lock"]);
+
+        // An old backup that is a link goes the same way.
+        let old = place.join("entrepot-20200101T000000.000Z");
+        symlink(&foreign, &old).expect("a link");
+        let entry = entries(&place).expect("entries").pop().expect("one");
+        opened.remove(&entry).expect("it is removed");
+        assert!(fs::symlink_metadata(&old).is_err());
+        assert_eq!(fs::read_to_string(&file).expect("the file"), "mine");
+    }
 }

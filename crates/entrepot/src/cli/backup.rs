@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kernel::Clock;
-use kit::vault::MasterKey;
+use kit::vault::MasterKeys;
 
 use super::{
-    database::{BackupLogin, Database},
+    database::{BackupLogin, Database, KeyStoreDatabase},
     log_to_stderr, say,
 };
 use crate::{backup, restore};
@@ -30,6 +30,8 @@ pub(super) struct Backup {
     database: Database,
     #[command(flatten)]
     backup_login: BackupLogin,
+    #[command(flatten)]
+    key_database: KeyStoreDatabase,
 }
 
 #[derive(Args)]
@@ -50,6 +52,8 @@ pub(super) struct Restore {
     database: Database,
     #[command(flatten)]
     backup_login: BackupLogin,
+    #[command(flatten)]
+    key_database: KeyStoreDatabase,
 }
 
 pub(super) async fn run(options: Backup) -> anyhow::Result<()> {
@@ -59,10 +63,20 @@ pub(super) async fn run(options: Backup) -> anyhow::Result<()> {
         shards_to: options.shards_to,
         keep: usize::try_from(options.keep)?,
         external: options.backup_login.target(&options.database)?,
+        key_database: options.key_database.target()?,
         data_dir: options.data_dir,
     };
     let made = backup::run(&options, &Clock::system()).await?;
     say(&restore::summary_of_backup(&made));
+    if !made.unreadable.is_empty() {
+        let named: Vec<String> = made.unreadable.iter().take(5).map(|(id, why)| format!("{id}: {why}")).collect();
+        anyhow::bail!(
+            "{} shards could not be read and are not in this backup; the rest is, and no older backup was removed. Repair them, or put them \
+             back from an earlier backup of the shards: {}",
+            made.unreadable.len(),
+            named.join("; ")
+        );
+    }
     if made.without_shard > 0 {
         anyhow::bail!(
             "{} data keys have no shard although they were not destroyed: what they sealed is lost unless an earlier backup has \
@@ -79,14 +93,15 @@ pub(super) async fn restore(options: Restore) -> anyhow::Result<()> {
         Some(owner) => Some(restore::External { owner, backup: options.backup_login.target_if_set()? }),
         None => None,
     };
-    let restored = restore::run(restore::Options {
+    let restored = Box::pin(restore::run(restore::Options {
         from: options.from,
         shards_from: options.shards_from,
         data_dir: options.data_dir,
         external,
-        master_key: MasterKey::from_env()?,
+        key_database: options.key_database.target()?,
+        master_keys: MasterKeys::from_env()?,
         accept_lost_keys: options.accept_lost_keys,
-    })
+    }))
     .await?;
     say(&restore::summary(&restored));
     Ok(())

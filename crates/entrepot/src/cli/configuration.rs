@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
-use kit::vault::{MASTER_KEY, MASTER_KEY_FILE};
+use kit::vault::{MASTER_KEY, MASTER_KEY_FILE, MASTER_KEY_PREVIOUS, MASTER_KEY_PREVIOUS_FILE};
 
 use super::Cli;
+use crate::telemetry::traces;
 
 /// What is read from the environment and is no option, so that it stands in no process list.
 const VARIABLES: &[(&str, &str)] = &[
@@ -14,6 +15,11 @@ const VARIABLES: &[(&str, &str)] = &[
         "A file of mode 0600 with the master key: 32 random bytes, in base64 or hexadecimal. `serve`, `restore` and `doctor` need it",
     ),
     (MASTER_KEY, "The master key itself, instead of the file; an environment is easier to read than a file"),
+    (
+        MASTER_KEY_PREVIOUS_FILE,
+        "The same for the master key before it, while it is replaced ([keys.md](keys.md#another-master-key)): a file of mode 0600",
+    ),
+    (MASTER_KEY_PREVIOUS, "The key itself, instead of that file"),
     (
         db::cluster::BIN_DIR_VARIABLE,
         "The directory of PostgreSQL's programs; found by itself where they are Debian's or on `PATH`",
@@ -29,19 +35,23 @@ pub fn reference() -> String {
          An option wins over its variable. A variable that is empty counts as not set where the setting may be left out.\n\n\
          ## The environment only\n\n| variable | |\n|---|---|\n",
     );
-    for (name, help) in VARIABLES {
+    for (name, help) in VARIABLES.iter().chain(traces::VARIABLES) {
         let _infallible = writeln!(text, "| `{name}` | {help} |");
     }
     let cli = Cli::command();
     for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
-        section(&mut text, command);
+        section(&mut text, "entrepot", command);
     }
     text
 }
 
-fn section(text: &mut String, command: &Command) {
+fn section(text: &mut String, before: &str, command: &Command) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let _infallible = writeln!(text, "\n## entrepot {}\n\n{about}.", command.get_name());
+    let name = format!("{before} {}", command.get_name());
+    let _infallible = writeln!(text, "\n## {name}\n\n{about}.");
+    for part in command.get_subcommands().filter(|part| !part.is_hide_set()) {
+        section(text, &name, part);
+    }
     let arguments: Vec<&Arg> = command
         .get_arguments()
         .filter(|argument| !argument.is_hide_set())

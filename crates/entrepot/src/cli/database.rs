@@ -1,6 +1,6 @@
 //! Which database a command works on.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 use clap::Args;
 use db::{Logins, cluster::Target};
@@ -20,6 +20,9 @@ pub(super) struct Database {
     /// … of the login that writes what comes in
     #[arg(long, env = "DATABASE_INGEST_URL", hide_env_values = true)]
     database_ingest_url: Option<String>,
+    /// Nobody but the database's machine and this one is on the network between them: do not warn of logins without sslmode=verify-full
+    #[arg(long, env = "ENTREPOT_DATABASE_NETWORK_IS_PRIVATE", value_parser = clap::builder::FalseyValueParser::new())]
+    database_network_is_private: bool,
 }
 
 /// The login of backups of an external PostgreSQL. `serve` has no option for it.
@@ -28,6 +31,22 @@ pub(super) struct BackupLogin {
     /// … of the login of backups, which reads everything and writes nothing
     #[arg(long, env = "DATABASE_BACKUP_URL", hide_env_values = true)]
     database_backup_url: Option<String>,
+}
+
+/// Where the shards of several nodes are.
+#[derive(Args)]
+pub(super) struct KeyStoreDatabase {
+    /// postgres://… of a small database of its own, on another server, for the shards of several nodes; without it they are in a
+    /// directory beside the data
+    #[arg(long, env = "KEY_DATABASE_URL", hide_env_values = true)]
+    key_database_url: Option<String>,
+}
+
+impl KeyStoreDatabase {
+    /// None: the directory.
+    pub(super) fn target(&self) -> anyhow::Result<Option<Target>> {
+        set(&self.key_database_url).map(|url| target("KEY_DATABASE_URL", url)).transpose()
+    }
 }
 
 impl Database {
@@ -65,6 +84,16 @@ impl Database {
         }
     }
 
+    /// The hosts that serve these logins and that nobody verifies, where that matters.
+    pub(super) fn unverified_hosts(&self, logins: &Logins) -> Vec<String> {
+        if self.database_network_is_private {
+            return vec![];
+        }
+        let all = [&logins.owner, &logins.app, &logins.system, &logins.ingest];
+        let hosts: BTreeSet<&str> = all.into_iter().filter_map(db::tls::unverified_host).collect();
+        hosts.into_iter().map(str::to_owned).collect()
+    }
+
     pub(super) fn is_external(&self) -> bool {
         let all = [&self.database_url, &self.database_owner_url, &self.database_system_url, &self.database_ingest_url];
         all.into_iter().any(|url| set(url).is_some())
@@ -94,6 +123,6 @@ fn set(url: &Option<String>) -> Option<&str> {
     url.as_deref().filter(|url| !url.is_empty())
 }
 
-fn target(name: &str, url: &str) -> anyhow::Result<Target> {
+pub(super) fn target(name: &str, url: &str) -> anyhow::Result<Target> {
     Target::parse(url).map_err(|error| anyhow::anyhow!("{name} is {error}"))
 }

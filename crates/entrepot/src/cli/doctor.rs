@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kernel::Clock;
-use kit::vault::MasterKey;
+use kit::vault::MasterKeys;
 use url::Url;
 
 use super::{
-    database::{BackupLogin, Database},
+    database::{BackupLogin, Database, KeyStoreDatabase},
     log_to_stderr, say,
-    serve::Mail,
+    serve::{self, Mail, TlsFiles},
 };
 use crate::doctor::{self, Finding, Severity};
 
@@ -29,11 +29,18 @@ pub(super) struct Doctor {
     database: Database,
     #[command(flatten)]
     backup_login: BackupLogin,
+    #[command(flatten)]
+    key_database: KeyStoreDatabase,
     /// Where people and providers reach us
     #[arg(long, env = "ENTREPOT_PUBLIC_URL")]
     public_url: Option<Url>,
     #[command(flatten)]
+    tls: TlsFiles,
+    #[command(flatten)]
     mail: Mail,
+    /// The file of OpenID Connect issuers
+    #[arg(long, env = "ENTREPOT_OIDC_FILE", value_name = "FILE")]
+    oidc_file: Option<String>,
     /// Where dumps are kept
     #[arg(long, env = "ENTREPOT_BACKUP_DIR", requires = "backup_shards_dir")]
     backup_dir: Option<PathBuf>,
@@ -45,15 +52,22 @@ pub(super) struct Doctor {
 pub(super) async fn run(options: Doctor) -> anyhow::Result<()> {
     log_to_stderr("error");
     let external = match options.database.logins()? {
-        Some(logins) => Some(doctor::External { logins, backup: options.backup_login.target_if_set()? }),
+        Some(logins) => Some(doctor::External {
+            unverified_hosts: options.database.unverified_hosts(&logins),
+            logins,
+            backup: options.backup_login.target_if_set()?,
+        }),
         None => None,
     };
     let looked_at = doctor::Options {
         data_dir: options.data_dir,
         external,
-        master_key: MasterKey::from_env(),
+        key_database: options.key_database.target()?,
+        master_keys: MasterKeys::from_env(),
         public_url: options.public_url,
+        tls: options.tls.files(),
         has_mail_server: options.mail.settings()?.is_some(),
+        issuers: serve::issuers(options.oidc_file.as_deref()),
         backups: options.backup_dir.zip(options.backup_shards_dir),
         all: options.all,
     };

@@ -19,7 +19,7 @@ use anyhow::Context;
 use connector::AppCredentials;
 use db::PoolSizes;
 use kernel::{Clock, Secret};
-use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, vault::MasterKey};
+use kit::{ApiKeyPrefix, Config, mail::SmtpSettings, network::TrustedProxies, retention::Retention, vault::MasterKey};
 use sandbox::{Sandbox, shopify, world::Size};
 use tokio::net::TcpListener;
 use url::Url;
@@ -164,28 +164,34 @@ impl Demo {
         let identity = AppCredentials { client_id: CLIENT_ID.to_owned(), client_secret: secret, previous_secret: None };
         let settings = Settings {
             data_dir: data_dir.to_owned(),
-            master_key,
+            master_keys: master_key.into(),
             logins: None,
+            key_database: None,
             pools: PoolSizes::default(),
             config: Config {
                 public_url: public_url.clone(),
                 apps: vec![("shopify".to_owned(), identity)],
                 live_requests_per_minute,
                 trusted_proxies: TrustedProxies::default(),
+                traced_callers: TrustedProxies::nobody(),
                 api_key_prefix: ApiKeyPrefix::default(),
                 mail: Some(SmtpSettings {
                     url: Secret::new(format!("smtp://{}", sandbox.smtp_addr())),
                     from: "Entrepot <no-reply@entrepot.example>".to_owned(),
                 }),
+                retention: Retention::default(),
             },
+            issuers: vec![],
             hosts: Simulated::of(&sandbox).hosts()?,
+            sentry: None,
             clock: Clock::system(),
         };
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
-        let served = Served::start(Program::start(settings).await?, listener, Some(metrics))?;
+        let served = Served::start(Program::start(settings).await?, listener, None, Some(metrics))?;
         let visitor = Visitor::new(&public_url, served.address, sandbox.http_addr())?;
-        let (seeded, unconnected) =
-            seed::ensure(data_dir, &visitor, &sandbox).await.context("the demo could not be seeded")?;
+        let (seeded, unconnected) = seed::ensure(data_dir, &visitor, &sandbox, &served.program.app)
+            .await
+            .context("the demo could not be seeded")?;
         let running = data_dir.join(RUNNING);
         let facts = serde_json::json!({ "url": public_url.as_str(), "demo": seeded, "unconnected": unconnected });
         write_private(&running, &serde_json::to_string_pretty(&facts)?)?;

@@ -3,9 +3,11 @@
 
 use std::path::Path;
 
+use accounts::plans::operator::{self, Wanted};
 use anyhow::Context;
 use http::Method;
-use kernel::Secret;
+use kernel::{Plan, Secret};
+use kit::App;
 use sandbox::{Sandbox, woocommerce::Permissions, world::Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -78,11 +80,13 @@ pub(super) fn app_secret(data_dir: &Path) -> anyhow::Result<Secret> {
     Ok(Secret::new(std::fs::read_to_string(path)?))
 }
 
-/// Seeds through the API what is not there yet.
+/// Seeds through the API what is not there yet. A new organization gets its plan from `app`, as from an operator: the trial would end
+/// while the demo is kept.
 pub(super) async fn ensure(
     data_dir: &Path,
     visitor: &Visitor,
     sandbox: &Sandbox,
+    app: &App,
 ) -> anyhow::Result<(Seeded, Unconnected)> {
     let path = data_dir.join(FILE);
     let (seeded, token) = if path.exists() {
@@ -96,6 +100,11 @@ pub(super) async fn ensure(
         (seeded, token)
     } else {
         let (seeded, token) = seed(visitor, sandbox).await?;
+        let (_, me) = visitor.call(Method::GET, "/api/me", Some(&token), None).await?;
+        let organization = me["organizations"][0]["id"].as_str().context("no organization")?.parse()?;
+        let wanted = Wanted { plan: Some(Plan::Professional), ..Wanted::default() };
+        let set = operator::set(&app.db, &app.clock, organization, wanted).await;
+        set.map_err(|problem| anyhow::anyhow!("{}", problem.detail()))?;
         write_private(&path, &serde_json::to_string_pretty(&seeded)?)?;
         (seeded, token)
     };

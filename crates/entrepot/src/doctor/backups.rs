@@ -17,6 +17,15 @@ pub(super) fn look(dumps: &Path, shards: &Path, clock: &Clock, report: &mut Repo
     let now = clock.now();
     newest::<Database>("backup", "dump", dumps, now, report);
     let Some(found) = newest::<Shards>("shard_backup", "backup of the shards", shards, now, report) else { return };
+    let unreadable =
+        found.last().and_then(|last| Manifest::<Shards>::read(&last.path).ok()).map_or(0, |last| last.of.unreadable);
+    if unreadable > 0 {
+        report.error(
+            "shard_backup",
+            format!("{unreadable} shards could not be read when the newest backup was made, and are not in it"),
+            "see `shard_files`; put them back from an earlier backup of the shards, which is kept until then, and run `entrepot backup` again",
+        );
+    }
     let old = found.iter().filter(|entry| entry.made_at < now - SHARDS_LIVE).count();
     if old > 0 {
         report.error(

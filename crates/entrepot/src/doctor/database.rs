@@ -1,18 +1,26 @@
 use anyhow::Context;
 use chrono::{Days, Duration};
-use db::{Db, Login, Logins, PoolSizes, backup::facts, cluster::Target, inspect, inspect::Inspection};
+use db::{
+    Db, Login, Logins, PoolSizes,
+    backup::facts,
+    cluster::Target,
+    inspect,
+    inspect::{ErrorCounts, Inspection},
+};
 use kernel::Clock;
 
 use super::{
     Report,
     keys::{self, Keys},
 };
-use crate::verify;
+use crate::{keys::status, verify};
 
 /// How far the two clocks may be apart.
 const APART: Duration = Duration::seconds(2);
 /// How long a job may wait for somebody to take it.
 const STUCK: Duration = Duration::hours(1);
+/// How long ago what broke is of interest.
+const RECENT: Duration = Duration::days(1);
 /// How many organizations' logs are compared where not all are.
 const SAMPLE: usize = 20;
 
@@ -47,6 +55,9 @@ pub(super) async fn look(
                 report.error("backup_login", format!("rows could not be looked at: {error:#}"), UNSEEN);
             }
         }
+    }
+    if reached && let Err(error) = rotation(logins, keys, report).await {
+        report.error("key_rotation", format!("the state of the master key could not be read: {error:#}"), UNSEEN);
     }
     if reached && let Err(error) = seals(logins, all, report).await {
         report.error("seals", format!("the logs could not be compared with their seals: {error:#}"), UNSEEN);
@@ -94,6 +105,7 @@ async fn rows(
             "is a program serving? If one is, restart it and look at its log",
         ),
     }
+    errors(&inspection.error_reports(clock.now() - RECENT).await?, report);
     match inspection.needing_reauthorization().await? {
         0 => report.ok("connections", "every shop accepts our access"),
         count => report.warning(
@@ -107,6 +119,25 @@ async fn rows(
     }
     inspection.end().await?;
     Ok(())
+}
+
+fn errors(counts: &ErrorCounts, report: &mut Report) {
+    match counts.broken {
+        0 => report.ok("errors", "nothing broke outside organizations in the last day"),
+        ways => report.warning(
+            "errors",
+            format!("something broke in {ways} ways in the last day that belong to no organization"),
+            "`entrepot errors` shows them; each has the id of a request, to be looked for in the log",
+        ),
+    }
+    match counts.strangers {
+        0 => report.ok("proxies", "whoever said in the last day for whom they ask is a trusted proxy"),
+        _ => report.warning(
+            "proxies",
+            "X-Forwarded-For came from an address that is no trusted proxy: if it is a proxy, all its callers are one network",
+            "name the proxy in ENTREPOT_TRUSTED_PROXIES (the log has its address); if it is a stranger, nothing is to be done",
+        ),
+    }
 }
 
 async fn schema(inspection: &mut Inspection, report: &mut Report) -> anyhow::Result<()> {
@@ -162,6 +193,37 @@ async fn partitions(inspection: &mut Inspection, clock: &Clock, report: &mut Rep
                 "`entrepot serve` makes them at its start and twice a day: is it running, and what does its log say?",
             );
         }
+    }
+    Ok(())
+}
+
+async fn rotation(logins: &Logins, keys: Option<&Keys>, report: &mut Report) -> anyhow::Result<()> {
+    let db = Db::connect(logins, &PoolSizes::default()).await?;
+    let found = status::of(&db).await;
+    db.close().await;
+    let found = found?;
+    let previous = keys.and_then(|keys| keys.keyring.masters().previous()).map(|key| key.to_string());
+    match &found.rotation {
+        Some(last) if last.finished_at.is_none() => report.warning(
+            "key_rotation",
+            format!(
+                "master key {} is being replaced by {}: {} of {} data keys are wrapped anew",
+                last.from, last.to, last.rewrapped, last.total
+            ),
+            "nodes that serve with both keys go on with it; if none does, run `entrepot keys rotate`. Keep the previous key until it has \
+             finished",
+        ),
+        _ if previous.is_some() && previous == found.removable => report.warning(
+            "key_rotation",
+            "the previous master key is still here, and nothing is left under it",
+            "remove ENTREPOT_MASTER_KEY_PREVIOUS (or its file) from every node",
+        ),
+        _ if previous.is_some() && previous == found.master_key => report.warning(
+            "key_rotation",
+            "another master key is here and not in use yet",
+            "run `entrepot keys rotate` once every node has both",
+        ),
+        _ => report.ok("key_rotation", "no master key is being replaced"),
     }
     Ok(())
 }

@@ -1,10 +1,6 @@
 //! The master key, the key store, and whether they open what is in the database.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    path::Path,
-    sync::Arc,
-};
+use std::collections::{BTreeSet, HashSet};
 
 use anyhow::Context;
 use db::{
@@ -14,7 +10,7 @@ use db::{
 };
 use kernel::{Clock, DataKeyId, OrganizationId};
 use kit::vault::{
-    DirectoryKeyStore, KeyIdentity, KeyStore, Keyring, MasterKey, MasterKeyError, OpenError, Scope, WrappedKey,
+    Fingerprint, KeyIdentity, KeyStorePlace, Keyring, MasterKeyError, MasterKeys, OpenError, Scope, WrappedKey,
 };
 
 use super::Report;
@@ -32,35 +28,35 @@ pub(crate) struct Keys {
 impl Keys {
     /// None, with findings, when there are no keys to open anything with.
     pub(super) async fn open(
-        master_key: Result<MasterKey, MasterKeyError>,
-        data_dir: &Path,
+        master_keys: Result<MasterKeys, MasterKeyError>,
+        place: &KeyStorePlace,
         clock: &Clock,
         report: &mut Report,
     ) -> Option<Self> {
-        let master = match master_key {
+        let master = match master_keys {
             Ok(master) => Some(master),
             Err(error) => {
                 report.error("master_key", error.to_string(), "the program does not start without it");
                 None
             }
         };
-        let root = data_dir.join("keys");
         let opened = async {
-            let store = DirectoryKeyStore::existing(&root).await?;
+            let store = place.existing().await?;
             let shards = store.list().await?;
             anyhow::Ok((store, shards))
         };
         match (master, opened.await) {
             (Some(master), Ok((store, shards))) => {
-                let keyring = Keyring::new(master, Arc::new(store), clock.clone());
+                let keyring = Keyring::new(master, store, clock.clone());
                 Some(Self { keyring, shards: shards.into_iter().collect() })
             }
             (None, Ok(_)) => None,
             (_, Err(error)) => {
                 report.error(
                     "key_store",
-                    format!("the key store {} cannot be used: {error:#}", root.display()),
-                    "mount the directory that the installation was served with, or restore its newest backup",
+                    format!("the key store in {place} cannot be used: {error:#}"),
+                    "mount the directory that the installation was served with (or name its key database in KEY_DATABASE_URL), or restore its \
+                     newest backup",
                 );
                 None
             }
@@ -74,6 +70,10 @@ pub(crate) struct Opened {
     pub(crate) looked_at: usize,
     pub(crate) existing: BTreeSet<DataKeyId>,
     pub(crate) unopened: Vec<DataKeyId>,
+    /// Shards that cannot be read, and why.
+    pub(crate) unreadable: Vec<(DataKeyId, String)>,
+    /// How many data keys are under a master key that is not here.
+    pub(crate) under_another_key: usize,
     pub(crate) without_shard: Vec<DataKeyId>,
 }
 
@@ -116,6 +116,11 @@ async fn open(
                     Ok(()) => {}
                     // Destroyed since the list of shards was made.
                     Err(OpenError::KeyDestroyed) => {}
+                    Err(OpenError::KeyStore(error)) => found.unreadable.push((id, error.to_string())),
+                    Err(OpenError::WrongMasterKey { .. }) => {
+                        found.under_another_key += 1;
+                        found.unopened.push(id);
+                    }
                     Err(_) => found.unopened.push(id),
                 }
             }
@@ -144,8 +149,9 @@ pub(super) async fn look(
     report: &mut Report,
 ) -> Result<(), DbError> {
     let present = keys.keyring.fingerprints();
+    let stored_master = stored.0.as_deref();
     for (check, stored, present, what) in [
-        ("master_key", stored.0, present.master.to_string(), "master key"),
+        ("master_key", stored.0.clone(), counting(keys, stored_master).to_string(), "master key"),
         ("key_store", stored.1, present.store.to_string(), "key store"),
     ] {
         match stored {
@@ -172,8 +178,23 @@ pub(super) async fn look(
                 found.looked_at,
                 named(&found.unopened)
             ),
-            "their rows or shards were changed: restore a backup, or connect the shops concerned again",
+            match found.under_another_key {
+                0 => "their rows or shards were changed: restore a backup, or connect the shops concerned again".to_owned(),
+                count => format!(
+                    "{count} of them are under another master key: set ENTREPOT_MASTER_KEY_PREVIOUS to the one before until `entrepot keys \
+                     status` says that it can be removed"
+                ),
+            },
         );
+    }
+    if let Some((first, why)) = found.unreadable.first() {
+        report.error(
+            "shard_files",
+            format!("{} shards cannot be read, the first of data key {first}: {why}", found.unreadable.len()),
+            "run `chmod 600` where one is open to others; put a damaged one back from a backup of the shards of the last seven days",
+        );
+    } else {
+        report.ok("shard_files", "every shard that was looked at can be read");
     }
     if found.without_shard.is_empty() {
         report.ok("shards", "every data key has its shard");
@@ -200,6 +221,13 @@ pub(super) async fn look(
         report.ok("orphans", format!("{orphans} shards belong to no data key; the sweep removes them after a week"));
     }
     Ok(())
+}
+
+/// The key of the two here that is the database's, or the current one where none is.
+fn counting(keys: &Keys, stored: Option<&str>) -> Fingerprint {
+    let masters = keys.keyring.masters();
+    let known = stored.and_then(|stored| stored.parse().ok()).filter(|stored| masters.holds(*stored));
+    known.unwrap_or_else(|| masters.current())
 }
 
 fn named(ids: &[DataKeyId]) -> String {

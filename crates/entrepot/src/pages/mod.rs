@@ -43,6 +43,7 @@ pub fn routes(document: Arc<OpenApi>) -> Router<App> {
     Router::new()
         .route("/", get(home::show))
         .route("/link", get(link))
+        .route("/account", get(account))
         .route("/docs", get(show_reference))
         .route("/docs/errors", get(errors::index))
         .route("/docs/errors/{code}", get(errors::one))
@@ -54,6 +55,13 @@ pub fn routes(document: Arc<OpenApi>) -> Router<App> {
 async fn link() -> Response {
     let shell = Shell { title: "From a mail", section: "link", script: Some("link.js") };
     page(StatusCode::OK, &shell, include_str!("templates/link.html"))
+}
+
+/// What somebody proves themself by. Its module asks who that is, and leads whoever is not signed in to the way in.
+async fn account(State(app): State<App>) -> Response {
+    let origin = app.config.public_url.origin().ascii_serialization();
+    let content = fill(include_str!("templates/account.html"), &[("origin", &escape(&origin))]);
+    page(StatusCode::OK, &Shell { title: "Your account", section: "account", script: Some("account.js") }, &content)
 }
 
 /// What stands around the content of a page.

@@ -29,6 +29,7 @@ fn pages() -> BTreeMap<String, String> {
     let mut pages = BTreeMap::from([
         ("/".to_owned(), shell("home", &home::render(false, true, ORIGIN).0)),
         ("/ (signed in)".to_owned(), shell("home", &home::render(true, false, ORIGIN).0)),
+        ("/account".to_owned(), shell("account", include_str!("templates/account.html"))),
         ("/link".to_owned(), shell("link", include_str!("templates/link.html"))),
         ("/docs".to_owned(), reference_page()),
         ("/docs/errors".to_owned(), shell("errors", &errors::render_index())),
@@ -181,13 +182,13 @@ fn pages_run_and_style_nothing_inline_and_load_nothing_from_elsewhere() {
 
 #[test]
 fn modules_and_templates_that_scripts_name_are_there() {
-    let signed_in = home::render(true, false, ORIGIN).0;
+    let templates = home::render(true, false, ORIGIN).0 + include_str!("templates/account.html");
     for (name, _, content) in assets::ALL.iter().filter(|(name, ..)| name.ends_with(".js")) {
         for import in content.split("from './").skip(1).filter_map(|rest| rest.split('\'').next()) {
             assert!(assets::ALL.iter().any(|(known, ..)| *known == import), "{name} imports {import}");
         }
         for template in content.split("copyOf('").skip(1).filter_map(|rest| rest.split('\'').next()) {
-            assert!(signed_in.contains(&format!("<template id=\"{template}\">")), "{name} copies {template}");
+            assert!(templates.contains(&format!("<template id=\"{template}\">")), "{name} copies {template}");
         }
     }
 }

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
-fn endpoint(router: axum::Router) -> Endpoint {
+pub(super) fn endpoint(router: axum::Router) -> Endpoint {
     Endpoint { inner: router, paths: Arc::new(Paths { with_slash: vec![] }), end_streams: Arc::new(|| ()) }
 }
 
@@ -16,7 +16,7 @@ async fn taken(pause: Duration) -> usize {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(serve_within(Duration::from_millis(400), listener, endpoint, stopped));
+    let server = tokio::spawn(serve_within(Duration::from_millis(400), listener, None, endpoint, stopped));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut buffer = vec![0; 4 * 1024 * 1024];
@@ -65,7 +65,7 @@ async fn a_stream_that_nobody_takes_is_let_go_of_and_nothing_is_piled_up_for_it(
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
     let endpoint = endpoint(axum::Router::new().route("/", get(endless)));
-    let server = tokio::spawn(serve_within(Duration::from_millis(400), listener, endpoint, stopped));
+    let server = tokio::spawn(serve_within(Duration::from_millis(400), listener, None, endpoint, stopped));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.unwrap();
     tokio::time::timeout(Duration::from_secs(20), let_go).await.expect("it is let go of").unwrap();

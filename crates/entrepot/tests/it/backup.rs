@@ -289,3 +289,97 @@ fn an_interrupted_backup_leaves_nothing_that_looks_whole_and_an_interrupted_rest
     let said = refused(&["serve", "--data-dir", &data_dir], &[key]);
     assert!(said.contains("was not finished"), "{said}");
 }
+
+#[test]
+fn a_damaged_and_an_exposed_shard_are_named_and_the_rest_is_backed_up() {
+    let site = Site::new();
+    let serving = site.serve("data");
+    for name in ["kata", "ference", "third"] {
+        let token = serving.sign_up(name);
+        let person = json!({ "full_name": name, "member_type": "sales" });
+        assert_eq!(serving.call("POST", "/api/team-members", &token, &person).status, 201);
+    }
+    site.back_up();
+    let folders = fs::read_dir(site.path("data/keys")).unwrap().map(|entry| entry.unwrap().path());
+    let shards: Vec<PathBuf> = folders
+        .filter(|path| path.is_dir())
+        .flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()))
+        .collect();
+    assert_eq!(shards.len(), 3);
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let good = fs::read(&shards[0]).unwrap();
+    fs::write(&shards[0], [7; 40]).unwrap();
+    fs::set_permissions(&shards[1], fs::Permissions::from_mode(0o644)).unwrap();
+    let arguments = site.backup_arguments();
+    let arguments = arguments.each_ref().map(String::as_str);
+    let said = refused(&arguments, &[]);
+    assert!(said.contains("2 shards could not be read") && said.contains("open to other users"), "{said}");
+    assert!(
+        said.contains(&name(&shards[0])) && said.contains(&name(&shards[1])) && !said.contains(&name(&shards[2])),
+        "{said}"
+    );
+    assert_eq!(
+        (whole(&site.path("dumps")).len(), whole(&site.path("shards")).len()),
+        (2, 2),
+        "it was made all the same"
+    );
+    let found = manifest(whole(&site.path("shards")).last().unwrap());
+    assert_eq!((&found["of"]["shards"], &found["of"]["unreadable"]), (&json!(1), &json!(2)), "{found}");
+    let doctor = |expected: &str| {
+        let (dumps, shards, data) = (site.text("dumps"), site.text("shards"), site.text("data"));
+        let environment = [
+            ("ENTREPOT_MASTER_KEY", site.key.as_str()),
+            ("ENTREPOT_BACKUP_DIR", &dumps),
+            ("ENTREPOT_BACKUP_SHARDS_DIR", &shards),
+        ];
+        let output = entrepot(&["doctor", "--json", "--all", "--data-dir", &data], &environment).output().unwrap();
+        let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        for check in ["shard_files", "shard_backup"] {
+            let of: Vec<&Value> = findings.iter().filter(|finding| finding["check"] == check).collect();
+            let worst = if of.iter().any(|finding| finding["severity"] == "error") { "error" } else { "ok" };
+            assert_eq!((worst, of.is_empty()), (expected, false), "{check}: {findings:?}");
+        }
+    };
+    doctor("error");
+    // The rest cannot be restored as if it were all.
+    let said = site.restore_refused(&site.key);
+    assert!(said.contains("are missing") && said.contains("--accept-lost-keys"), "{said}");
+    fs::write(&shards[0], good).unwrap();
+    fs::set_permissions(&shards[1], fs::Permissions::from_mode(0o600)).unwrap();
+    site.back_up();
+    doctor("ok");
+    serving.stop();
+    site.restore("elsewhere");
+}
+
+#[test]
+fn a_pg_dump_that_is_older_than_the_server_is_refused_with_what_to_install() {
+    let site = Site::new();
+    site.serve("data").stop();
+    let programs = site.path("programs");
+    fs::create_dir(&programs).unwrap();
+    let version = |name: &str, version: &str| {
+        let file = programs.join(name);
+        fs::write(&file, format!("#!/bin/sh\necho '{name} (PostgreSQL) {version}'\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    // The server is found by itself: only the programs for clients are these.
+    version("pg_dump", "9.6.1");
+    let serving = site.serve("data");
+    let arguments = site.backup_arguments();
+    let arguments = arguments.each_ref().map(String::as_str);
+    let said = refused(&arguments, &[("ENTREPOT_PG_BIN", programs.to_str().unwrap())]);
+    assert!(
+        said.contains("found no `pg_dump`") && said.contains("9 only") && said.contains("postgresql-client-"),
+        "{said}"
+    );
+    site.back_up();
+    // A dump that says that a later pg_dump made it needs a pg_restore as late.
+    let file = site.only("dumps").join("manifest.json");
+    let mut changed: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    changed["of"]["pg_dump"] = json!(99);
+    fs::write(&file, serde_json::to_vec(&changed).unwrap()).unwrap();
+    let said = site.restore_refused(&site.key);
+    assert!(said.contains("made by pg_dump 99") && said.contains("postgresql-client-99"), "{said}");
+    serving.stop();
+}

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kernel::{Action, Resource, Role};
+use kernel::{Action, Limit, Plan, Resource, Role};
 
 use crate::repository::{Source, file, files, product, root};
 
@@ -151,6 +151,52 @@ fn the_table_of_roles_is_the_products() {
     }
 }
 
+/// `docs/plans.md` shows the table of the code.
+#[test]
+fn the_table_of_plans_is_the_codes() {
+    let text = file(&files(), "docs/plans.md").text.clone();
+    table_of_plans(&text);
+    let folder = std::env::var("ENTREPOT_SHARED").map_or_else(|_| root().join("../shared"), PathBuf::from);
+    let Ok(text) = std::fs::read_to_string(folder.join("design/product.md")) else {
+        println!("skipped: there is no design/product.md in {}", folder.display());
+        return;
+    };
+    // The product's own table has both numbers of the last two limits, and minutes, in one cell.
+    let text =
+        text.replace("| shortest sync interval |", "| shortest sync interval, minutes |").replace(" min |", " |");
+    let halves: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("| workflows / bots |") {
+            Some(cells) => {
+                let half = |number: usize| {
+                    let cells = cells.trim_matches('|').split('|');
+                    let half = cells.map(|cell| cell.trim().split(" / ").nth(number).unwrap_or(cell.trim()).to_owned());
+                    half.collect::<Vec<_>>().join(" | ")
+                };
+                format!("| workflows | {} |\n| bots | {} |\n", half(0), half(1))
+            }
+            None => format!("{line}\n"),
+        })
+        .collect();
+    table_of_plans(&halves);
+}
+
+fn table_of_plans(text: &str) {
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("| limit |"));
+    let head = cells(lines.next().expect("the table of plans"));
+    assert_eq!(head[1..].iter().map(|plan| plan.parse().unwrap()).collect::<Vec<Plan>>(), Plan::ALL);
+    let rows: Vec<Vec<String>> = lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert_eq!(rows.len(), Limit::ALL.len());
+    for (limit, row) in Limit::ALL.iter().zip(&rows) {
+        assert_eq!(row[0], limit.label());
+        for (plan, cell) in Plan::ALL.iter().zip(&row[1..]) {
+            let expected = (cell != "by contract").then(|| cell.replace(',', "").parse::<u64>().unwrap());
+            assert_eq!(plan.limit(*limit), expected, "{limit} of {plan}");
+        }
+    }
+}
+
 /// `docs/configuration.md` is made from the definitions of the command line.
 #[test]
 fn the_reference_of_settings_is_the_programs() {
@@ -160,6 +206,46 @@ fn the_reference_of_settings_is_the_programs() {
     for setting in ["ENTREPOT_LISTEN", "DATABASE_BACKUP_URL", "ENTREPOT_BACKUP_KEEP", "--accept-lost-keys"] {
         assert!(made.contains(setting), "{setting} is not in the reference");
     }
+}
+
+/// `docs/retention.md` is made from the list of what is kept.
+#[test]
+fn the_page_of_what_is_kept_is_the_programs() {
+    let written = file(&files(), "docs/retention.md").text.clone();
+    assert!(written == kit::retention::reference(), "run `entrepot retention > docs/retention.md`");
+}
+
+/// What the operator does to organizations from the command line is told to them, or there is a reason why there is nothing to tell.
+#[test]
+fn every_command_says_what_it_tells_organizations() {
+    const COMMANDS: &[(&str, &str)] = &[
+        ("serve", "what it does for somebody is told as theirs, what it does by itself as system:…"),
+        ("migrate", "changes tables and no organization's rows"),
+        ("verify", "reads"),
+        ("backup", "reads; docs/TENANCY.md has the login"),
+        (
+            "restore",
+            "makes an installation where there was none: its audit log is that of the backup, sealed as it was",
+        ),
+        ("upgrade-cluster", "copies all rows, and changes none"),
+        ("doctor", "reads"),
+        ("errors", "reads what belongs to no organization"),
+        ("keys", "wraps data keys anew; nothing that they seal changes"),
+        ("plan", "a line as system:operator, in the audit log and the activity log"),
+        ("organizations", "reads"),
+        ("demo", "what it does, it does over HTTP as its owner"),
+        ("sandbox", "knows no organization"),
+        ("openapi", "prints"),
+        ("configuration", "prints"),
+        ("retention", "prints"),
+        ("master-key", "knows no organization"),
+    ];
+    let there: BTreeSet<String> = entrepot::cli::commands().into_iter().collect();
+    let listed: BTreeSet<String> = COMMANDS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(
+        there, listed,
+        "a command that changes something of an organization leaves a line in its audit log (kit::trail)"
+    );
 }
 
 /// `deploy/entrepot.service` keeps what a service of its kind can do to what it needs, and systemd understands it.

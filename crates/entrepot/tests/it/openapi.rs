@@ -66,6 +66,52 @@ fn every_reference_leads_somewhere_and_every_answer_is_described() {
     }
 }
 
+/// Which operations ask for a proof that is not older than ten minutes, and of whom. A line less here is a decision.
+const STEP_UPS: &[(&str, &str)] = &[
+    ("DELETE /api/factors/passkeys/{id}", "always"),
+    ("DELETE /api/factors/totp", "always"),
+    ("DELETE /api/integrations/connections/{id}/", "second_factor"),
+    ("DELETE /api/members/{id}", "second_factor"),
+    ("DELETE /api/members/{id}/grants/{grant_id}", "second_factor"),
+    ("DELETE /api/organizations/{id}", "always"),
+    ("PATCH /api/members/{id}", "second_factor"),
+    ("POST /api-key-management/clear", "second_factor"),
+    ("POST /api-key-management/create", "second_factor"),
+    ("POST /api-key-management/rotate", "second_factor"),
+    ("POST /api/factors/passkeys/start", "always"),
+    ("POST /api/factors/recovery-codes", "always"),
+    ("POST /api/factors/totp", "always"),
+    ("POST /api/identities", "always"),
+    ("POST /api/integrations/connections/", "second_factor"),
+    ("POST /api/integrations/connections/{id}/credential/", "second_factor"),
+    ("POST /api/integrations/connections/{id}/disconnect/", "second_factor"),
+    ("POST /api/integrations/connections/{id}/reauthorize/", "second_factor"),
+    ("POST /api/integrations/connections/{id}/revoke/", "second_factor"),
+    ("POST /api/invitations", "second_factor"),
+    ("POST /api/invitations/{id}/resend", "second_factor"),
+    ("POST /api/members/{id}/grants", "second_factor"),
+    ("POST /api/oauth/{provider}/start", "second_factor"),
+    ("PUT /api/me/password", "always"),
+    ("PUT /api/organizations/{id}/second-factor", "always"),
+];
+
+#[test]
+fn the_operations_that_ask_for_a_proof_are_those_that_are_listed() {
+    let document = document();
+    let mut asked: Vec<(String, String)> = vec![];
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(step_up) = operation["responses"]["403"]["x-step-up"].as_str() else { continue };
+            asked.push((format!("{} {path}", method.to_uppercase()), step_up.to_owned()));
+            assert_ne!(operation["x-permission"], "public", "{path}: of whom nothing is known nothing can be proved");
+        }
+    }
+    asked.sort();
+    let listed: Vec<(String, String)> =
+        STEP_UPS.iter().map(|(name, step_up)| ((*name).to_owned(), (*step_up).to_owned())).collect();
+    assert_eq!(asked, listed);
+}
+
 #[test]
 fn a_problem_names_its_code_beside_its_type() {
     let problem = document()["components"]["schemas"]["Problem"].clone();
@@ -136,6 +182,7 @@ fn every_field_of_an_answer_is_there() {
             "MemberRole",
             "PermissionAction",
             "PermissionResource",
+            "SecondFactorRequirement",
             "TeamMemberType"
         ],
         "look whether these can be left out of a request, then add them"

@@ -3,22 +3,23 @@ use std::collections::BTreeMap;
 use axum::{
     Json as Body,
     extract::State,
-    http::{HeaderMap, HeaderName, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::Response,
 };
 use chrono::{DateTime, Utc};
 use connector::{Provider, provider::PastedSecrets};
 use kernel::TenantScope;
 use kit::{
-    AcrossConnections, App, AtConnection, Authorized, Code, Problem, Router,
+    AcrossConnections, App, AtConnection, Authorized, Code, Problem, Router, SteppedUp,
     idempotency::{Created, IdempotencyKey, Once},
     input::{self, Json, Patch, Query},
     page::{Page, PageQuery},
+    retention::Kind,
     route,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
@@ -33,6 +34,10 @@ kernel::permissions! {
     CreateConnections = (Connections, Create);
     ReadConnections = (Connections, Read);
     UpdateConnections = (Connections, Update);
+    RestoreConnections = (Connections, Delete);
+    DeleteConnections = (Connections, Delete, WHILE_READ_ONLY);
+    /// Taking access to an account away: it can be done while the organization is read-only.
+    EndConnections = (Connections, Update, WHILE_READ_ONLY);
 }
 
 pub fn routes() -> Router {
@@ -48,6 +53,8 @@ pub fn routes() -> Router {
         .routes(route!(pause))
         .routes(route!(resume))
         .routes(route!(disconnect))
+        .routes(route!(delete))
+        .routes(route!(restore))
 }
 
 /// A connection, without its secrets.
@@ -64,6 +71,8 @@ pub(crate) struct ConnectionView {
     /// What is wrong and what to do about it.
     health_cause: Option<String>,
     health_since: Option<DateTime<Utc>>,
+    /// Since when it is beyond what the plan allows: no work in the background until it is allowed again. Live reads go on.
+    plan_paused_at: Option<DateTime<Utc>>,
     /// What somebody is to do about it; null when nothing is.
     next_step: Option<NextStepView>,
     config: Value,
@@ -75,6 +84,8 @@ pub(crate) struct ConnectionView {
     last_synced_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// When it was deleted: it can be restored for as long as GET /api/retention says.
+    deleted_at: Option<DateTime<Utc>>,
 }
 
 /// What somebody is to do about a connection.
@@ -105,7 +116,7 @@ impl From<ConnectionRow> for ConnectionView {
     fn from(row: ConnectionRow) -> Self {
         let stands = (Status::parse(&row.status), Health::parse(&row.health));
         let next_step = if let (Some(status), Some(health)) = stands {
-            NextStep::of(status, health, row.credential_kind.is_some())
+            NextStep::of(status, health, row.credential_kind.is_some(), row.plan_paused_at.is_some())
                 .map(|step| NextStepView { action: step.as_str(), text: step.text(status) })
         } else {
             None
@@ -119,6 +130,7 @@ impl From<ConnectionRow> for ConnectionView {
             health: row.health,
             health_cause: row.health_cause,
             health_since: row.health_since,
+            plan_paused_at: row.plan_paused_at,
             next_step,
             config: row.config,
             scopes: row.scopes,
@@ -135,6 +147,7 @@ impl From<ConnectionRow> for ConnectionView {
             last_synced_at: row.last_synced_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            deleted_at: row.deleted_at,
         }
     }
 }
@@ -161,18 +174,32 @@ pub(super) fn if_match(headers: &HeaderMap) -> Seen {
     Seen::OneOf(tags.into_iter().filter_map(version).collect())
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct ConnectionQuery {
+    /// Those that were deleted and can be restored, in place of those that are there.
+    deleted: Option<bool>,
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u16>,
+    cursor: Option<String>,
+}
+
 /// The organization's connections
-#[utoipa::path(get, path = "/api/integrations/connections/", tag = "connections", params(PageQuery),
+#[utoipa::path(get, path = "/api/integrations/connections/", tag = "connections", params(ConnectionQuery),
     responses((status = 200, description = "A page of connections, newest first", body = Page<ConnectionView>)))]
 async fn list(
     caller: AcrossConnections<ReadConnections>,
     State(app): State<App>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<ConnectionQuery>,
 ) -> Result<Body<Page<ConnectionView>>, Problem> {
     let (scope, reach) = caller.across();
-    let window = query.window(&app, scope, "connections", ())?;
+    let deleted = query.deleted.unwrap_or_default();
+    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let window = page.window(&app, scope, "connections", deleted)?;
+    let deleted_since = deleted.then(|| app.config.retention.before(Kind::Connections, app.clock.now()));
     let mut tx = app.db.tenant(scope).await?;
-    let rows = store::list(&mut tx, window, reach, None).await?;
+    let rows = store::list(&mut tx, window, reach, None, deleted_since).await?;
     tx.commit().await?;
     Ok(Body(window.page(&app, rows, |row| row.id.uuid(), ConnectionView::from)))
 }
@@ -213,11 +240,11 @@ struct CreateConnection {
     (status = 422, description = "The account could not be connected; the detail says why and what to do"),
 ))]
 async fn create(
-    caller: Authorized<CreateConnections>,
+    caller: SteppedUp<Authorized<CreateConnections>>,
     State(app): State<App>,
     body: Once<CreateConnection>,
 ) -> Result<Response, Problem> {
-    body.answer(app, caller.scope, create_once).await
+    body.answer(app, caller.into_inner().scope, create_once).await
 }
 
 impl Created for ConnectionView {
@@ -318,7 +345,7 @@ struct SetCredential {
     (status = 422, description = "The keys do not work, or are for another account"),
 ))]
 async fn set_credential(
-    caller: AtConnection<UpdateConnections>,
+    caller: SteppedUp<AtConnection<UpdateConnections>>,
     State(app): State<App>,
     Json(form): Json<SetCredential>,
 ) -> Result<Body<ConnectionView>, Problem> {
@@ -338,7 +365,7 @@ async fn set_credential(
     params(("id" = Uuid, Path)),
     responses((status = 200, description = "The connection, which waits for a new credential", body = ConnectionView)))]
 async fn revoke_credential(
-    caller: AtConnection<UpdateConnections>,
+    caller: SteppedUp<AtConnection<EndConnections>>,
     State(app): State<App>,
 ) -> Result<Body<ConnectionView>, Problem> {
     Ok(Body(super::revoke_credential(&app, &caller.scope, caller.id).await?.into()))
@@ -360,7 +387,7 @@ async fn enable(caller: AtConnection<UpdateConnections>, State(app): State<App>)
     (status = 200, description = "The connection, which keeps its credential", body = ConnectionView),
     (status = 409, description = "It is not connected"),
 ))]
-async fn disable(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+async fn disable(caller: AtConnection<EndConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
     Ok(tagged(super::disable(&app, &caller.scope, caller.id).await?))
 }
 
@@ -391,8 +418,37 @@ async fn resume(caller: AtConnection<UpdateConnections>, State(app): State<App>)
     (status = 200, description = "The connection; `health_cause` says what is left to do at the shop", body = ConnectionView),
     (status = 409, description = "It was connected anew meanwhile"),
 ))]
-async fn disconnect(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+async fn disconnect(
+    caller: SteppedUp<AtConnection<EndConnections>>,
+    State(app): State<App>,
+) -> Result<Tagged, Problem> {
     Ok(tagged(Box::pin(super::disconnect(&app, &caller.scope, caller.id)).await?))
+}
+
+/// Delete a connection: it is disconnected first, its account is free, and what is written of it in the logs stays. It can be
+/// restored for as long as GET /api/retention says
+#[utoipa::path(delete, path = "/api/integrations/connections/{id}/", tag = "connections",
+    params(("id" = Uuid, Path)), responses(
+    (status = 204, description = "Deleted; its credential and its data key are destroyed"),
+    (status = 409, description = "It was connected anew meanwhile"),
+))]
+async fn delete(
+    caller: SteppedUp<AtConnection<DeleteConnections>>,
+    State(app): State<App>,
+) -> Result<StatusCode, Problem> {
+    Box::pin(super::delete(&app, &caller.scope, caller.id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Bring back a connection that was deleted: with its id, its settings and its logs, and without a credential
+#[utoipa::path(post, path = "/api/integrations/connections/{id}/restore/", tag = "connections",
+    params(("id" = Uuid, Path)), responses(
+    (status = 200, description = "The connection, which waits for a new credential", body = ConnectionView),
+    (status = 402, description = "The plan allows no more connections of the provider"),
+    (status = 409, description = "Its account was connected anew meanwhile, as another connection"),
+))]
+async fn restore(caller: AtConnection<RestoreConnections>, State(app): State<App>) -> Result<Tagged, Problem> {
+    Ok(tagged(super::restore(&app, &caller.scope, caller.id).await?))
 }
 
 fn name(text: &str) -> Result<String, Problem> {

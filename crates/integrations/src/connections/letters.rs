@@ -1,23 +1,35 @@
 //! What the people of an organization are told of their connections by mail.
 
+use accounts::notifications::{self, About, Kind, Notice};
 use db::TenantTx;
-use kernel::{ConnectionId, Secret};
+use kernel::{ConnectionId, Secret, UserId};
 use kit::{
     App, Problem,
     mail::{self, Letter, Link},
 };
+use serde_json::json;
 
 use super::store;
 
-/// Writes a mail to each owner and to whoever made the connection, in the transaction of the change.
+/// What they are told beside the mail.
+pub(super) fn notice(kind: Kind, id: ConnectionId, store: &str) -> Notice {
+    Notice::of(kind).about(About::Connection(id)).with(json!({ "store": store }))
+}
+
+/// Tells each owner and whoever made the connection, also by mail where their address is confirmed, in the transaction of the
+/// change.
 pub(super) async fn tell(
     app: &App,
     tx: &mut TenantTx,
     id: ConnectionId,
+    notice: &Notice,
     letter: impl Fn(&App, &str) -> Letter,
 ) -> Result<(), Problem> {
     let acting = tx.scope().actor().user();
-    for keeper in store::keepers(tx, id, acting).await? {
+    let keepers = store::keepers(tx, id, acting).await?;
+    let told: Vec<UserId> = keepers.iter().map(|keeper| keeper.user_id).collect();
+    notifications::tell(tx, &app.clock, &told, notice).await?;
+    for keeper in keepers.iter().filter(|keeper| keeper.is_verified) {
         let mut letter = letter(app, &keeper.name);
         letter.paragraphs.insert(0, format!("Hello {},", keeper.name));
         mail::write(tx, app, &keeper.email, &letter, mail::NOTICE_LIVES).await?;

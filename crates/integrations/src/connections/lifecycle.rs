@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::jobs::enqueue;
-use accounts::organizations::jobs::DestroyShards;
+use accounts::{notifications::Kind, organizations::jobs::DestroyShards, plans::jobs::ApplyPlan};
 use connector::{Call, ProviderError};
 use db::TenantTx;
 use kernel::{ConnectionId, TenantScope};
@@ -16,7 +16,7 @@ use kit::{
 use serde_json::json;
 
 use super::{
-    Store, Stores, credential, exclusive, letters,
+    Store, Stores, credential, exclusive, hold, letters,
     model::{Action, Status},
     status_of,
     store::{self, ConnectionRow},
@@ -168,6 +168,7 @@ async fn end_and_tell<L: Fn(&App, &str) -> Letter>(
     letter: impl Fn(&str) -> Option<L>,
 ) -> Result<ConnectionRow, Problem> {
     let mut tx = app.db.tenant(scope).await?;
+    hold(&mut tx).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     let status = status_of(&before)?;
     if status == Status::Disconnected {
@@ -201,8 +202,11 @@ async fn end_and_tell<L: Fn(&App, &str) -> Letter>(
     let meta = json!({ "is_revoked_at_provider": ended == Ended::Revoked, "data_keys_destroyed": keys.len() });
     trail::event(&mut tx, &app.clock, event.of(id).with(meta)).await?;
     if let Some(letter) = letter(name) {
-        letters::tell(app, &mut tx, id, letter).await?;
+        let notice = letters::notice(Kind::ConnectionTransferred, id, name);
+        letters::tell(app, &mut tx, id, &notice, letter).await?;
     }
+    // The place that it takes no longer may be one for a connection that the plan has paused.
+    enqueue(&mut tx, &app.clock, &ApplyPlan {}).await?;
     tx.commit().await?;
     app.slice::<Stores>().forget(scope.organization(), id);
     if data_keys::destroy_shards(&app.keyring, &keys).await.is_err() {
@@ -225,13 +229,15 @@ async fn end_at_provider(app: &App, scope: &TenantScope, id: ConnectionId) -> Re
         return Ok(by_hand);
     }
     if store.status == Status::NeedsReauth {
-        // The provider does not take it any more.
-        return Ok(Ended::Revoked);
+        // The provider does not take it any more, so there is nothing to ask it with. Whether something of ours is left there, such as
+        // an app that is installed, is not known.
+        return Ok(by_hand);
     }
     let revoking = async {
         let store: std::sync::Arc<Store> = credential::fresh(app, stores, store).await?;
         let credential = &store.opened()?.credential;
-        let call = Call { http: &app.http, account: &store.account, credential, clock: &app.clock };
+        let http = store.http(app);
+        let call = Call { http: &http, account: &store.account, credential, clock: &app.clock };
         match revocation.revoke(&call).await {
             Ok(()) | Err(ProviderError::Unauthorized { .. }) => Ok(()),
             Err(error) => Err(crate::problem::of_provider(&error)),

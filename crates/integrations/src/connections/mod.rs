@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod credential;
+mod deletion;
 pub(crate) mod exclusive;
 #[cfg(test)]
 mod fuzz;
@@ -12,8 +13,10 @@ mod letters;
 mod lifecycle;
 pub mod model;
 mod open_stores;
+pub mod places;
 pub(crate) mod store;
 
+use accounts::{notifications::Kind, plans};
 use connector::provider::Established;
 use db::TenantTx;
 use kernel::{ConnectionId, Denied, Resource, TenantScope};
@@ -25,6 +28,7 @@ use serde_json::json;
 
 use crate::data_access::{self, model::DataAccess};
 
+pub use deletion::{delete, purge, restore};
 pub use lifecycle::{disable, disconnect, enable, pause, resume};
 pub(crate) use open_stores::passing;
 pub use open_stores::{Store, Stores};
@@ -36,22 +40,25 @@ use store::ConnectionRow;
 /// transaction open. One that was disconnected comes back, with its id.
 ///
 /// # Errors
-/// [`Code::Conflict`] when the account is connected already, [`Code::AccountConnectedElsewhere`] when another organization holds
+/// [`Code::Conflict`] when the account is connected already, [`Code::PlanLimitReached`] when the plan allows no more of the provider, [`Code::AccountConnectedElsewhere`] when another organization holds
 /// it; [`Code::NotFound`] when the organization was deleted while the account was proven.
 pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Result<ConnectionRow, Problem> {
     let id = ConnectionId::new(&app.clock);
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
-    let known = store::find_by_account(&mut tx, new.provider_key, &new.established.external_account).await?;
-    if let Some(known) = known.filter(|known| known.is_disconnected) {
-        tx.rollback().await?;
-        return replace_credential(app, scope, known.id, new.established, new.data_access).await;
+    hold(&mut tx).await?;
+    let subscription = plans::hold(&mut tx, now).await?;
+    match store::find_by_account(&mut tx, new.provider_key, &new.established.external_account).await? {
+        Some(known) if known.is_disconnected => {
+            tx.rollback().await?;
+            return replace_credential(app, scope, known.id, new.established, new.data_access).await;
+        }
+        Some(_) => return Err(connected_already()),
+        None => places::take(app, &mut tx, &subscription, new.provider_key).await?,
     }
     let name = new.display_name.clone().unwrap_or_else(|| model::own_name(&new.established));
     store::insert(&mut tx, id, &new, &name, scope.actor().user(), now).await.map_err(|error| match error {
-        db::DbError::Constraint { constraint } if constraint == "connections_by_account" => {
-            Problem::new(Code::Conflict, "This account is connected already. Change its credential instead.")
-        }
+        db::DbError::Constraint { constraint } if constraint == "connections_by_account" => connected_already(),
         other => other.into(),
     })?;
     exclusive::claim(app, &mut tx, new.provider_key, &new.established.external_account, id).await?;
@@ -76,6 +83,36 @@ pub async fn insert(app: &App, scope: &TenantScope, new: NewConnection) -> Resul
     Ok(row)
 }
 
+fn connected_already() -> Problem {
+    Problem::new(Code::Conflict, "This account is connected already. Change its credential instead.")
+}
+
+/// Refuses an account that has a connection in this organization, also one that is hidden from whoever asks: before the account is
+/// taken from another organization for a connection that could not be made.
+///
+/// # Errors
+/// [`Code::Conflict`].
+pub(crate) async fn refuse_known_account(
+    app: &App,
+    scope: &TenantScope,
+    provider_key: &str,
+    external_account: &str,
+) -> Result<(), Problem> {
+    let mut tx = app.db.tenant(scope).await?;
+    let id = ConnectionId::new(&app.clock);
+    let is_known = store::try_account(&mut tx, id, provider_key, external_account, app.clock.now()).await?;
+    tx.rollback().await?;
+    if is_known { Err(connected_already()) } else { Ok(()) }
+}
+
+/// Keeps the organization until the transaction ends.
+///
+/// # Errors
+/// [`Code::NotFound`] when it was deleted.
+async fn hold(tx: &mut TenantTx) -> Result<(), Problem> {
+    if store::hold_organization(tx).await? { Ok(()) } else { Err(Problem::not_found()) }
+}
+
 /// Gives a connection a new credential for the same account; the old one is gone at once. What may be read of the store
 /// stays as it is, unless the person chose it anew.
 ///
@@ -94,6 +131,8 @@ pub async fn replace_credential(
     }
     let now = app.clock.now();
     let mut tx = app.db.tenant(scope).await?;
+    hold(&mut tx).await?;
+    let subscription = plans::hold(&mut tx, now).await?;
     let before = store::find_for_update(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     if before.external_account.as_deref() != Some(established.external_account.as_str()) {
         return Err(Problem::new(
@@ -102,6 +141,9 @@ pub async fn replace_credential(
         ));
     }
     let status = status_of(&before)?.allow(Action::Reauthorize)?;
+    if status_of(&before)? == Status::Disconnected {
+        places::take(app, &mut tx, &subscription, &before.provider_key).await?;
+    }
     exclusive::claim(app, &mut tx, &before.provider_key, &established.external_account, id).await?;
     let replaced = credential::replace(app, &mut tx, id, &established).await?;
     store::reconnect(&mut tx, id, status, &established, now).await?;
@@ -154,7 +196,8 @@ pub async fn revoke_credential(app: &App, scope: &TenantScope, id: ConnectionId)
         Event::warning("credential.revoked", format!("The credential of {} was revoked.", row.display_name)).of(id);
     trail::event(&mut tx, &app.clock, event).await?;
     if status == Status::NeedsReauth && before.status != row.status {
-        letters::tell(app, &mut tx, id, letters::needs_reauth(&row.display_name, cause)).await?;
+        let notice = letters::notice(Kind::ConnectionNeedsReauth, id, &row.display_name);
+        letters::tell(app, &mut tx, id, &notice, letters::needs_reauth(&row.display_name, cause)).await?;
     }
     tx.commit().await?;
     app.slice::<Stores>().forget(scope.organization(), id);

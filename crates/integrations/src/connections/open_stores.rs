@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use connector::{Account, Provider, ProviderError};
+use accounts::notifications::Kind;
+use connector::{Account, Provider, ProviderError, http::Http};
 use db::{
     DbError, TenantTx,
     listener::{Change, Listener},
@@ -48,6 +49,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// The client to ask the shop with.
+    pub(crate) fn http(&self, app: &App) -> Http {
+        app.http.for_connection(self.provider.manifest().key, self.id)
+    }
+
     /// The credential to ask the shop with.
     ///
     /// # Errors
@@ -246,7 +252,9 @@ impl Stores {
             let meta = json!({ "before": before.as_str(), "after": status.as_str() });
             trail::event(&mut tx, &app.clock, event.of(store.id).with(meta)).await?;
             if let (Status::NeedsReauth, Some(cause)) = (status, cause) {
-                letters::tell(app, &mut tx, store.id, letters::needs_reauth(&store.display_name, cause)).await?;
+                let notice = letters::notice(Kind::ConnectionNeedsReauth, store.id, &store.display_name);
+                let letter = letters::needs_reauth(&store.display_name, cause);
+                letters::tell(app, &mut tx, store.id, &notice, letter).await?;
             }
         }
         tx.commit().await?;

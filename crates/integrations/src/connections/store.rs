@@ -1,6 +1,7 @@
 use connector::provider::Established;
 use db::{DbError, TenantTx};
 use kernel::{ConnectionId, Reach, Time, UserId};
+use kit::retention::Due;
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -30,6 +31,8 @@ pub struct ConnectionRow {
     pub created_at: Time,
     /// Of what people decide and what the account is; health comes and goes without it.
     pub updated_at: Time,
+    /// Since when it is beyond what the plan allows.
+    pub plan_paused_at: Option<Time>,
     /// None: there is no active credential, and the other columns of it are None too.
     pub credential_kind: Option<String>,
     pub credential_hint: Option<String>,
@@ -37,6 +40,8 @@ pub struct ConnectionRow {
     pub credential_expires_at: Option<Time>,
     pub credential_set_at: Option<Time>,
     pub credential_set_by: Option<Uuid>,
+    /// None: it is there.
+    pub deleted_at: Option<Time>,
 }
 
 pub(super) async fn insert(
@@ -83,9 +88,9 @@ pub(crate) async fn find(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<C
         -- find_connection
         select c.id, c.provider_key, c.external_account, c.display_name, c.status, c.health, c.health_cause, c.health_since, c.config,
             c.scopes, c.enabled_capabilities, c.data_access_permissions as "data_access_permissions: Json<DataAccess>",
-            c.last_synced_at, c.created_at, c.updated_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
+            c.last_synced_at, c.created_at, c.updated_at, c.plan_paused_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
             k.scopes as "credential_scopes?", k.expires_at as "credential_expires_at?", k.created_at as "credential_set_at?",
-            k.created_by as "credential_set_by?"
+            k.created_by as "credential_set_by?", c.deleted_at
         from connections c
         left join credentials k
             on k.organization_id = c.organization_id and k.connection_id = c.id and k.revoked_at is null
@@ -97,6 +102,49 @@ pub(crate) async fn find(tx: &mut TenantTx, id: ConnectionId) -> Result<Option<C
     .fetch_optional(tx.conn())
     .await?;
     Ok(row)
+}
+
+/// Makes the deletion of the organization wait until the transaction ends; false when it is deleted. Whoever writes a claim, or ends
+/// a connection, asks this first: a deletion takes the same rows in another order, and takes claims before it takes keys.
+pub(super) async fn hold_organization(tx: &mut TenantTx) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let held = sqlx::query_scalar!(
+        "
+        -- hold_organization
+        select id from organizations where id = $1 and deleted_at is null for share
+        ",
+        organization.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(held.is_some())
+}
+
+/// Whether an account has a connection in this organization, hidden ones too: a row is tried, which the caller takes back.
+pub(super) async fn try_account(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    provider_key: &str,
+    external_account: &str,
+    now: Time,
+) -> Result<bool, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- try_account
+        insert into connections (organization_id, id, provider_key, external_account, display_name, status, created_at, updated_at)
+        values ($1, $2, $3, $4, $4, 'pending', $5, $5)
+        on conflict do nothing
+        ",
+        organization.uuid(),
+        id.uuid(),
+        provider_key,
+        external_account,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 0)
 }
 
 /// Holds a connection until the transaction ends; false when there is none. Whoever changes a connection and its credential
@@ -150,12 +198,14 @@ pub(crate) struct AccountRow {
 
 /// Somebody who is told of what becomes of a connection.
 pub(super) struct Keeper {
+    pub(super) user_id: UserId,
     pub(super) name: String,
     pub(super) email: String,
+    /// Whether their address is confirmed: nobody else is written to.
+    pub(super) is_verified: bool,
 }
 
-/// The owners of the organization and whoever made the connection, as far as they are still there and have confirmed their
-/// address; not the one who is acting.
+/// The owners of the organization and whoever made the connection, as far as they are still there; not the one who is acting.
 pub(super) async fn keepers(
     tx: &mut TenantTx,
     id: ConnectionId,
@@ -164,17 +214,17 @@ pub(super) async fn keepers(
     let organization = tx.organization();
     let rows = sqlx::query_as!(
         Keeper,
-        "
+        r#"
         -- keepers_of_connection
-        select u.name, u.email
+        select m.user_id, u.name, u.email, u.email_verified_at is not null as "is_verified!"
         from organization_members m
         join users u on u.id = m.user_id
         join connections c on c.organization_id = m.organization_id and c.id = $2
-        where m.organization_id = $1 and m.status = 'active' and u.email_verified_at is not null
+        where m.organization_id = $1 and m.status = 'active'
           and (m.role = 'owner' or m.user_id = c.created_by) and m.user_id is distinct from $3
         order by m.id
         limit 50
-        ",
+        "#,
         organization.uuid(),
         id.uuid(),
         acting.map(UserId::uuid)
@@ -184,12 +234,14 @@ pub(super) async fn keepers(
     Ok(rows)
 }
 
-/// Newest first, below an id, as far as somebody reaches. `switch` keeps those whose owner allows it.
+/// Newest first, below an id, as far as somebody reaches: those that are there, or those that were deleted and can be restored.
+/// `switch` keeps those whose owner allows it.
 pub(crate) async fn list(
     tx: &mut TenantTx,
     window: kit::page::Window,
     reach: &Reach,
     switch: Option<&str>,
+    deleted_since: Option<Time>,
 ) -> Result<Vec<ConnectionRow>, DbError> {
     let organization = tx.organization();
     let uuids = |ids: &[ConnectionId]| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>();
@@ -200,13 +252,14 @@ pub(crate) async fn list(
         -- list_connections
         select c.id, c.provider_key, c.external_account, c.display_name, c.status, c.health, c.health_cause, c.health_since, c.config,
             c.scopes, c.enabled_capabilities, c.data_access_permissions as "data_access_permissions: Json<DataAccess>",
-            c.last_synced_at, c.created_at, c.updated_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
+            c.last_synced_at, c.created_at, c.updated_at, c.plan_paused_at, k.kind as "credential_kind?", k.hint as "credential_hint?",
             k.scopes as "credential_scopes?", k.expires_at as "credential_expires_at?", k.created_at as "credential_set_at?",
-            k.created_by as "credential_set_by?"
+            k.created_by as "credential_set_by?", c.deleted_at
         from connections c
         left join credentials k
             on k.organization_id = c.organization_id and k.connection_id = c.id and k.revoked_at is null
-        where c.organization_id = $1 and c.id < $2 and c.deleted_at is null
+        where c.organization_id = $1 and c.id < $2
+          and case when $7::timestamptz is null then c.deleted_at is null else c.deleted_at >= $7 end
           and ($4::uuid[] is null or c.id = any($4))
           and ($5::text is null or (c.data_access_permissions ->> $5)::boolean)
           and c.id <> all($6)
@@ -218,7 +271,8 @@ pub(crate) async fn list(
         window.fetch,
         only.as_deref(),
         switch,
-        &except
+        &except,
+        deleted_since
     )
     .fetch_all(tx.conn())
     .await?;
@@ -330,7 +384,8 @@ pub(super) async fn end(
     sqlx::query!(
         "
         -- end_connection
-        update connections set status = $3, health = 'ok', health_cause = $4, health_since = $5, updated_at = $5
+        update connections
+        set status = $3, health = 'ok', health_cause = $4, health_since = $5, updated_at = $5, plan_paused_at = null
         where organization_id = $1 and id = $2
         ",
         organization.uuid(),
@@ -451,4 +506,152 @@ pub(crate) async fn set_data_access(
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// The connections of a provider that are not disconnected.
+pub(super) async fn count_of_provider(tx: &mut TenantTx, provider_key: &str) -> Result<i64, DbError> {
+    let organization = tx.organization();
+    let count = sqlx::query_scalar!(
+        r#"
+        -- count_connections_of_provider
+        select count(*) as "count!" from connections
+        where organization_id = $1 and provider_key = $2 and deleted_at is null and status <> 'disconnected'
+        "#,
+        organization.uuid(),
+        provider_key
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(count)
+}
+
+/// A connection that the plan has paused, or allows again.
+pub(super) struct PausedRow {
+    pub(super) id: ConnectionId,
+    pub(super) display_name: String,
+    pub(super) is_paused: bool,
+}
+
+/// Pauses the newest connections of each provider beyond what is allowed, and lets the others go on; those that changed.
+pub(super) async fn pause_beyond(tx: &mut TenantTx, at_most: i64, now: Time) -> Result<Vec<PausedRow>, DbError> {
+    let organization = tx.organization();
+    let rows = sqlx::query_as!(
+        PausedRow,
+        r#"
+        -- pause_connections_beyond_plan
+        with ranked as (
+            select id, row_number() over (partition by provider_key order by created_at, id) > $2 as is_beyond
+            from connections
+            where organization_id = $1 and deleted_at is null and status <> 'disconnected'
+        )
+        update connections c
+        set plan_paused_at = case when r.is_beyond then $3::timestamptz end
+        from ranked r
+        where c.organization_id = $1 and c.id = r.id and r.is_beyond <> (c.plan_paused_at is not null)
+        returning c.id, c.display_name, c.plan_paused_at is not null as "is_paused!"
+        "#,
+        organization.uuid(),
+        at_most,
+        now
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
+}
+
+/// One that was deleted, locked.
+pub(super) async fn find_deleted_for_update(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+) -> Result<Option<DeletedRow>, DbError> {
+    let organization = tx.organization();
+    let row = sqlx::query_as!(
+        DeletedRow,
+        r#"
+        -- lock_deleted_connection
+        select provider_key, display_name, deleted_at as "deleted_at!" from connections
+        where organization_id = $1 and id = $2 and deleted_at is not null
+        for update
+        "#,
+        organization.uuid(),
+        id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row)
+}
+
+/// What must be known of one that is to come back.
+pub(super) struct DeletedRow {
+    pub(super) provider_key: String,
+    pub(super) display_name: String,
+    pub(super) deleted_at: Time,
+}
+
+/// Deletes it for the time being.
+pub(super) async fn delete(tx: &mut TenantTx, id: ConnectionId, by: Option<UserId>, now: Time) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- delete_connection
+        update connections set deleted_at = $3, deleted_by = $4, updated_at = $3 where organization_id = $1 and id = $2
+        ",
+        organization.uuid(),
+        id.uuid(),
+        now,
+        by.map(UserId::uuid)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Takes a deletion back. Its credential is gone.
+pub(super) async fn restore(
+    tx: &mut TenantTx,
+    id: ConnectionId,
+    status: Status,
+    cause: &str,
+    now: Time,
+) -> Result<(), DbError> {
+    let organization = tx.organization();
+    sqlx::query!(
+        "
+        -- restore_connection
+        update connections
+        set deleted_at = null, deleted_by = null, status = $3, health = 'failing', health_cause = $4, health_since = $5,
+            updated_at = $5
+        where organization_id = $1 and id = $2
+        ",
+        organization.uuid(),
+        id.uuid(),
+        status.as_str(),
+        cause,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Removes those that were deleted before then, with what belongs to them.
+pub(super) async fn purge(tx: &mut TenantTx, due: Due, limit: i64) -> Result<Vec<Uuid>, DbError> {
+    let organization = tx.organization();
+    let ids = sqlx::query_scalar!(
+        "
+        -- purge_connections
+        delete from connections
+        where organization_id = $1 and id in (
+            select id from connections where organization_id = $1 and ($3 or deleted_at < $2) limit $4
+        ) and ($3 or deleted_at < $2)
+        returning id
+        ",
+        organization.uuid(),
+        due.before,
+        due.all,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(ids)
 }

@@ -83,7 +83,7 @@ async fn list(
     let (scope, reach) = caller.across();
     let window = page.window(&app, scope, "stores", switch)?;
     let mut tx = app.db.tenant(scope).await?;
-    let rows = connections::list(&mut tx, window, reach, switch).await?;
+    let rows = connections::list(&mut tx, window, reach, switch, None).await?;
     tx.commit().await?;
     Ok(Body(window.page(&app, rows, |row| row.id.uuid(), StoreView::from)))
 }

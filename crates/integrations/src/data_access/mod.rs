@@ -8,10 +8,11 @@ pub mod api;
 pub mod model;
 mod store;
 
-use db::TenantTx;
+use db::{DbError, TenantTx};
 use kernel::{Clock, ConnectionId, EventId, TenantScope};
 use kit::{
     App, Problem,
+    retention::{BATCH, Due},
     trail::{self, Change, Event},
 };
 use serde_json::json;
@@ -76,4 +77,12 @@ pub(crate) async fn change(
     row.data_access_permissions.0 = after;
     row.updated_at = now;
     Ok(())
+}
+
+/// Removes what tells who changed what may be read of a store, a batch of it. How much there was.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn purge(tx: &mut TenantTx, due: Due) -> Result<u64, DbError> {
+    store::purge_history(tx, due, BATCH).await
 }

@@ -1,6 +1,6 @@
 use db::{DbError, IngestOnce, TenantTx};
 use kernel::{ConnectionId, Time};
-use kit::page::Window;
+use kit::{page::Window, retention::Due};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -200,4 +200,24 @@ async fn accesses_of_connection(
     .fetch_all(tx.conn())
     .await?;
     Ok(rows)
+}
+
+/// Removes lines of before then: also of an organization that is gone they stay until then.
+pub(super) async fn purge_history(tx: &mut TenantTx, due: Due, limit: i64) -> Result<u64, DbError> {
+    let organization = tx.organization();
+    let done = sqlx::query!(
+        "
+        -- purge_store_permission_audit
+        delete from store_permission_audit
+        where organization_id = $1 and id in (
+            select id from store_permission_audit where organization_id = $1 and created_at < $2 limit $3
+        )
+        ",
+        organization.uuid(),
+        due.before,
+        limit
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -4,19 +4,17 @@ use std::collections::VecDeque;
 
 use chrono::{SecondsFormat, TimeDelta};
 use futures::{Stream, stream};
-use kit::{App, Lasting, Problem};
+use kit::{App, Lasting, Problem, page::id_floor, retention::Kind};
 use uuid::Uuid;
 
 use super::{
     api::ReadEvents,
     estimate, find,
-    model::{Filter, id_floor},
+    model::Filter,
     places::{Limits, Place, Places},
     store::EventRow,
 };
 
-/// How far back an export goes: as long as events are kept.
-const DAYS: i64 = 90;
 /// Lines that are read at once.
 const PAGE: i64 = 500;
 
@@ -50,13 +48,15 @@ pub(super) struct Export {
 
 impl Export {
     /// # Errors
-    /// When the time asked for is longer than [`DAYS`], or the caller has too many under way.
+    /// When the time asked for is longer than events are kept, or the caller has too many under way.
     pub(super) async fn begin(app: &App, caller: &Lasting<ReadEvents>, mut filter: Filter) -> Result<Self, Problem> {
         let place = app.slice::<Exports>().0.take(caller.scope.organization(), caller.actor)?;
         let end = filter.created_before.unwrap_or_else(|| app.clock.now());
-        let start = *filter.created_after.get_or_insert(end - TimeDelta::days(DAYS));
-        if end - start > TimeDelta::days(DAYS) {
-            return Err(Problem::invalid("created_after", format!("must be within {DAYS} days before the end")));
+        let kept = app.config.retention.of(Kind::Events);
+        let start = *filter.created_after.get_or_insert(end - kept);
+        if end - start > kept {
+            let rule = format!("must be within {} days before the end", kept.num_days());
+            return Err(Problem::invalid("created_after", rule));
         }
         // What is written meanwhile is not part of it.
         let before = id_floor(app.clock.now() + TimeDelta::milliseconds(1));
@@ -97,10 +97,15 @@ impl State {
     /// The next page that is not empty.
     async fn page(&mut self) -> Result<Option<Vec<u8>>, Problem> {
         while let Some(before) = self.before {
-            let scope = self.caller.again(&self.app).await?;
-            let mut tx = self.app.db.tenant(&scope).await?;
-            let found = find(&mut tx, &self.filter, before, PAGE).await?;
-            tx.commit().await?;
+            let found = async {
+                let scope = self.caller.again(&self.app).await?;
+                let mut tx = self.app.db.tenant(&scope).await?;
+                let found = find(&mut tx, &self.filter, before, PAGE).await?;
+                tx.commit().await?;
+                Ok::<_, Problem>(found)
+            };
+            // The request has been answered: what ends those that wait for a silent database does not end this.
+            let found = self.app.db.unless_away(found).await?;
             let is_full = i64::try_from(found.rows.len()) == Ok(PAGE);
             self.before = if is_full { found.rows.last().map(|row| row.id) } else { found.looked_to };
             if found.rows.is_empty() {

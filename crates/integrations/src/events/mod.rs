@@ -61,13 +61,29 @@ async fn estimate(tx: &mut TenantTx, filter: &Filter, before: Uuid) -> Result<u6
 async fn after(
     tx: &mut TenantTx,
     filter: &Filter,
-    position: Position,
+    bookmark: &Bookmark,
     limit: i64,
 ) -> Result<Vec<FollowedRow>, Problem> {
-    Ok(store::after(tx, filter, position, limit).await?)
+    Ok(store::after(tx, filter, bookmark.position, bookmark.told.as_deref(), limit).await?)
 }
 
-/// The position in front of everything that is not settled yet.
-async fn horizon(tx: &mut TenantTx) -> Result<Position, DbError> {
-    Ok(Position { xid: store::oldest_running(tx).await? - 1, id: Uuid::max() })
+/// How far somebody who follows a log has come.
+struct Bookmark {
+    /// Everything up to here was told, or is not to be.
+    position: Position,
+    /// What could be seen when they began (a `pg_snapshot`), if they began at a moment: while an older transaction ran, lines that
+    /// had been committed by then lie behind the position, and are not to be told.
+    told: Option<String>,
+}
+
+impl Bookmark {
+    fn behind(position: Position) -> Self {
+        Self { position, told: None }
+    }
+
+    /// With what is committed from now on.
+    async fn now(tx: &mut TenantTx) -> Result<Self, DbError> {
+        let snapshot = store::snapshot(tx).await?;
+        Ok(Self { position: Position { xid: snapshot.oldest_running - 1, id: Uuid::max() }, told: Some(snapshot.text) })
+    }
 }

@@ -1,12 +1,11 @@
-use chrono::TimeDelta;
 use kernel::Time;
-use kit::{Problem, input, trail::Level};
+use kit::{
+    Problem, input,
+    page::{ID_SLACK, id_floor},
+    trail::Level,
+};
 use serde::Serialize;
 use uuid::Uuid;
-
-/// How far the time in an id and `created_at` of the same line may be apart: both are of the moment in which the line was
-/// written, but not of the same reading of the clock.
-const SLACK: TimeDelta = TimeDelta::minutes(1);
 
 /// What a request narrows the log by, as it is asked.
 #[derive(Default)]
@@ -123,8 +122,8 @@ impl Filter {
 
     /// The ids that the times leave, below `before`.
     pub(super) fn span(&self, before: Uuid) -> Span {
-        let from = self.created_after.map_or(Uuid::nil(), |after| id_floor(after - SLACK));
-        let end = self.created_before.map_or(before, |end| id_floor(end + SLACK).min(before));
+        let from = self.created_after.map_or(Uuid::nil(), |after| id_floor(after - ID_SLACK));
+        let end = self.created_before.map_or(before, |end| id_floor(end + ID_SLACK).min(before));
         Span { from, before: end }
     }
 }
@@ -132,12 +131,6 @@ impl Filter {
 fn is_word(text: &str, also: &str) -> bool {
     (1..=100).contains(&text.len())
         && text.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || also.contains(char))
-}
-
-/// The smallest UUIDv7 (RFC 9562) of a moment.
-pub(super) fn id_floor(moment: Time) -> Uuid {
-    let millis = u64::try_from(moment.timestamp_millis()).unwrap_or(0).min((1 << 48) - 1);
-    Uuid::from_u128(u128::from(millis) << 80)
 }
 
 /// The moment of a UUIDv7, in milliseconds since 1970.

@@ -58,7 +58,7 @@ impl<T: Default> Places<T> {
     ///
     /// # Errors
     /// [`Code::TooManyOpen`] when the person or the organization has as many open as they may, [`Code::Overloaded`] when this
-    /// node has.
+    /// node has no more free than the organization has taken: what is left is for those who have fewer.
     pub(super) fn take(&self, organization: OrganizationId, actor: Actor) -> Result<Place<T>, Problem> {
         let State { kind, limits, .. } = &*self.0;
         let mut held = self.held();
@@ -76,7 +76,9 @@ impl<T: Default> Places<T> {
                 "Your organization has {most} {kind} of the activity log open, which is as many as there may be."
             )));
         }
-        if held.places.len() >= limits.node {
+        // A few organizations that take all that they may would leave none of the node's to the others.
+        let free = limits.node.saturating_sub(held.places.len());
+        if free <= of(&|holder| holder.organization == organization) {
             let detail = format!("Too many {kind} of the activity log are open here. Try again in a moment.");
             return Err(Problem::new(Code::Overloaded, detail).with_retry_after(COME_BACK));
         }
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn a_person_an_organization_and_a_node_have_so_many_places_and_get_them_back() {
         let clock = Clock::system();
-        let places: Places<()> = Places::new("streams", Limits { person: 2, organization: 3, node: 4 });
+        let places: Places<()> = Places::new("streams", Limits { person: 2, organization: 3, node: 7 });
         let (ours, theirs) = (OrganizationId::new(&clock), OrganizationId::new(&clock));
         let (kata, bela) = (UserId::new(&clock), UserId::new(&clock));
         let refusal = |taken: Result<Place<()>, Problem>| taken.err().map(|problem| problem.code());
@@ -152,8 +154,40 @@ mod tests {
         let _fourth = places.take(ours, person(bela)).unwrap();
         let other = || person(UserId::new(&clock));
         assert_eq!(refusal(places.take(ours, other())), Some(Code::TooManyOpen), "the organization's");
-        assert_eq!(refusal(places.take(theirs, other())), Some(Code::Overloaded), "the node's");
         drop(first);
         assert_eq!(refusal(places.take(ours, person(kata))), None);
+    }
+
+    #[test]
+    fn organizations_that_take_much_leave_places_to_those_that_have_none() {
+        let clock = Clock::system();
+        let (most, node) = (64, 512);
+        let places: Places<()> = Places::new("streams", Limits { person: 6, organization: most, node });
+        let refusal = |taken: Result<Place<()>, Problem>| taken.err().map(|problem| problem.code());
+        let mut held = vec![];
+        let mut take_all = |organization| {
+            let before = held.len();
+            let last = loop {
+                match places.take(organization, person(UserId::new(&clock))) {
+                    Ok(place) => held.push(place),
+                    Err(problem) => break problem.code(),
+                }
+            };
+            (held.len() - before, last)
+        };
+        for _ in 0..7 {
+            assert_eq!(take_all(OrganizationId::new(&clock)), (most, Code::TooManyOpen));
+        }
+        // Eight times as much as there is is asked for, and each still gets something.
+        for left in [32, 16, 8, 4, 2, 1] {
+            assert_eq!(take_all(OrganizationId::new(&clock)), (left, Code::Overloaded));
+        }
+        assert_eq!(held.len(), node - 1);
+        let last = places.take(OrganizationId::new(&clock), person(UserId::new(&clock))).unwrap();
+        assert_eq!(
+            refusal(places.take(OrganizationId::new(&clock), person(UserId::new(&clock)))),
+            Some(Code::Overloaded)
+        );
+        drop(last);
     }
 }

@@ -215,6 +215,7 @@ pub(super) async fn after(
     tx: &mut TenantTx,
     filter: &Filter,
     position: Position,
+    told: Option<&str>,
     limit: i64,
 ) -> Result<Vec<FollowedRow>, DbError> {
     let organization = tx.organization();
@@ -232,6 +233,7 @@ pub(super) async fn after(
                 and ($10::timestamptz is null or created_at >= $10)
                 and ($11::timestamptz is null or created_at < $11)
                 and ($12::text is null or strpos(lower(message), lower($12)) > 0)
+                and ($13::text is null or not pg_visible_in_snapshot(xid, $13::text::pg_snapshot))
             ) is true as \"is_asked!\"
         from events
         where organization_id = $1 and (xid, id) > ($2::bigint::text::xid8, $3::uuid)
@@ -249,7 +251,8 @@ pub(super) async fn after(
         filter.actor,
         filter.created_after,
         filter.created_before,
-        filter.search
+        filter.search,
+        told
     )
     .fetch_all(tx.conn())
     .await?;
@@ -271,15 +274,24 @@ pub(super) async fn after(
     Ok(lines.collect())
 }
 
-/// The oldest transaction that may still write: whatever is below it is settled.
-pub(super) async fn oldest_running(tx: &mut TenantTx) -> Result<i64, DbError> {
-    let xid = sqlx::query_scalar!(
+/// What can be seen at a moment.
+pub(super) struct Snapshot {
+    /// The oldest transaction that may still write: whatever is below it is settled.
+    pub(super) oldest_running: i64,
+    /// As PostgreSQL writes a `pg_snapshot`.
+    pub(super) text: String,
+}
+
+pub(super) async fn snapshot(tx: &mut TenantTx) -> Result<Snapshot, DbError> {
+    let snapshot = sqlx::query_as!(
+        Snapshot,
         "
-        -- oldest_running
-        select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as \"xid!\"
+        -- followed_from
+        select pg_snapshot_xmin(now)::text::bigint as \"oldest_running!\", now::text as \"text!\"
+        from pg_current_snapshot() now
         "
     )
     .fetch_one(tx.conn())
     .await?;
-    Ok(xid)
+    Ok(snapshot)
 }

@@ -3,6 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use accounts::plans::DailyUsage;
 use axum::{
     extract::State,
     http::{HeaderName, HeaderValue},
@@ -10,7 +11,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use connector::{Coverage, Fields, Notes, Position, Query as Ask, Selection, provider::Paging, query::WithheldReason};
-use kernel::{AccessReceiptId, Actor, ConnectionId, Exit, OrganizationId, Permission};
+use kernel::{AccessReceiptId, Actor, ConnectionId, Exit, Limit, OrganizationId, Permission};
 use kit::{
     AcrossConnections, App, Code, Problem, Router, answer,
     caller::Attempted,
@@ -110,6 +111,7 @@ macro_rules! handlers {
     ($list:ident, $find:ident, $search:ident, $resource:ident, $permission:ident, $view:ident, $query:ident, $path:literal, $word:literal) => {
         #[utoipa::path(get, summary = concat!("List ", $path, " of a webshop, live"), path = concat!("/webshop-data-api/", $path), tag = "live data", params($query), responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
+            (status = 402, description = "The live reads of the day are used up; `resets_at` says until when"),
             (status = 409, description = "The store is not connected"),
             (status = 424, description = "The shop no longer accepts us, or its platform has switched it off"),
             (status = 429, description = "The caller, or the shop, has reached its limit; see Retry-After"),
@@ -128,6 +130,7 @@ macro_rules! handlers {
         #[utoipa::path(get, summary = concat!("Read one ", $word, " of a webshop, live"), path = concat!("/webshop-data-api/", $path, "/{id}"), tag = "live data",
             params(("id" = String, Path, description = "The shop's own id"), OneParams), responses(
             (status = 200, description = "The record", body = LiveOne<$view<'static>>),
+            (status = 402, description = "The live reads of the day are used up; `resets_at` says until when"),
             (status = 409, description = "The store is not connected"),
             (status = 424, description = "The shop no longer accepts us, or its platform has switched it off"),
             (status = 429, description = "The caller, or the shop, has reached its limit; see Retry-After"),
@@ -147,6 +150,7 @@ macro_rules! handlers {
         #[utoipa::path(post, summary = concat!("Search ", $path, " of a webshop, live"), description = "The same as the list, with the filters in the body: personal values do not belong into an address.", path = concat!("/webshop-data-api/", $path, "/search"), tag = "live data",
             request_body = $query, responses(
             (status = 200, description = "A page, newest first", body = LivePage<$view<'static>>),
+            (status = 402, description = "The live reads of the day are used up; `resets_at` says until when"),
             (status = 409, description = "The store is not connected"),
             (status = 424, description = "The shop no longer accepts us, or its platform has switched it off"),
             (status = 429, description = "The caller, or the shop, has reached its limit; see Retry-After"),
@@ -274,6 +278,11 @@ pub(crate) async fn take(app: &App, organization: OrganizationId, actor: Actor) 
     app.slice::<RateLimit>().take_for(organization, actor).await
 }
 
+/// Takes a read from the day of the organization's plan, once nothing but the shop is left to be asked.
+async fn count(app: &App, organization: OrganizationId) -> Result<(), Problem> {
+    app.slice::<DailyUsage>().count(organization, Limit::LiveReadsPerDay).await
+}
+
 async fn read_page<R: LiveResource, P: Permission>(
     app: &App,
     caller: &AcrossConnections<P>,
@@ -338,9 +347,10 @@ async fn read_page<R: LiveResource, P: Permission>(
     };
     let key = page_key(&live.digest_key, R::NAME, &filter_digest, params, limit, persons);
     let query = Ask { filters: filters.clone(), selection, limit, position };
+    count(app, caller.organization()).await?;
     let shared = super::page::<R>(app, store.clone(), reader, key, query).await;
     let found = found(&shared, access)?;
-    let persons = super::still_allowed::<R>(app, &scope, id, persons).await?;
+    let persons = super::still_allowed::<R, P>(app, caller, id, persons).await?;
     let abridged = found.value.notes.coverage.contains(&Coverage::Abridged);
     let records: Vec<&R::Model> =
         found.value.items.iter().filter(|model| R::matches(model, &filters, abridged)).collect();
@@ -386,9 +396,10 @@ async fn read_one<R: LiveResource, P: Permission>(
     ask::feed(&mut digest, "persons", if persons { "yes" } else { "no" });
     let key = hmac::Mac::finalize(digest).into_bytes().into();
     let asked = selection.clone();
+    count(app, caller.organization()).await?;
     let shared = super::one::<R>(app, store.clone(), reader, key, record.to_owned(), selection).await;
     let found = found(&shared, access)?;
-    let persons = super::still_allowed::<R>(app, &scope, id, persons).await?;
+    let persons = super::still_allowed::<R, P>(app, caller, id, persons).await?;
     let model =
         found.value.item.as_ref().ok_or_else(|| Problem::new(Code::NotFound, "The shop has no record by this id."))?;
     let meta = meta::<R>(&store, persons, &found.value.notes, found.took, app.clock.now(), access);

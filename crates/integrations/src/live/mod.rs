@@ -16,8 +16,8 @@ use std::{
 
 use async_trait::async_trait;
 use connector::{Answer, Call, Page, ProviderError, Query, Read, Selection};
-use kernel::{Action, ConnectionId, OrganizationId, Resource, TenantScope};
-use kit::{App, Code, Problem, single_flight::SingleFlight, vault::Keyring};
+use kernel::{Action, ConnectionId, OrganizationId, Permission, Resource, TenantScope};
+use kit::{AcrossConnections, App, Code, Problem, single_flight::SingleFlight, vault::Keyring};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
@@ -192,19 +192,21 @@ pub(crate) fn shows_persons(scope: &TenantScope, store: &Store) -> bool {
     store.data_access.allow_customer_access && scope.rights().at(store.id).contains(Resource::Customers, Action::Read)
 }
 
-/// Asks again before anything is shown: a slow shop leaves time to switch access off. Whether persons may still be shown.
-pub(crate) async fn still_allowed<R: LiveResource>(
+/// Asks again before anything is shown: a slow shop leaves time to switch access off, and to take the caller's rights away. Whether
+/// persons may still be shown. What was found for several who asked for the same is asked for each of them.
+pub(crate) async fn still_allowed<R: LiveResource, P: Permission>(
     app: &App,
-    scope: &TenantScope,
+    caller: &AcrossConnections<P>,
     id: ConnectionId,
     persons: bool,
 ) -> Result<bool, Problem> {
-    let store = app.slice::<Stores>().get(app, scope, id).await?.ok_or_else(Problem::not_found)?;
+    let scope = caller.still_at(app, id).await?;
+    let store = app.slice::<Stores>().get(app, &scope, id).await?.ok_or_else(Problem::not_found)?;
     if !R::allowed(store.data_access) {
         return Err(switched_off(R::NAME));
     }
     store.opened()?;
-    Ok(persons && store.data_access.allow_customer_access)
+    Ok(persons && shows_persons(&scope, &store))
 }
 
 /// Reads a page, or shares the read of somebody who asks for the same.
@@ -308,7 +310,8 @@ async fn ask<Q: Request>(app: &App, store: Arc<Store>, request: &Q) -> Result<Fo
     loop {
         request.check(&store).map_err(Failure::Ours)?;
         let credential = &store.opened().map_err(Failure::Ours)?.credential;
-        let call = Call { http: &app.http, account: &store.account, credential, clock: &app.clock };
+        let http = store.http(app);
+        let call = Call { http: &http, account: &store.account, credential, clock: &app.clock };
         let outcome = match tokio::time::timeout(UPSTREAM.saturating_sub(started.elapsed()), request.send(call)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(ProviderError::TimedOut { after: UPSTREAM }),

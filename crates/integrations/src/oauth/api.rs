@@ -11,15 +11,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use kernel::{Actor, SessionId, TenantScope};
 use kit::{
-    App, AtConnection, Authorized, Code, Problem, Public, Router, SignedIn,
+    App, AtConnection, Authorized, Code, Problem, Public, Router, SignedIn, SteppedUp,
     input::{Json, Path},
+    network::Network,
     route,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::{Begun, LIFETIME, Traveller, Wishes, code, granted};
+use super::{Begun, Handovers, LIFETIME, Traveller, Wishes, code, granted};
 use crate::{
     connections::{
         api::{CreateConnections, UpdateConnections},
@@ -72,7 +73,7 @@ struct Started {
     (status = 422, description = "The address is no shop's; the detail says why and what to do"),
 ))]
 async fn start(
-    caller: Authorized<CreateConnections>,
+    caller: SteppedUp<Authorized<CreateConnections>>,
     State(app): State<App>,
     Path(provider): Path<String>,
     request: Request,
@@ -92,7 +93,10 @@ async fn start(
     (status = 200, description = "Where to go. The connection stays as it is until the consent is given", body = Started),
     (status = 422, description = "The shop is not there any more; the detail says why and what to do"),
 ))]
-async fn reauthorize(caller: AtConnection<UpdateConnections>, State(app): State<App>) -> Result<Response, Problem> {
+async fn reauthorize(
+    caller: SteppedUp<AtConnection<UpdateConnections>>,
+    State(app): State<App>,
+) -> Result<Response, Problem> {
     started(&app, super::start_again(&app, &caller.scope, caller.id).await?)
 }
 
@@ -132,7 +136,10 @@ async fn install(
 
 /// The redirect URI: where a platform's consent page sends people
 #[utoipa::path(get, path = "/api/oauth/{provider}/callback", tag = "connections", params(("provider" = String, Path)),
-    responses((status = 303, description = "Connected; back to the dashboard")))]
+    responses(
+    (status = 303, description = "Connected; back to the dashboard"),
+    (status = 402, description = "The plan allows no more connections of the provider, or the organization is read-only"),
+))]
 async fn callback(
     caller: Result<SignedIn, Problem>,
     State(app): State<App>,
@@ -142,6 +149,9 @@ async fn callback(
 ) -> Response {
     let query = query.unwrap_or_default();
     let outcome = async {
+        if is_somebody_else(&caller) {
+            unless_it_was_none(code::burn_return(&app, &provider, &query).await)?;
+        }
         let caller = still_signed_in(caller)?;
         let given = code::take_return(&app, &provider, &query, session(&caller)).await?;
         let scope = rights(&app, &caller, &given.traveller).await?;
@@ -156,6 +166,7 @@ async fn callback(
     (status = 200, description = "The keys work at the shop that was meant, and wait for the browser", body = HandedOverView),
     (status = 413, description = "It is longer than keys are"),
     (status = 422, description = "The keys do not work at the shop that was meant"),
+    (status = 429, description = "Too many come from this network"),
 ))]
 async fn hand_over(
     _: Public,
@@ -163,7 +174,10 @@ async fn hand_over(
     Path(provider): Path<String>,
     request: Request,
 ) -> Result<Body<HandedOverView>, Problem> {
-    let body = to_bytes(request.into_body(), HANDED_OVER_MAX)
+    let (parts, body) = request.into_parts();
+    app.slice::<Handovers>()
+        .enter(app.config.trusted_proxies.address(&parts).and_then(Network::of), app.clock.now())?;
+    let body = to_bytes(body, HANDED_OVER_MAX)
         .await
         .map_err(|_| Problem::new(Code::PayloadTooLarge, "Keys are shorter than that."))?;
     granted::hand_over(&app, &provider, &body).await?;
@@ -177,7 +191,10 @@ struct HandedOverView {
 
 /// The return URL: where a shop sends people after they consented, or did not
 #[utoipa::path(get, path = "/api/oauth/{provider}/return", tag = "connections", params(("provider" = String, Path)),
-    responses((status = 303, description = "Connected; back to the dashboard")))]
+    responses(
+    (status = 303, description = "Connected; back to the dashboard"),
+    (status = 402, description = "The plan allows no more connections of the provider, or the organization is read-only"),
+))]
 async fn come_back(
     caller: Result<SignedIn, Problem>,
     State(app): State<App>,
@@ -187,12 +204,26 @@ async fn come_back(
 ) -> Response {
     let query = query.unwrap_or_default();
     let outcome = async {
+        if is_somebody_else(&caller) {
+            unless_it_was_none(granted::burn_return(&app, &provider, &query).await)?;
+        }
         let caller = still_signed_in(caller)?;
         let given = granted::take_return(&app, &provider, &query, session(&caller)).await?;
         let scope = rights(&app, &caller, &given.traveller).await?;
         granted::finish(&app, &scope, &provider, given).await
     };
     connected(&app, &headers, outcome.await)
+}
+
+/// Whether nobody whom we know came back: a browser without a session, or a program. What they bring is not brought again.
+fn is_somebody_else(caller: &Result<SignedIn, Problem>) -> bool {
+    matches!(caller, Err(problem) if matches!(problem.code(), Code::Unauthenticated | Code::Forbidden))
+}
+
+/// What was no way back at all burns nothing, and is told who must come instead. Only our own failures are told first: the state may
+/// still be there.
+fn unless_it_was_none(burnt: Result<(), Problem>) -> Result<(), Problem> {
+    burnt.or_else(|problem| if problem.code().status().is_server_error() { Err(problem) } else { Ok(()) })
 }
 
 fn still_signed_in(caller: Result<SignedIn, Problem>) -> Result<SignedIn, Problem> {
@@ -202,7 +233,8 @@ fn still_signed_in(caller: Result<SignedIn, Problem>) -> Result<SignedIn, Proble
         }
         Problem::new(
             Code::Unauthenticated,
-            "Your session has ended on the way, so nothing was connected. Sign in to Entrepot and start again.",
+            "Your session has ended on the way, so nothing was connected. Sign in to Entrepot and start again. If you did not \
+             begin this yourself, somebody else asked for access to your shop: delete the key that was made for Entrepot there.",
         )
     })
 }
@@ -217,10 +249,10 @@ fn session(caller: &SignedIn) -> Option<SessionId> {
 /// The rights that they have now, which may be fewer than when they began.
 async fn rights(app: &App, caller: &SignedIn, traveller: &Traveller) -> Result<TenantScope, Problem> {
     let principal = app.authenticate.principal(app, &caller.identity, Some(traveller.organization)).await?;
-    Ok(match traveller.connection {
-        Some(_) => principal.allow::<UpdateConnections>()?,
-        None => principal.allow::<CreateConnections>()?,
-    })
+    match traveller.connection {
+        Some(connection) => Ok(principal.allow_at::<UpdateConnections>(connection)?),
+        None => Ok(principal.allow::<CreateConnections>()?),
+    }
 }
 
 fn connected(app: &App, headers: &HeaderMap, outcome: Result<ConnectionRow, Problem>) -> Response {
@@ -243,7 +275,10 @@ fn cookie_name(app: &App) -> String {
 }
 
 fn pairing(app: &App, headers: &HeaderMap) -> Option<String> {
-    let name = cookie_name(app);
+    pairing_in(&cookie_name(app), headers)
+}
+
+pub(super) fn pairing_in(name: &str, headers: &HeaderMap) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -276,11 +311,14 @@ fn page(headers: &HeaderMap, problem: Problem) -> Response {
         return problem.into_response();
     }
     let (code, detail) = (problem.code(), escape(problem.detail()));
+    let again =
+        problem.retry_after().map(|wait| format!("<meta http-equiv=refresh content={}>", wait.as_secs().max(1)));
     let body = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
-         <meta name=color-scheme content='light dark'><title>{title}</title><style>{STYLE}</style>\
+         <meta name=color-scheme content='light dark'>{again}<title>{title}</title><style>{STYLE}</style>\
          <h1>{title}</h1><p>{detail}<p><a href='/'>Back to Entrepot</a>",
-        title = code.title()
+        title = code.title(),
+        again = again.unwrap_or_default()
     );
     let mut response = (code.status(), Html(body)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

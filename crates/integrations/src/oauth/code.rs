@@ -9,8 +9,10 @@ use kernel::{SessionId, TenantScope, random};
 use kit::{App, Code, Problem, vault::TokenSealer};
 use url::Url;
 
-use super::{Begun, LIFETIME, Traveller, address, hash, keep, refused, store, store::Step, used_up};
-use crate::connections::{exclusive, store::ConnectionRow};
+use super::{
+    Begun, LIFETIME, Traveller, address, burn, hash, keep, known_state, new_state, refused, store, store::Step, used_up,
+};
+use crate::connections::{self, exclusive, places, store::ConnectionRow};
 
 /// Begins with a pairing: the platform asks which account is meant.
 ///
@@ -46,7 +48,7 @@ pub(super) async fn start_again(
     let (flow, identity) = flow(app, provider)?;
     let account =
         traveller.external_account.clone().ok_or_else(|| Problem::internal(&"a connection has no account"))?;
-    let state = random::token();
+    let state = new_state(app, provider.manifest().key);
     let mut tx = app.db.tenant(scope).await?;
     store::insert(tx.conn(), &hash(state.as_bytes()), Step::Authorize, &traveller, app.clock.now()).await?;
     tx.commit().await?;
@@ -78,7 +80,7 @@ pub(super) async fn install(
                 "Sign in to Entrepot first and start the connection there, in this browser.",
             )
         })?;
-    let next = random::token();
+    let next = new_state(app, provider_key);
     let mut tx = app.db.system(SystemTask::OauthState).await?;
     let traveller = store::take(&mut tx, &hash(&pairing), Step::Pairing, provider_key, now).await?;
     let mut traveller = traveller.ok_or_else(used_up)?;
@@ -88,6 +90,17 @@ pub(super) async fn install(
     tx.commit().await?;
     let url = flow.authorize_url(identity, &Install { account }, &next, &address(app, provider_key, "callback")?);
     Ok(app.http.hosts().public(&url))
+}
+
+/// Somebody came back whom nobody began with: nobody comes back with this state any more.
+///
+/// # Errors
+/// As [`take_return`].
+pub(super) async fn burn_return(app: &App, provider_key: &str, raw_query: &str) -> Result<(), Problem> {
+    let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
+    let (flow, identity) = flow(app, provider)?;
+    let callback = flow.verify_callback(identity, raw_query, app.clock.now()).map_err(|error| refused(&error))?;
+    burn(app, provider.manifest().key, &callback.state).await
 }
 
 /// A verified way back: whose it is, and the code to exchange.
@@ -111,8 +124,9 @@ pub(super) async fn take_return(
     let (flow, identity) = flow(app, provider)?;
     let (provider_key, now) = (provider.manifest().key, app.clock.now());
     let callback = flow.verify_callback(identity, raw_query, now).map_err(|error| refused(&error))?;
+    let hash = known_state(app, provider_key, &callback.state)?;
     let mut tx = app.db.system(SystemTask::OauthState).await?;
-    let traveller = store::take(&mut tx, &hash(callback.state.as_bytes()), Step::Authorize, provider_key, now).await?;
+    let traveller = store::take(&mut tx, &hash, Step::Authorize, provider_key, now).await?;
     // Used up also when what follows refuses it: a state is tried once.
     tx.commit().await?;
     let traveller = traveller.ok_or_else(used_up)?;
@@ -142,7 +156,11 @@ pub(super) async fn finish(
     }
     if holder.is_some() {
         // Before anything is taken from anybody.
-        super::may_keep(app, scope, provider, &traveller, &callback.account).await?;
+        let own = super::may_keep(app, scope, provider, &traveller, &callback.account).await?;
+        if own.is_none() {
+            connections::refuse_known_account(app, scope, provider.manifest().key, &callback.account).await?;
+        }
+        places::refuse(app, scope, provider.manifest().key, own).await?;
     }
     let established = flow
         .exchange(&app.http, &app.clock, identity, &callback)

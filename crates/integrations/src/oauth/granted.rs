@@ -11,19 +11,25 @@ use connector::{
     provider::{GrantRequest, GrantedKeys, PastedSecrets},
 };
 use db::SystemTask;
-use kernel::{Secret, SessionId, TenantScope, random};
+use kernel::{Secret, SessionId, TenantScope};
 use kit::{App, Code, Problem, vault::TokenSealer};
 use serde_json::Value;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Begun, LIFETIME, Traveller, address, denied, hash, keep, refused, store, store::Step, used_up};
+use super::{
+    Begun, LIFETIME, Traveller, address, burn, denied, hash, keep, known_state, new_state, refused, store, store::Step,
+    used_up,
+};
 use crate::connections::store::ConnectionRow;
 
 /// A shop waits a minute for our answer, and takes its keys back without one.
 const PROOF: Duration = Duration::from_secs(45);
 /// How soon a browser that was faster than the shop looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long keys wait before the session that began gets them. The browser that consented is sent back to us at once; if it is
+/// another one, the attempt is over by then.
+const SETTLES: chrono::Duration = chrono::Duration::seconds(4);
 
 /// Begins at the shop that the public fields of the form name.
 ///
@@ -45,8 +51,13 @@ pub(super) async fn start(
         ));
     }
     let key = provider.manifest().key;
-    let (state, callback, return_to) = (random::token(), address(app, key, "callback")?, address(app, key, "return")?);
-    let request = GrantRequest { state: &state, callback: &callback, return_to: &return_to };
+    let (state, callback, return_to) =
+        (new_state(app, key), address(app, key, "callback")?, address(app, key, "return")?);
+    let mut tx = app.db.tenant(scope).await?;
+    let organization = store::organization_name(&mut tx).await?.ok_or_else(Problem::not_found)?;
+    tx.commit().await?;
+    let request =
+        GrantRequest { organization: &organization, state: &state, callback: &callback, return_to: &return_to };
     let page = keys.ask(&app.http, &app.clock, &config, &request).await.map_err(crate::problem::of_connect)?;
     if traveller.connection.is_some() {
         traveller.expect_account(&page.account)?;
@@ -68,7 +79,8 @@ pub(super) async fn hand_over(app: &App, provider_key: &str, body: &[u8]) -> Res
     let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
     let keys = granted(provider)?;
     let handed = keys.read_keys(body).map_err(|error| refused(&error))?;
-    let (hash, key) = (hash(handed.state.as_bytes()), provider.manifest().key);
+    let key = provider.manifest().key;
+    let hash = known_state(app, key, &handed.state)?;
     let mut tx = app.db.system(SystemTask::OauthState).await?;
     let traveller = store::take(&mut tx, &hash, Step::Grant, key, app.clock.now()).await?;
     // Used up also when what follows refuses it: whoever guesses has the shop asked once.
@@ -84,6 +96,16 @@ pub(super) async fn hand_over(app: &App, provider_key: &str, body: &[u8]) -> Res
     store::insert(tx.conn(), &hash, Step::Granted, &traveller, app.clock.now()).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// A browser came back that is not in the session that began: whoever began had somebody else consent, or lost their session.
+///
+/// # Errors
+/// As [`take_return`].
+pub(super) async fn burn_return(app: &App, provider_key: &str, raw_query: &str) -> Result<(), Problem> {
+    let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
+    let returned = granted(provider)?.read_return(raw_query).map_err(|error| refused(&error))?;
+    burn(app, provider.manifest().key, &returned.state).await
 }
 
 /// The browser is back, in the session that began, and the keys are here.
@@ -104,12 +126,18 @@ pub(super) async fn take_return(
 ) -> Result<Return, Problem> {
     let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
     let returned = granted(provider)?.read_return(raw_query).map_err(|error| refused(&error))?;
-    let (hash, key, now) = (hash(returned.state.as_bytes()), provider.manifest().key, app.clock.now());
+    let (key, now) = (provider.manifest().key, app.clock.now());
+    let hash = known_state(app, key, &returned.state)?;
     let step = if returned.is_granted { Step::Granted } else { Step::Grant };
     let mut tx = app.db.system(SystemTask::OauthState).await?;
-    let traveller = store::take(&mut tx, &hash, step, key, now).await?;
+    let traveller = match session {
+        Some(session) => store::take_settled(&mut tx, &hash, step, key, (session, now - SETTLES), now).await?,
+        None => store::take(&mut tx, &hash, step, key, now).await?,
+    };
     let is_awaited = match session {
-        Some(session) if traveller.is_none() => store::is_awaited(&mut tx, &hash, key, session, now).await?,
+        Some(session) if traveller.is_none() && returned.is_granted => {
+            store::is_awaited(&mut tx, &hash, key, session, now).await?
+        }
         _ => false,
     };
     tx.commit().await?;
@@ -189,6 +217,6 @@ fn bound_to<'a>(hash: &'a [u8], session: &'a Uuid) -> [(&'static str, &'a [u8]);
 }
 
 fn not_yet() -> Problem {
-    Problem::new(Code::OauthRefused, "The shop has not handed over its keys yet. Reload this page in a moment.")
+    Problem::new(Code::OauthRefused, "The shop is handing over its keys. This page looks again by itself in a moment.")
         .with_retry_after(LOOK_AGAIN)
 }

@@ -13,17 +13,24 @@
 
 pub mod api;
 pub(crate) mod code;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod granted;
+mod handovers;
 mod store;
+
+pub use handovers::Handovers;
 
 use std::collections::BTreeMap;
 
 use connector::{Established, Provider, provider::Unverified};
-use db::{DbError, SystemTx};
-use kernel::{Actor, ConnectionId, Denied, OrganizationId, Permission, SessionId, TenantScope, Time, UserId};
-use kit::{App, Code, Problem};
+use db::{DbError, SystemTask, SystemTx};
+use hmac::{Hmac, KeyInit, Mac};
+use kernel::{Actor, ConnectionId, Denied, OrganizationId, Permission, SessionId, TenantScope, Time, UserId, random};
+use kit::{App, Code, Problem, rate_limit::RateLimit, retention::BATCH};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use url::Url;
 
 use crate::{
@@ -84,6 +91,7 @@ pub(crate) async fn start(
     let provider = app.providers.get(provider_key).ok_or_else(Problem::not_found)?;
     let manifest = provider.manifest();
     let mut traveller = traveller(app, scope, provider)?;
+    refuse_too_many(app, scope).await?;
     traveller.data_access = wishes.data_access;
     traveller.is_transfer = wishes.is_transfer;
     if wishes.is_transfer && !manifest.is_exclusive {
@@ -112,6 +120,7 @@ pub(crate) async fn start_again(app: &App, scope: &TenantScope, id: ConnectionId
     tx.commit().await?;
     let provider = app.providers.get(&row.provider_key).ok_or_else(|| Problem::internal(&"a provider is missing"))?;
     let mut traveller = traveller(app, scope, provider)?;
+    refuse_too_many(app, scope).await?;
     traveller.connection = Some(id);
     traveller.external_account = row.external_account;
     if provider.granted_keys().is_some() {
@@ -212,12 +221,12 @@ async fn may_keep(
     }
 }
 
-/// Removes attempts that were given up. How many there were.
+/// Removes attempts that ran out by then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now).await
+pub async fn purge(tx: &mut SystemTx, by: Time) -> Result<u64, DbError> {
+    store::purge(tx, by, BATCH).await
 }
 
 fn address(app: &App, provider_key: &str, step: &str) -> Result<Url, Problem> {
@@ -245,4 +254,80 @@ fn used_up() -> Problem {
 
 fn hash(state: &[u8]) -> Vec<u8> {
     Sha256::digest(state).to_vec()
+}
+
+/// Hexadecimal characters of a state's random part, and of the proof that it is ours.
+const STATE_RANDOM: usize = 32;
+const STATE_PROOF: usize = 32;
+
+/// A state that is about to travel. It carries a proof that we made it, for this provider: what strangers make up of this form is
+/// refused without asking the database.
+fn new_state(app: &App, provider_key: &str) -> String {
+    let random = random::token();
+    let proof = state_proof(app, provider_key, &random);
+    format!("{random}{proof}")
+}
+
+/// What the database knows a state by. One without a proof, in the form of the versions up to migration 20261120000015, which may serve
+/// beside this one while an upgrade rolls, is left for the database to know, for as long as it keeps states ([`LIFETIME`]).
+///
+/// # Errors
+/// [`Code::OauthStateInvalid`] for what was not made by [`new_state`] and has not that form.
+fn known_state(app: &App, provider_key: &str, state: &str) -> Result<Vec<u8>, Problem> {
+    let (random, proof) = state.split_at_checked(STATE_RANDOM).ok_or_else(used_up)?;
+    let is_hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if proof.is_empty() && is_hexadecimal(random) {
+        return Ok(hash(state.as_bytes()));
+    }
+    let expected = state_proof(app, provider_key, random);
+    if bool::from(expected.as_bytes().ct_eq(proof.as_bytes())) { Ok(hash(state.as_bytes())) } else { Err(used_up()) }
+}
+
+fn state_proof(app: &App, provider_key: &str, random: &str) -> String {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*app.keyring.derive("oauth state"))
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    mac.update(provider_key.as_bytes());
+    mac.update(&[0]);
+    mac.update(random.as_bytes());
+    let mut proof = hex::encode(mac.finalize().into_bytes());
+    proof.truncate(STATE_PROOF);
+    proof
+}
+
+/// Uses a state up that came back to where it must not, so that nobody comes back with it later.
+///
+/// # Errors
+/// When the database is gone.
+async fn burn(app: &App, provider_key: &str, state: &str) -> Result<(), Problem> {
+    let hash = known_state(app, provider_key, state)?;
+    let mut tx = app.db.system(SystemTask::OauthState).await?;
+    store::burn(&mut tx, &hash).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Consents that a person may have under way at once.
+const OPEN_MAX: i64 = 20;
+
+/// # Errors
+/// [`Code::RateLimited`] for who has begun too many, or calls too often.
+async fn refuse_too_many(app: &App, scope: &TenantScope) -> Result<(), Problem> {
+    // A start may ask a shop that a person names; they call no more often than they may read shops.
+    let verdict = app.slice::<RateLimit>().take_for(scope.organization(), scope.actor()).await?;
+    if !verdict.allowed {
+        return Err(verdict.refusal());
+    }
+    let Some(user) = scope.actor().user() else { return Ok(()) };
+    let mut tx = app.db.system(SystemTask::OauthState).await?;
+    let open = store::count_open(&mut tx, user, app.clock.now()).await?;
+    tx.rollback().await?;
+    if open < OPEN_MAX {
+        return Ok(());
+    }
+    let problem = Problem::new(
+        Code::RateLimited,
+        format!(
+            "You have begun {OPEN_MAX} connections and finished none of them. Finish one, or wait until they have run out."
+        ),
+    );
+    Err(problem.with_retry_after(LIFETIME.to_std().unwrap_or_default()))
 }

@@ -1,5 +1,5 @@
-use db::{DbError, PgConnection, SystemTx};
-use kernel::{ConnectionId, SessionId, Time};
+use db::{DbError, PgConnection, SystemTx, TenantTx};
+use kernel::{ConnectionId, SessionId, Time, UserId};
 use sqlx::types::Json;
 
 use super::Traveller;
@@ -103,7 +103,77 @@ pub(super) async fn take(
     }))
 }
 
-/// Whether a shop is still to hand over keys to this session.
+/// The same for a session. The one that began gets keys once they have waited; whoever else comes uses them up at once.
+pub(super) async fn take_settled(
+    tx: &mut SystemTx,
+    state_hash: &[u8],
+    step: Step,
+    provider_key: &str,
+    (session, settled_before): (SessionId, Time),
+    now: Time,
+) -> Result<Option<Traveller>, DbError> {
+    let is_settling = sqlx::query_scalar!(
+        r#"
+        -- is_grant_settling
+        select exists (
+            select from oauth_states
+            where state_hash = $1 and step = 'granted' and session_id = $2 and created_at > $3
+        ) as "exists!"
+        "#,
+        state_hash,
+        session.uuid(),
+        settled_before
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    if is_settling { Ok(None) } else { take(tx, state_hash, step, provider_key, now).await }
+}
+
+/// Removes a state, however far it has come.
+pub(super) async fn burn(tx: &mut SystemTx, state_hash: &[u8]) -> Result<(), DbError> {
+    sqlx::query!(
+        "
+        -- burn_oauth_state
+        delete from oauth_states where state_hash = $1
+        ",
+        state_hash
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// How many states of a person have not run out.
+pub(super) async fn count_open(tx: &mut SystemTx, user: UserId, now: Time) -> Result<i64, DbError> {
+    let count = sqlx::query_scalar!(
+        r#"
+        -- count_oauth_states
+        select count(*) as "count!" from oauth_states where user_id = $1 and expires_at > $2
+        "#,
+        user.uuid(),
+        now
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(count)
+}
+
+/// What the organization of the scope is called.
+pub(super) async fn organization_name(tx: &mut TenantTx) -> Result<Option<String>, DbError> {
+    let organization = tx.organization();
+    let name = sqlx::query_scalar!(
+        "
+        -- name_of_organization
+        select name from organizations where id = $1 and deleted_at is null
+        ",
+        organization.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(name)
+}
+
+/// Whether a shop is still to hand over keys to this session, or has done so just now.
 pub(super) async fn is_awaited(
     tx: &mut SystemTx,
     state_hash: &[u8],
@@ -116,7 +186,7 @@ pub(super) async fn is_awaited(
         -- is_grant_awaited
         select exists (
             select from oauth_states
-            where state_hash = $1 and step = 'grant' and provider_key = $2 and session_id = $3 and expires_at > $4
+            where state_hash = $1 and step in ('grant', 'granted') and provider_key = $2 and session_id = $3 and expires_at > $4
         ) as "exists!"
         "#,
         state_hash,
@@ -130,13 +200,15 @@ pub(super) async fn is_awaited(
 }
 
 /// Removes the states that nobody came back with in time.
-pub(super) async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, by: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_oauth_states
-        delete from oauth_states where expires_at <= $1
+        delete from oauth_states
+        where state_hash in (select state_hash from oauth_states where expires_at <= $1 limit $2)
         ",
-        now
+        by,
+        limit
     )
     .execute(tx.conn())
     .await?;

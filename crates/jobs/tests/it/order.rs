@@ -42,7 +42,8 @@ async fn jobs_of_one_ordering_key_never_overlap_and_keep_their_order() {
     for organization in organizations {
         for key in 0..10 {
             let label = format!("{organization}:{key}");
-            assert_eq!(queue.world.of(&label).len(), 20, "ten began and completed");
+            let events = queue.world.of(&label);
+            assert_eq!(events.len(), 20, "ten began and completed: {events:?}");
             assert_eq!(queue.world.most_under_way(&label), 1, "no two of {label} at a time");
         }
     }

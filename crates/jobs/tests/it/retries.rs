@@ -144,3 +144,19 @@ async fn a_payload_of_another_version_is_tried_again_and_not_quoted() {
         ("retrying", Some("the payload is not of a form that this version of the job knows"))
     );
 }
+
+#[tokio::test]
+async fn how_an_attempt_ended_is_noted_when_a_database_that_was_away_is_back() {
+    let queue = Queue::new().await;
+    queue.enqueue(organization(), &Probe::new("a", Behavior::Wait)).await;
+    let runner = queue.quick_runner().start();
+    queue.until("it runs", async || !queue.world.of("a").is_empty()).await;
+    queue.admit(false).await;
+    queue.world.open("a", 1);
+    queue.until("it has failed", async || queue.world.of("a").len() == 2).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(queue.row().await.state, "running", "nothing could be written down");
+    queue.admit(true).await;
+    queue.until("it is noted", async || queue.row().await.state == "retrying").await;
+    runner.stop(Duration::from_secs(5)).await;
+}

@@ -335,6 +335,18 @@ impl Queue {
         server::connect(&self.superuser).await
     }
 
+    /// Lets everybody into the database again, or nobody, and ends the connections that there are.
+    pub(crate) async fn admit(&self, everybody: bool) {
+        let limit = if everybody { -1 } else { 0 };
+        let sql = format!(
+            "do $$ begin execute format('alter database %I connection limit {limit}', current_database()); end $$;
+             select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = current_database() and usename like 'entrepot_%'"
+        );
+        let mut superuser = self.superuser().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut superuser).await.expect("a limit");
+    }
+
     pub(crate) async fn rows(&self) -> Vec<Row> {
         sqlx::query_as("select id, state, attempts, due_at, lease_token, last_error from jobs order by sequence")
             .fetch_all(&mut self.superuser().await)

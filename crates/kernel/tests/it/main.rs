@@ -5,6 +5,7 @@ mod id;
 mod money;
 mod permission;
 mod personal;
+mod plan;
 mod random;
 mod rights;
 mod role;

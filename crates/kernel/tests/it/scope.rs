@@ -1,7 +1,9 @@
 use kernel::{
-    Action, Actor, Clock, Denied, Effect, Grant, PermissionSet, Principal, Resource, Rights, Role, TenantScope,
+    Action, Actor, Clock, Denied, Effect, Grant, PermissionSet, Principal, Resource, Rights, Role, Standing,
+    SubscriptionStatus, TenantScope,
     id::{ApiKeyId, ConnectionId, OrganizationId, SessionId, UserId},
     permissions,
+    plan::ReadOnly,
     scope::{InternalTask, Refused},
 };
 
@@ -41,16 +43,16 @@ fn a_scope_is_given_for_what_is_granted_and_nothing_else() {
     let Ids { organization, user, session, .. } = ids();
     let actor = Actor::Person { user, session };
     let granted = PermissionSet::of(&[(Resource::Orders, Action::Read), (Resource::Members, Action::Read)]);
-    let principal = Principal::authenticated(actor, organization, granted);
+    let principal = Principal::authenticated(actor, organization, granted, Standing::Writable);
 
     let scope = principal.allow::<ReadOrders>().unwrap();
     assert_eq!((scope.organization(), scope.actor()), (organization, actor));
     assert_eq!(scope.permissions_text(), ",orders:read,members:read,");
 
     let denied = principal.allow::<UpdateMembers>().unwrap_err();
-    assert_eq!(denied, Denied { resource: Resource::Members, action: Action::Update });
+    assert_eq!(denied, Refused::Denied(Denied { resource: Resource::Members, action: Action::Update }));
     assert_eq!(denied.to_string(), "members:update is not granted");
-    let nobody = Principal::authenticated(actor, organization, PermissionSet::EMPTY);
+    let nobody = Principal::authenticated(actor, organization, PermissionSet::EMPTY, Standing::Writable);
     assert!(nobody.allow::<ReadOrders>().is_err());
 }
 
@@ -89,7 +91,8 @@ fn at_a_connection_the_scope_says_what_may_be_done_there() {
         grant(Effect::Deny, Resource::Connections, Action::Read, hidden),
     ];
     let actor = Actor::Person { user, session };
-    let principal = Principal::authenticated(actor, organization, Rights::of(Role::Employee, &grants, start()));
+    let principal =
+        Principal::authenticated(actor, organization, Rights::of(Role::Employee, &grants, start()), Standing::Writable);
 
     let scope = principal.allow_at::<ReadOrders>(allowed).unwrap();
     let here = format!(",orders:read,products:read,connections:read,connections:update,!{hidden},");
@@ -104,7 +107,39 @@ fn at_a_connection_the_scope_says_what_may_be_done_there() {
     assert_eq!(reach.only, Some(vec![allowed]));
     assert!(principal.allow::<ReadOrders>().is_err() && principal.allow_across::<UpdateMembers>().is_err());
 
-    let seeing = Principal::authenticated(actor, organization, Rights::of(Role::Manager, &grants, start()));
+    let seeing =
+        Principal::authenticated(actor, organization, Rights::of(Role::Manager, &grants, start()), Standing::Writable);
     assert_eq!(seeing.allow_at::<ReadOrders>(hidden).unwrap_err(), Refused::Unknown);
     assert!(seeing.allow_at::<ReadOrders>(other).is_ok());
+}
+
+permissions! {
+    CreateConnections = (Connections, Create);
+    EndConnections = (Connections, Update, WHILE_READ_ONLY);
+}
+
+#[test]
+fn while_an_organization_is_read_only_a_scope_writes_nothing_but_what_takes_access_away() {
+    let Ids { organization, user, session, .. } = ids();
+    let actor = Actor::Person { user, session };
+    let connection = ConnectionId::new(&Clock::manual(start()));
+    let rights = Role::ShopManager.permissions();
+    for why in [ReadOnly::Organization(SubscriptionStatus::Cancelled), ReadOnly::Seat] {
+        let principal = Principal::authenticated(actor, organization, rights, Standing::ReadOnly(why));
+        assert_eq!(principal.allow::<CreateConnections>().unwrap_err(), Refused::ReadOnly(why));
+        assert_eq!(principal.allow_at::<UpdateConnections>(connection).unwrap_err(), Refused::ReadOnly(why));
+        assert_eq!(principal.allow_across::<UpdateConnections>().unwrap_err(), Refused::ReadOnly(why));
+        // Who may not is told so first: it would not change with the plan.
+        assert!(matches!(principal.allow::<UpdateMembers>().unwrap_err(), Refused::Denied(_)));
+        // Reading goes on, in a scope that policies let write nothing.
+        let (across, _) = principal.allow_across::<ReadOrders>().unwrap();
+        for scope in
+            [principal.allow::<ReadOrders>().unwrap(), principal.allow_at::<ReadOrders>(connection).unwrap(), across]
+        {
+            assert!(scope.permissions_text().contains(",orders:read,"));
+            assert!(!scope.permissions_text().contains(":update") && !scope.permissions_text().contains(":create"));
+        }
+        let ending = principal.allow_at::<EndConnections>(connection).unwrap();
+        assert!(ending.permissions_text().contains(",connections:update,"));
+    }
 }

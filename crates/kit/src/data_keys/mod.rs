@@ -1,14 +1,15 @@
 //! The rows of data keys: made, found and destroyed in the caller's transaction. The cryptography is in [`crate::vault`].
 
+pub mod rotation;
 mod store;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use db::{DbError, SystemTx, TenantTx};
 use kernel::{Clock, DataKeyId};
 
 use crate::{
-    Problem,
+    Code, Problem,
     vault::{DataKey, Keyring, OpenError, Scope, WrappedKey},
 };
 
@@ -23,7 +24,8 @@ pub async fn create(
     scope: Scope,
 ) -> Result<Arc<DataKey>, Problem> {
     let version = store::next_version(tx, scope).await?;
-    let new = keyring.create(tx.organization(), scope, version).await.map_err(|error| Problem::internal(&error))?;
+    let under = rotation::for_new_key(tx, keyring).await?;
+    let new = keyring.create(under, tx.organization(), scope, version).await.map_err(|error| problem(&error))?;
     let problem = match store::insert(tx, &new.row, clock.now()).await {
         Ok(true) => return Ok(new.key),
         Ok(false) => Problem::not_found(),
@@ -79,9 +81,26 @@ async fn unwrap(keyring: &Keyring, row: &WrappedKey) -> Result<Option<Arc<DataKe
     match keyring.data_key(row).await {
         Ok(key) => Ok(Some(key)),
         Err(OpenError::KeyDestroyed) => Ok(None),
-        Err(error) => Err(Problem::internal(&error)),
+        Err(error) => Err(problem(&error)),
     }
 }
+
+/// What passes when the key store is back, or this node has its keys, is told apart from what is broken for good.
+fn problem(error: &OpenError) -> Problem {
+    let passes = match error {
+        OpenError::WrongMasterKey { .. } => true,
+        OpenError::KeyStore(error) => error.is_transient(),
+        OpenError::Tampered | OpenError::UnknownFormat | OpenError::KeyDestroyed => false,
+    };
+    if !passes {
+        return Problem::internal(error);
+    }
+    tracing::error!(%error, "a data key cannot be opened now");
+    Problem::new(Code::KeysUnavailable, "Nothing was changed. Try again in a few seconds.")
+        .with_retry_after(RETRY_AFTER)
+}
+
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Empties the rows of all data keys of the organization. What they sealed is unreadable once [`destroy_shards`] has run
 /// for the ids returned; call it after the commit, and from a job of the same transaction in case the process ends between.
@@ -115,9 +134,17 @@ pub async fn destroyed(tx: &mut TenantTx, after: Option<DataKeyId>, limit: i64) 
 /// When the key store refuses; what was deleted stays so.
 pub async fn destroy_shards(keyring: &Keyring, ids: &[DataKeyId]) -> Result<(), Problem> {
     for id in ids {
-        keyring.destroy(*id).await.map_err(|error| Problem::internal(&error))?;
+        keyring.destroy(*id).await.map_err(|error| problem(&OpenError::from(error)))?;
     }
     Ok(())
+}
+
+/// A data key of any organization, to look whether its shard is there: where it is not, the wrong directory is mounted or none.
+///
+/// # Errors
+/// When the database refuses or is gone.
+pub async fn any(tx: &mut SystemTx) -> Result<Option<DataKeyId>, DbError> {
+    store::any(tx).await
 }
 
 /// The data keys of all organizations that were not destroyed, for [`Keyring::sweep`].

@@ -181,6 +181,19 @@ pub(super) async fn destroyed(
     Ok(ids.into_iter().map(DataKeyId::from).collect())
 }
 
+/// Any that was not destroyed.
+pub(super) async fn any(tx: &mut SystemTx) -> Result<Option<DataKeyId>, DbError> {
+    let id = sqlx::query_scalar!(
+        "
+        -- any_data_key
+        select id from data_keys where destroyed_at is null limit 1
+        "
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(id.map(DataKeyId::from))
+}
+
 pub(super) async fn existing(tx: &mut SystemTx) -> Result<HashSet<DataKeyId>, DbError> {
     let ids: Vec<Uuid> = sqlx::query_scalar!(
         "

@@ -21,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use utoipa::IntoParams;
 
-use crate::{App, Code, Problem, input, request_id, vault::TokenSealer};
+use crate::{App, Code, Problem, input, request_id, retention::BATCH, vault::TokenSealer};
 
 /// The header of the request.
 pub const HEADER: &str = "idempotency-key";
@@ -148,9 +148,20 @@ impl Attempt {
             .sealer()
             .open_stored(&sealed, &self.bound_to(), now)
             .map_err(|error| Problem::internal(&format!("a kept answer: {error}")))?;
+        if self.names_what_is_hidden(&opened) {
+            return Err(Problem::not_found());
+        }
         let mut response = created(opened.to_vec());
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(Some(response))
+    }
+
+    /// Whether an answer names a connection that was hidden from the caller since.
+    fn names_what_is_hidden(&self, answer: &[u8]) -> bool {
+        self.scope.rights().hidden().any(|connection| {
+            let id = connection.to_string();
+            answer.windows(id.len()).any(|part| part.eq_ignore_ascii_case(id.as_bytes()))
+        })
     }
 
     /// Keeps the answer, or frees the key when nothing was created.
@@ -244,10 +255,10 @@ fn created(body: Vec<u8>) -> Response {
     (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Removes what is kept no longer. How many there were.
+/// Removes answers of up to then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, kept_since: Time) -> Result<u64, DbError> {
+    store::purge(tx, kept_since, BATCH).await
 }

@@ -86,13 +86,17 @@ pub(super) async fn release(tx: &mut TenantTx, key: &[u8; 32]) -> Result<(), DbE
     Ok(())
 }
 
-pub(super) async fn purge(tx: &mut SystemTx, kept_since: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, kept_since: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_idempotency_keys
-        delete from idempotency_keys where created_at <= $1
+        delete from idempotency_keys
+        where (organization_id, key_digest) in (
+            select organization_id, key_digest from idempotency_keys where created_at <= $1 order by created_at limit $2
+        )
         ",
-        kept_since
+        kept_since,
+        limit
     )
     .execute(tx.conn())
     .await?;

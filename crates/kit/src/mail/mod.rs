@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
+    retention::BATCH,
     vault::{Keyring, TokenSealer},
 };
 
@@ -25,8 +26,6 @@ pub use smtp::{Mailer, NotMailSettings, SmtpSettings};
 
 /// How long a mail about nothing that runs out may wait for its mail server.
 pub const NOTICE_LIVES: Duration = Duration::hours(48);
-/// How long it is kept that a mail was sent, or was not.
-const KEPT: Duration = Duration::days(30);
 
 /// What the row holds, sealed.
 #[derive(Serialize, Deserialize)]
@@ -71,12 +70,12 @@ pub async fn write_as_system(
     ::jobs::enqueue_as_system(tx, &app.clock, organization, &jobs::SendMail { mail: id }).await
 }
 
-/// Removes what is kept no longer about mails. How many there were.
+/// Removes what is kept about mails that were written before then, a batch of them. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now - KEPT).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before, BATCH).await
 }
 
 /// Under a key of the installation and not of an organization: a mail may be to a person who is in none any more. It is

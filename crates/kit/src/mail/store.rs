@@ -75,13 +75,17 @@ pub(super) async fn settle(
     Ok(())
 }
 
-pub(super) async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+pub(super) async fn purge(tx: &mut SystemTx, before: Time, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_mail
-        delete from mail_outbox where created_at < $1
+        delete from mail_outbox
+        where (organization_id, id) in (
+            select organization_id, id from mail_outbox where created_at < $1 order by created_at limit $2
+        )
         ",
-        before
+        before,
+        limit
     )
     .execute(tx.conn())
     .await?;

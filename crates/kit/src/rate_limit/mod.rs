@@ -24,7 +24,7 @@ use kernel::{Action, Actor, ApiKeyId, Clock, OrganizationId, Resource, TenantSco
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::{App, Code, Problem};
+use crate::{App, Code, Problem, retention::BATCH};
 
 /// A lease is a tenth of the minute: small enough to be fair between nodes, large enough to be rare.
 const LEASES_PER_MINUTE: u32 = 10;
@@ -188,10 +188,10 @@ impl RateLimit {
     }
 }
 
-/// Removes minutes that are long over; nodes whose clocks differ do not meet there. How many there were.
+/// Removes minutes before then, a batch of them; nodes whose clocks differ do not meet there. How many there were.
 ///
 /// # Errors
 /// When the database refuses or is gone.
-pub async fn purge(tx: &mut SystemTx, now: Time) -> Result<u64, DbError> {
-    store::purge(tx, now.timestamp().div_euclid(60) - 60).await
+pub async fn purge(tx: &mut SystemTx, before: Time) -> Result<u64, DbError> {
+    store::purge(tx, before.timestamp().div_euclid(60), BATCH).await
 }

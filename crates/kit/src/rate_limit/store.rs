@@ -49,14 +49,18 @@ pub(super) async fn lease_minute(
     }))
 }
 
-/// Removes the minutes of all callers before this one.
-pub(super) async fn purge(tx: &mut SystemTx, before_minute: i64) -> Result<u64, DbError> {
+/// Removes minutes before this one, of all callers. One that has called meanwhile keeps its row.
+pub(super) async fn purge(tx: &mut SystemTx, before_minute: i64, limit: i64) -> Result<u64, DbError> {
     let done = sqlx::query!(
         "
         -- purge_rate_windows
-        delete from rate_windows where window_minute < $1
+        delete from rate_windows
+        where (organization_id, subject) in (
+            select organization_id, subject from rate_windows where window_minute < $1 limit $2
+        ) and window_minute < $1
         ",
-        before_minute
+        before_minute,
+        limit
     )
     .execute(tx.conn())
     .await?;

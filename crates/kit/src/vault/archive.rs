@@ -10,13 +10,15 @@ use std::{
     path::Path,
 };
 
+use db::cluster::Target;
 use kernel::id::DataKeyId;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
-    DirectoryKeyStore, Fingerprint, KeyStore, KeyStoreError, Shard,
+    DatabaseKeyStore, DirectoryKeyStore, Fingerprint, KeyStore, KeyStoreError, Shard,
     directory::{CHECK_LENGTH, check},
+    moving::fill_database,
     primitives::KEY_LENGTH,
 };
 
@@ -36,18 +38,13 @@ pub struct ShardArchive {
 pub struct NotAnArchive;
 
 impl ShardArchive {
-    /// Reads every shard of a store. One that is destroyed meanwhile is left out.
+    /// Reads every shard of a store, and names those that cannot be read. One that is destroyed meanwhile is left out.
     ///
     /// # Errors
-    /// [`KeyStoreError`]; a damaged shard is not passed over.
-    pub async fn of(store: &dyn KeyStore) -> Result<Self, KeyStoreError> {
-        let mut shards = BTreeMap::new();
-        for id in store.list().await? {
-            if let Some(shard) = store.get(id).await? {
-                shards.insert(id, shard);
-            }
-        }
-        Ok(Self { store: store.fingerprint(), shards })
+    /// [`KeyStoreError`] when the store itself cannot be read.
+    pub async fn of(store: &dyn KeyStore) -> Result<(Self, Vec<(DataKeyId, KeyStoreError)>), KeyStoreError> {
+        let (shards, unreadable) = store.all().await?;
+        Ok((Self { store: store.fingerprint(), shards }, unreadable))
     }
 
     /// The store that the shards are of.
@@ -117,5 +114,13 @@ impl ShardArchive {
     /// [`KeyStoreError::NotAKeyStore`] when there is anything but an empty directory, [`KeyStoreError::Io`].
     pub async fn make_store(self, root: &Path) -> Result<DirectoryKeyStore, KeyStoreError> {
         DirectoryKeyStore::make_from(root, self.store, self.shards).await
+    }
+
+    /// The same in an empty key database.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Database`].
+    pub async fn make_database_store(self, target: &Target) -> Result<DatabaseKeyStore, KeyStoreError> {
+        fill_database(target, self.store, &self.shards).await
     }
 }

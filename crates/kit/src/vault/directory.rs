@@ -15,7 +15,7 @@
 //! directory undo destruction for as long as they are kept: seven days at most.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
@@ -39,6 +39,8 @@ use super::{
 pub(super) const CHECK_LENGTH: usize = 8;
 const FILE_LENGTH: usize = KEY_LENGTH + CHECK_LENGTH;
 const LAYOUT: &str = "layout";
+/// The layout of a store whose shards are being moved elsewhere: it is no store any more.
+const MOVED: &str = "layout.moved";
 const LAYOUT_VERSION: &str = "entrepot key store 1 ";
 
 /// Shards as files. All processes of one machine may share it.
@@ -94,7 +96,14 @@ impl DirectoryKeyStore {
             }
             for (id, shard) in &shards {
                 let path = folder_of(&root, *id).join(id.to_string());
-                let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+                // Where it was interrupted before, half of a file may be there.
+                let opened = OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .custom_flags(no_follow())
+                    .open(&path);
                 let written = opened.and_then(|mut file| file.write_all(content(*id, shard).as_slice()));
                 written.map_err(failed("write", &path))?;
             }
@@ -110,6 +119,81 @@ impl DirectoryKeyStore {
     fn folder(&self, id: DataKeyId) -> PathBuf {
         folder_of(&self.root, id)
     }
+
+    /// What there is to move out of a directory: a store, or one whose moving was interrupted, which is no store any more.
+    pub(super) async fn to_move(root: &Path) -> Result<Option<(Self, bool)>, KeyStoreError> {
+        let root = root.to_owned();
+        blocking(move || {
+            if !root.exists() {
+                return Ok(None);
+            }
+            refuse_exposed(&root, fs::metadata(&root).map_err(failed("look at", &root))?.mode())?;
+            for (name, is_leaving) in [(LAYOUT, false), (MOVED, true)] {
+                if let Some(fingerprint) = read_layout_from(&root, name)? {
+                    return Ok(Some((Self { root, fingerprint }, is_leaving)));
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Ends it being a store, and keeps the shards for the time.
+    pub(super) async fn leave(&self) -> Result<(), KeyStoreError> {
+        let root = self.root.clone();
+        blocking(move || {
+            let path = root.join(LAYOUT);
+            fs::rename(&path, root.join(MOVED)).map_err(failed("rename", &path))?;
+            sync_folder(&root)
+        })
+        .await
+    }
+
+    /// Removes the directory, once all shards in it are destroyed.
+    pub(super) async fn remove(self) -> Result<(), KeyStoreError> {
+        let root = self.root;
+        blocking(move || {
+            for number in 0..=u8::MAX {
+                let folder = root.join(format!("{number:02x}"));
+                match fs::remove_dir(&folder) {
+                    Err(source) if source.kind() != ErrorKind::NotFound => {
+                        return Err(failed("remove", &folder)(source));
+                    }
+                    _ => {}
+                }
+            }
+            let mark = root.join(MOVED);
+            fs::remove_file(&mark).map_err(failed("remove", &mark))?;
+            fs::remove_dir(&root).map_err(failed("remove", &root))?;
+            sync_folder(&parent(&root))
+        })
+        .await
+    }
+
+    /// The folders of a store that is not one yet: [`DirectoryKeyStore::make_from`] in a directory where it was begun before. Shards
+    /// that are not among these go.
+    pub(super) async fn fill(
+        root: &Path,
+        fingerprint: Fingerprint,
+        shards: BTreeMap<DataKeyId, Shard>,
+    ) -> Result<Self, KeyStoreError> {
+        let (half, filled) = (root.to_owned(), root.to_owned());
+        let keep: BTreeSet<DataKeyId> = shards.keys().copied().collect();
+        blocking(move || {
+            if !make_folders(&half)? {
+                return Ok(());
+            }
+            for_each_name(&half, |folder, name| {
+                let is_kept = name.parse().is_ok_and(|id: DataKeyId| keep.contains(&id));
+                if !is_kept {
+                    shred(&folder.join(name))?;
+                }
+                Ok(())
+            })
+        })
+        .await?;
+        Self::make_from(&filled, fingerprint, shards).await
+    }
 }
 
 fn folder_of(root: &Path, id: DataKeyId) -> PathBuf {
@@ -117,7 +201,7 @@ fn folder_of(root: &Path, id: DataKeyId) -> PathBuf {
 }
 
 /// What the file of a shard holds.
-fn content(id: DataKeyId, shard: &Shard) -> Zeroizing<[u8; FILE_LENGTH]> {
+pub(super) fn content(id: DataKeyId, shard: &Shard) -> Zeroizing<[u8; FILE_LENGTH]> {
     let mut content = Zeroizing::new([0; FILE_LENGTH]);
     content[..KEY_LENGTH].copy_from_slice(shard.bytes().as_slice());
     content[KEY_LENGTH..].copy_from_slice(&check(id, shard));
@@ -247,7 +331,11 @@ fn make_folders(root: &Path) -> Result<bool, KeyStoreError> {
 }
 
 fn read_layout(root: &Path) -> Result<Option<Fingerprint>, KeyStoreError> {
-    let path = root.join(LAYOUT);
+    read_layout_from(root, LAYOUT)
+}
+
+fn read_layout_from(root: &Path, name: &str) -> Result<Option<Fingerprint>, KeyStoreError> {
+    let path = root.join(name);
     match fs::read_to_string(&path) {
         Ok(text) => {
             let fingerprint = text.strip_prefix(LAYOUT_VERSION).and_then(|rest| rest.trim_end().parse().ok());
@@ -271,6 +359,14 @@ fn read(id: DataKeyId, path: &Path) -> Result<Option<Shard>, KeyStoreError> {
     }
     let mut content = Zeroizing::new([0; FILE_LENGTH]);
     file.read_exact(content.as_mut_slice()).map_err(failed("read", path))?;
+    parse_content(id, content.as_slice())
+}
+
+/// Reads what [`content`] made. None when it was overwritten with zeros, and not removed yet.
+pub(super) fn parse_content(id: DataKeyId, content: &[u8]) -> Result<Option<Shard>, KeyStoreError> {
+    if content.len() != FILE_LENGTH {
+        return Err(KeyStoreError::Damaged { id });
+    }
     if content.iter().all(|byte| *byte == 0) {
         return Ok(None);
     }

@@ -1,6 +1,6 @@
 //! Where shards live: outside PostgreSQL, so that no dump of the database holds what opens it.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -40,9 +40,26 @@ pub enum KeyStoreError {
     Damaged { id: DataKeyId },
     #[error("data key {id} has a shard already")]
     Exists { id: DataKeyId },
+    /// Of a key store that is a database.
+    #[error("the key database {problem}")]
+    Database { problem: String, is_transient: bool },
     #[error("the program is stopping")]
     Stopping,
 }
+
+impl KeyStoreError {
+    /// Whether it may be over in a moment, without anybody repairing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::Stopping => true,
+            Self::Database { is_transient, .. } => *is_transient,
+            Self::Exposed { .. } | Self::NotAKeyStore { .. } | Self::Damaged { .. } | Self::Exists { .. } => false,
+        }
+    }
+}
+
+/// The shards of a store, and those that cannot be read, with why.
+pub type AllShards = (BTreeMap<DataKeyId, Shard>, Vec<(DataKeyId, KeyStoreError)>);
 
 /// One shard per data key.
 #[async_trait]
@@ -62,6 +79,21 @@ pub trait KeyStore: Send + Sync + 'static {
 
     /// The ids of all shards, in no order.
     async fn list(&self) -> Result<Vec<DataKeyId>, KeyStoreError>;
+
+    /// Every shard. One that is damaged, or open to others, is named and does not hold up the rest.
+    async fn all(&self) -> Result<AllShards, KeyStoreError> {
+        let (mut shards, mut unreadable) = (BTreeMap::new(), vec![]);
+        for id in self.list().await? {
+            match self.get(id).await {
+                Ok(Some(shard)) => drop(shards.insert(id, shard)),
+                // Destroyed since it was listed.
+                Ok(None) => {}
+                Err(error @ (KeyStoreError::Stopping | KeyStoreError::Database { .. })) => return Err(error),
+                Err(error) => unreadable.push((id, error)),
+            }
+        }
+        Ok((shards, unreadable))
+    }
 
     /// Destroys what interrupted writes of keys made before this time left behind. Returns how many.
     async fn tidy(&self, made_before: Time) -> Result<usize, KeyStoreError>;

@@ -11,8 +11,8 @@ use kernel::{
 use zeroize::Zeroizing;
 
 use super::{
-    DataKey, Fingerprint, KeyIdentity, KeyStore, KeyStoreError, MasterKey, OpenError, Scope, Shard, WrappedKey,
-    cache::Cache, key_store::made_at, primitives::KEY_LENGTH,
+    DataKey, Fingerprint, InstallationKey, KeyIdentity, KeyStore, KeyStoreError, MasterKey, MasterKeys, OpenError,
+    Scope, Shard, WrappedKey, cache::Cache, key_store::made_at, primitives::KEY_LENGTH,
 };
 
 /// How many data keys are kept in memory: some 2 MiB.
@@ -30,7 +30,8 @@ const ORPHANS_ALWAYS_SWEPT: usize = 16;
 
 /// The installation's keys. One per process.
 pub struct Keyring {
-    master: MasterKey,
+    masters: MasterKeys,
+    installation: InstallationKey,
     fingerprints: Fingerprints,
     store: Arc<dyn KeyStore>,
     clock: Clock,
@@ -97,34 +98,62 @@ pub enum SweepError {
 }
 
 impl Keyring {
-    pub fn new(master: MasterKey, store: Arc<dyn KeyStore>, clock: Clock) -> Self {
-        Self::with_capacity(master, store, clock, CACHE_CAPACITY)
+    pub fn new(masters: impl Into<MasterKeys>, store: Arc<dyn KeyStore>, clock: Clock) -> Self {
+        Self::with_capacity(masters.into(), store, clock, CACHE_CAPACITY)
     }
 
-    pub(super) fn with_capacity(master: MasterKey, store: Arc<dyn KeyStore>, clock: Clock, capacity: usize) -> Self {
-        let fingerprints = Fingerprints { master: master.fingerprint(), store: store.fingerprint() };
-        Self { master, fingerprints, store, clock, cache: Cache::new(capacity) }
+    pub(super) fn with_capacity(
+        masters: impl Into<MasterKeys>,
+        store: Arc<dyn KeyStore>,
+        clock: Clock,
+        capacity: usize,
+    ) -> Self {
+        let masters = masters.into();
+        let fingerprints = Fingerprints { master: masters.current(), store: store.fingerprint() };
+        let installation = InstallationKey::of_current(&masters);
+        Self { masters, installation, fingerprints, store, clock, cache: Cache::new(capacity) }
+    }
+
+    /// With the installation's own key. Without it keys are derived from the current master key, which whoever serves must not:
+    /// another one could not open what they sealed.
+    #[must_use]
+    pub fn with_installation_key(self, installation: InstallationKey) -> Self {
+        Self { installation, ..self }
+    }
+
+    pub fn masters(&self) -> &MasterKeys {
+        &self.masters
     }
 
     pub fn fingerprints(&self) -> Fingerprints {
         self.fingerprints
     }
 
-    /// A new data key. Its shard is durable when this returns, so the row can be written in any transaction after it; if that
-    /// rolls back, [`Keyring::sweep`] finds the shard.
+    /// Whether the store has the shard of a data key, asked anew each time.
     ///
     /// # Errors
-    /// [`KeyStoreError`]: there is no such key then.
+    /// When the store does not answer.
+    pub async fn has_shard(&self, id: DataKeyId) -> Result<bool, KeyStoreError> {
+        Ok(self.store.get(id).await?.is_some())
+    }
+
+    /// A new data key, wrapped under the master key that the database names. Its shard is durable when this returns, so the row
+    /// can be written in any transaction after it; if that rolls back, [`Keyring::sweep`] finds the shard.
+    ///
+    /// # Errors
+    /// [`OpenError::WrongMasterKey`] when the process has not got that key, [`OpenError::KeyStore`]: there is no such key then.
     pub async fn create(
         &self,
+        under: Fingerprint,
         organization: OrganizationId,
         scope: Scope,
         version: u32,
-    ) -> Result<NewDataKey, KeyStoreError> {
+    ) -> Result<NewDataKey, OpenError> {
+        let master = self.master(under)?;
         let identity = KeyIdentity { id: DataKeyId::new(&self.clock), organization, scope, version };
         let key = DataKey::new(identity, Zeroizing::new(random::bytes()));
         let shard = Shard::generate();
-        let row = WrappedKey::wrap(&self.master, &shard, &key);
+        let row = WrappedKey::wrap(master, &shard, &key);
         self.store.put(identity.id, shard).await?;
         Ok(NewDataKey { row, key: Arc::new(key) })
     }
@@ -134,9 +163,7 @@ impl Keyring {
     /// # Errors
     /// [`OpenError`]; [`OpenError::Tampered`] when the row was changed or moved.
     pub async fn data_key(&self, row: &WrappedKey) -> Result<Arc<DataKey>, OpenError> {
-        if row.master != self.fingerprints.master {
-            return Err(OpenError::WrongMasterKey { sealed_under: row.master, present: self.fingerprints.master });
-        }
+        let master = self.master(row.master)?;
         let id = row.identity.id;
         let now = self.clock.now();
         let cached = self.cache.get(row);
@@ -153,9 +180,25 @@ impl Keyring {
             self.cache.confirm(id, now);
             return Ok(key);
         }
-        let key = Arc::new(row.unwrap(&self.master, &shard)?);
+        let key = Arc::new(row.unwrap(master, &shard)?);
         self.cache.insert(row.clone(), key.clone(), now);
         Ok(key)
+    }
+
+    /// The same data key, wrapped under the current master key.
+    ///
+    /// # Errors
+    /// As [`Keyring::data_key`].
+    pub async fn rewrap(&self, row: &WrappedKey) -> Result<WrappedKey, OpenError> {
+        let (old, new) = (self.master(row.master)?, self.master(self.fingerprints.master)?);
+        let shard = self.store.get(row.identity.id).await?.ok_or(OpenError::KeyDestroyed)?;
+        let key = row.unwrap(old, &shard)?;
+        Ok(WrappedKey::wrap(new, &shard, &key))
+    }
+
+    fn master(&self, key: Fingerprint) -> Result<&MasterKey, OpenError> {
+        let wrong = || OpenError::WrongMasterKey { sealed_under: key, present: self.fingerprints.master };
+        self.masters.get(key).ok_or_else(wrong)
     }
 
     /// Destroys a data key: what it sealed is lost for good, here at once and on every node within a second.
@@ -197,10 +240,10 @@ impl Keyring {
         Ok(Swept { orphans: orphans.len(), leftovers: self.store.tidy(before).await? })
     }
 
-    /// A key of the installation for one purpose, from the master key alone: keyed hashes, signatures, tokens. A purpose is a
-    /// name used in one place; changing it, or the master key, invalidates what was made with it.
+    /// A key of the installation for one purpose: keyed hashes, signatures, tokens. A purpose is a name used in one place;
+    /// changing it invalidates what was made with it, another master key does not. All purposes are listed in `docs/keys.md`.
     pub fn derive(&self, purpose: &'static str) -> Zeroizing<[u8; KEY_LENGTH]> {
-        self.master.derive(purpose)
+        self.installation.derive(purpose)
     }
 }
 

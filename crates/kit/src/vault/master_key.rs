@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Weakness,
-    primitives::{KEY_LENGTH, KeyBytes, derive, frame},
+    primitives::{KEY_LENGTH, KeyBytes, derive, extract, frame},
     weakness,
 };
 
@@ -30,6 +30,9 @@ pub const MASTER_KEY: &str = "ENTREPOT_MASTER_KEY";
 /// The variable that names a file with the key. Better than [`MASTER_KEY`]: an environment is inherited by children and
 /// shown by process tools.
 pub const MASTER_KEY_FILE: &str = "ENTREPOT_MASTER_KEY_FILE";
+/// The same for the key before it, while data keys are wrapped anew.
+pub const MASTER_KEY_PREVIOUS: &str = "ENTREPOT_MASTER_KEY_PREVIOUS";
+pub const MASTER_KEY_PREVIOUS_FILE: &str = "ENTREPOT_MASTER_KEY_PREVIOUS_FILE";
 
 /// What the documentation shows where a key has to stand. It is refused.
 pub const EXAMPLE_MASTER_KEY: &str = "DBJMuJHQ+j2T9ScGZQ3Kleq/nGuPS7gGjwpvJk6aNwc=";
@@ -48,8 +51,13 @@ pub enum MasterKeyError {
         MAKE_ONE
     )]
     Missing,
-    #[error("both {MASTER_KEY} and {MASTER_KEY_FILE} are set: remove one, so that it is clear which key counts")]
-    Ambiguous,
+    #[error("both {text} and {file} are set: remove one, so that it is clear which key counts")]
+    Ambiguous { text: &'static str, file: &'static str },
+    #[error(
+        "{MASTER_KEY} and {MASTER_KEY_PREVIOUS} (or their files) are the same key: the former is the new one, the latter the one \
+         that it replaces; set the latter only while there are two"
+    )]
+    SameTwice,
     #[error("{origin} is neither base64 nor hexadecimal: {}", MAKE_ONE)]
     Encoding { origin: &'static str },
     #[error("{origin} holds {length} bytes, a master key has 32: {}", MAKE_ONE)]
@@ -73,29 +81,30 @@ pub enum MasterKeyError {
 pub struct MasterKey(KeyBytes);
 
 impl MasterKey {
-    /// From the process's environment.
-    ///
-    /// # Errors
-    /// [`MasterKeyError`], for the operator to read: the process must end with it.
-    pub fn from_env() -> Result<Self, MasterKeyError> {
-        Self::from_lookup(|name| std::env::var_os(name))
-    }
-
-    /// From any environment. Empty counts as not set, as compose files and shells leave it.
-    ///
-    /// # Errors
-    /// As [`MasterKey::from_env`].
-    pub fn from_lookup(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, MasterKeyError> {
+    /// From one of two variables; None when neither is set. Empty counts as not set, as compose files and shells leave it.
+    fn from_either(
+        variable: &impl Fn(&str) -> Option<OsString>,
+        text: &'static str,
+        file: &'static str,
+    ) -> Result<Option<Self>, MasterKeyError> {
         let set = |name| variable(name).filter(|value| !value.as_encoded_bytes().trim_ascii().is_empty());
-        match (set(MASTER_KEY), set(MASTER_KEY_FILE)) {
-            (None, None) => Err(MasterKeyError::Missing),
-            (Some(_), Some(_)) => Err(MasterKeyError::Ambiguous),
-            (Some(text), None) => Self::parse(MASTER_KEY, &Zeroizing::new(text.into_encoded_bytes())),
-            (None, Some(path)) => Self::from_file(Path::new(&path)),
+        match (set(text), set(file)) {
+            (None, None) => Ok(None),
+            (Some(_), Some(_)) => Err(MasterKeyError::Ambiguous { text, file }),
+            (Some(key), None) => Self::parse(text, &Zeroizing::new(key.into_encoded_bytes())).map(Some),
+            (None, Some(path)) => Self::from_file(file, Path::new(&path)).map(Some),
         }
     }
 
-    fn from_file(path: &Path) -> Result<Self, MasterKeyError> {
+    /// From any environment, without the key before it.
+    ///
+    /// # Errors
+    /// [`MasterKeyError`], for the operator to read: the process must end with it.
+    pub fn from_lookup(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, MasterKeyError> {
+        Self::from_either(&variable, MASTER_KEY, MASTER_KEY_FILE)?.ok_or(MasterKeyError::Missing)
+    }
+
+    fn from_file(origin: &'static str, path: &Path) -> Result<Self, MasterKeyError> {
         let failed = |source| MasterKeyError::Io { path: path.into(), source };
         // Without NONBLOCK a pipe in the file's place would hang the start. What is checked is what was opened, so it cannot
         // be exchanged in between; links are followed, as secrets are mounted behind them.
@@ -114,7 +123,7 @@ impl MasterKey {
         }
         let mut text = Zeroizing::new(Vec::with_capacity(2048));
         file.take(FILE_LENGTH_MAX).read_to_end(&mut text).map_err(failed)?;
-        Self::parse(MASTER_KEY_FILE, &text)
+        Self::parse(origin, &text)
     }
 
     pub(super) fn parse(origin: &'static str, text: &[u8]) -> Result<Self, MasterKeyError> {
@@ -171,9 +180,15 @@ impl MasterKey {
         Fingerprint([derived[0], derived[1], derived[2], derived[3]])
     }
 
-    /// An installation-wide key for one purpose.
-    pub(super) fn derive(&self, purpose: &'static str) -> KeyBytes {
-        derive(&self.0, None, &frame(&[b"entrepot installation key v1", purpose.as_bytes()]))
+    /// What HKDF extracts of it: the installation key of installations that were made before there was one apart.
+    pub(super) fn extract(&self) -> KeyBytes {
+        extract(&self.0)
+    }
+
+    /// The key that wraps the installation key. Of another salt than [`MasterKey::extract`], so that it wraps nothing that it can be
+    /// computed from.
+    pub(super) fn installation_wrapping_key(&self, info: &[u8]) -> KeyBytes {
+        derive(&self.0, Some(b"entrepot installation key"), info)
     }
 
     /// The key that wraps a data key: `info` says which one, and without its shard there is none.
@@ -184,6 +199,67 @@ impl MasterKey {
     #[cfg(test)]
     pub(super) fn from_bytes(bytes: [u8; KEY_LENGTH]) -> Self {
         Self(Zeroizing::new(bytes))
+    }
+}
+
+/// The master key, and beside it the one that it replaces while data keys are wrapped anew. Either opens what it wrapped.
+pub struct MasterKeys {
+    current: (Fingerprint, MasterKey),
+    previous: Option<(Fingerprint, MasterKey)>,
+}
+
+impl MasterKeys {
+    /// # Errors
+    /// [`MasterKeyError::SameTwice`].
+    pub fn new(current: MasterKey, previous: Option<MasterKey>) -> Result<Self, MasterKeyError> {
+        let (current, previous) =
+            ((current.fingerprint(), current), previous.map(|previous| (previous.fingerprint(), previous)));
+        if previous.as_ref().is_some_and(|previous| previous.0 == current.0) {
+            return Err(MasterKeyError::SameTwice);
+        }
+        Ok(Self { current, previous })
+    }
+
+    /// From the process's environment.
+    ///
+    /// # Errors
+    /// [`MasterKeyError`], for the operator to read: the process must end with it.
+    pub fn from_env() -> Result<Self, MasterKeyError> {
+        Self::from_lookup(|name| std::env::var_os(name))
+    }
+
+    /// From any environment.
+    ///
+    /// # Errors
+    /// As [`MasterKeys::from_env`].
+    pub fn from_lookup(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, MasterKeyError> {
+        let current = MasterKey::from_lookup(&variable)?;
+        let previous = MasterKey::from_either(&variable, MASTER_KEY_PREVIOUS, MASTER_KEY_PREVIOUS_FILE)?;
+        Self::new(current, previous)
+    }
+
+    pub fn current(&self) -> Fingerprint {
+        self.current.0
+    }
+
+    pub fn previous(&self) -> Option<Fingerprint> {
+        self.previous.as_ref().map(|previous| previous.0)
+    }
+
+    /// Whether one of them is this one.
+    pub fn holds(&self, key: Fingerprint) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(super) fn get(&self, key: Fingerprint) -> Option<&MasterKey> {
+        let mut both = [Some(&self.current), self.previous.as_ref()].into_iter().flatten();
+        both.find(|(fingerprint, _)| *fingerprint == key).map(|(_, master)| master)
+    }
+}
+
+impl From<MasterKey> for MasterKeys {
+    fn from(current: MasterKey) -> Self {
+        Self { current: (current.fingerprint(), current), previous: None }
     }
 }
 

@@ -1,13 +1,16 @@
 //! Keys, and what is sealed with them: credentials, webhook secrets, and the personal data that an owner chose to keep.
 //!
 //! ```text
-//! master key ──┐  environment or file, never in the database
-//!              ├─ HKDF-SHA-256 ─► key-encryption key ─► data key ─► sealed values
+//! master key ──┬─ HKDF-SHA-256 ─► key-encryption key ─► data key ─► sealed values
 //! shard ───────┘  one per data key, in the key store, outside PostgreSQL and its backups
+//! master key ──── HKDF-SHA-256 ─► key-encryption key ─► installation key ─► a key per purpose: cursors, states, mails
 //! ```
 //!
-//! - [`MasterKey`]: 32 bytes of the operator's; the process does not run without them, or with weak ones.
+//! - [`MasterKey`]: 32 bytes of the operator's, in environment or file and never in the database; the process does not run without
+//!   them, or with weak ones. [`MasterKeys`]: the same, and the one before while it is replaced.
+//! - [`InstallationKey`]: what is no organization's own is derived from it.
 //! - [`KeyStore`]: the shards. Deleting one makes everything under its data key unreadable, in old dumps too.
+//!   [`DirectoryKeyStore`] on one machine, [`DatabaseKeyStore`] for several; [`move_shards`] from one to the other.
 //! - [`ShardArchive`]: all shards in one piece, for backups.
 //! - [`Keyring`]: makes, opens, caches and destroys data keys.
 //! - [`seal`], [`open`]: values bound to their place by a [`Context`]; [`seal_personal`] is the vault's exit for
@@ -23,10 +26,13 @@
 mod archive;
 mod cache;
 mod data_key;
+mod database;
 mod directory;
+mod installation_key;
 mod key_store;
 mod keyring;
 mod master_key;
+mod moving;
 mod primitives;
 mod sealed;
 mod token;
@@ -37,10 +43,16 @@ mod tests;
 
 pub use archive::{NotAnArchive, ShardArchive};
 pub use data_key::{DataKey, Import, ImportId, KeyIdentity, Scope, UnknownScope, WrappedKey};
+pub use database::DatabaseKeyStore;
 pub use directory::DirectoryKeyStore;
-pub use key_store::{KeyStore, KeyStoreError, Shard};
+pub use installation_key::{InstallationKey, WrappedInstallationKey};
+pub use key_store::{AllShards, KeyStore, KeyStoreError, Shard};
 pub use keyring::{Fingerprints, Keyring, Mismatch, NewDataKey, SweepError, Swept};
-pub use master_key::{EXAMPLE_MASTER_KEY, Fingerprint, MASTER_KEY, MASTER_KEY_FILE, MasterKey, MasterKeyError};
+pub use master_key::{
+    EXAMPLE_MASTER_KEY, Fingerprint, MASTER_KEY, MASTER_KEY_FILE, MASTER_KEY_PREVIOUS, MASTER_KEY_PREVIOUS_FILE,
+    MasterKey, MasterKeyError, MasterKeys,
+};
+pub use moving::{KeyStorePlace, KeyStorePlaceName, MoveError, Moved, move_shards};
 pub use sealed::{
     Context, ForeignKey, Kind, OpenError, key_version, open, open_personal, open_secret, seal, seal_personal,
     seal_secret,

@@ -37,6 +37,22 @@ pub(super) fn derive(key: &KeyBytes, salt: Option<&[u8]>, info: &[u8]) -> KeyByt
     out
 }
 
+/// The first half of [`derive`] without a salt: `expand(&extract(key), info)` is `derive(key, None, info)`.
+pub(super) fn extract(key: &KeyBytes) -> KeyBytes {
+    let (extracted, _) = Hkdf::<Sha256>::extract(None, key.as_slice());
+    Zeroizing::new(extracted.into())
+}
+
+/// The second half.
+pub(super) fn expand(extracted: &KeyBytes, info: &[u8]) -> KeyBytes {
+    let mut out = Zeroizing::new([0; KEY_LENGTH]);
+    Hkdf::<Sha256>::from_prk(extracted.as_slice())
+        .expect("32 bytes are what HKDF-SHA-256 extracts")
+        .expand(info, out.as_mut_slice())
+        .expect("32 bytes are one block of HKDF-SHA-256");
+    out
+}
+
 /// `header`, a fresh nonce, the ciphertext and its tag, in one allocation that never holds the plaintext when it returns.
 pub(super) fn encrypt(key: &KeyBytes, header: &[u8], associated_data: &[u8], plaintext: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE_LENGTH] = random::bytes();

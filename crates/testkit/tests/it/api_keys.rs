@@ -118,7 +118,7 @@ async fn of_too_many_new_keys_at_once_the_last_are_told_to_come_back() {
                 assert!(!answer.header("retry-after").is_empty());
                 busy += 1;
             }
-            _ => drop(answer.expect_problem(409, "api_key_limit")),
+            _ => drop(answer.expect_problem(402, "plan_limit_reached")),
         }
     }
     assert!(busy > 0 && made <= 10, "{made} made, {busy} told to come back");
@@ -127,7 +127,7 @@ async fn of_too_many_new_keys_at_once_the_last_are_told_to_come_back() {
     }
     // Whoever has ten is told so before anything is hashed.
     for answer in create().await {
-        answer.expect_problem(409, "api_key_limit");
+        answer.expect_problem(402, "plan_limit_reached");
     }
     app.finish().await;
 }
@@ -326,10 +326,10 @@ async fn a_key_in_its_overlap_counts_when_its_replacement_is_gone() {
     }
     let replacement = rotate(&kata, &first, 168).await;
     let eleventh = json!({ "name": "eleventh" });
-    kata.post("/api-key-management/create", eleventh.clone()).await.expect_problem(409, "api_key_limit");
+    kata.post("/api-key-management/create", eleventh.clone()).await.expect_problem(402, "plan_limit_reached");
     kata.post("/api-key-management/revoke", json!({ "key_id": replacement.id })).await.expect(StatusCode::OK);
     assert!(works(&first).await);
-    kata.post("/api-key-management/create", eleventh.clone()).await.expect_problem(409, "api_key_limit");
+    kata.post("/api-key-management/create", eleventh.clone()).await.expect_problem(402, "plan_limit_reached");
     app.advance(TimeDelta::hours(169)).await;
     kata.post("/api-key-management/create", eleventh).await.expect(StatusCode::CREATED);
     app.finish().await;

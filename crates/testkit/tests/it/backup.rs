@@ -1,6 +1,7 @@
 //! Another installation out of a backup, and what it must not bring back.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -43,6 +44,7 @@ impl Places {
             keep: 14,
             data_dir: app.installation.data_dir.path().to_owned(),
             external: Some(cluster().backup_target(app.installation.database.name())),
+            key_database: None,
         };
         backup::run(&options, app.clock()).await.expect("a backup")
     }
@@ -58,7 +60,8 @@ impl Places {
             shards_from: self.path("shards"),
             data_dir: data_dir.path().to_owned(),
             external: Some(external),
-            master_key: master_key(app),
+            key_database: None,
+            master_keys: master_key(app).into(),
             accept_lost_keys,
         };
         let restored = restore::run(options).await?;
@@ -102,6 +105,44 @@ async fn in_a_restored_installation_sessions_keys_shops_and_seals_are_what_they_
     app.finish().await;
 }
 
+/// Between the last batch of a rotation and its end no data key is under the key before, which whoever starts needs all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_rotation_that_has_not_ended_names_both_keys() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    kata.create_key("bot").await;
+    let before = "0123456789abcdef";
+    let mut superuser = app.superuser().await;
+    let active: String = sqlx::query_scalar("select value from installation where name = 'master_key'")
+        .fetch_one(&mut superuser)
+        .await
+        .expect("a master key");
+    let before = &before[..active.len()];
+    sqlx::query(
+        "insert into key_rotations (id, from_key, to_key, began_at, total) values (gen_random_uuid(), $1, $2, $3, 0)",
+    )
+    .bind(before)
+    .bind(&active)
+    .bind(app.clock().now())
+    .execute(&mut superuser)
+    .await
+    .expect("a rotation");
+    let places = Places::new();
+    let made = places.back_up(&app).await;
+    let both: BTreeSet<&str> = made.facts.master_keys.iter().map(String::as_str).collect();
+    assert_eq!(both, BTreeSet::from([before, active.as_str()]));
+    let refused = places.restore(&app, &made.database, false).await.err().expect("a key is missing");
+    let refused = format!("{refused:#}");
+    assert!(refused.contains("while the master key was replaced") && refused.contains(before), "{refused}");
+
+    // A schema from before there were rotations is looked at as well.
+    sqlx::query("alter table key_rotations rename to elsewhere").execute(&mut superuser).await.expect("renamed");
+    let facts = db::backup::facts(&cluster().backup_target(app.installation.database.name())).await.expect("facts");
+    assert!(!facts.master_keys.iter().any(|key| key == before), "{facts:?}");
+    sqlx::query("alter table elsewhere rename to key_rotations").execute(&mut superuser).await.expect("renamed");
+    app.finish().await;
+}
+
 /// VLT-5: yesterday's dump, with today's shards, opens nothing of an organization that was deleted in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deleted_after_the_dump_cannot_be_opened_after_restoring_it() {
@@ -125,6 +166,7 @@ async fn what_was_deleted_after_the_dump_cannot_be_opened_after_restoring_it() {
     assert!(!data_keys.is_empty() && data_keys.iter().all(|id| shard(id)), "they are in yesterday's shards");
     app.advance(TimeDelta::days(1)).await;
     let name = json!({ "name": kata.organization_name });
+    kata.prove().await;
     kata.delete(&format!("/api/organizations/{}", kata.organization), name).await.expect(StatusCode::NO_CONTENT);
     let today = places.back_up(&app).await;
     let archive = std::fs::read(today.shards.join("shards")).expect("an archive");
@@ -206,11 +248,15 @@ async fn look(app: &TestApp, places: &Places, master_key: MasterKey) -> Vec<Find
         data_dir: app.installation.data_dir.path().to_owned(),
         external: Some(doctor::External {
             logins: database.logins(),
+            unverified_hosts: vec![],
             backup: Some(cluster().backup_target(database.name())),
         }),
-        master_key: Ok(master_key),
+        key_database: None,
+        master_keys: Ok(master_key.into()),
         public_url: Some("https://entrepot.example".parse().expect("a URL")),
+        tls: None,
         has_mail_server: true,
+        issuers: Ok(vec![]),
         backups: Some((places.path("dumps"), places.path("shards"))),
         all: true,
     };
@@ -228,7 +274,7 @@ async fn no_secret_is_in_a_dump_but_sealed() {
     let made = Places::new();
     let (places, made) = (&made, made.back_up(&app).await);
     let text = places.path("dump.sql");
-    let pg_restore = db::cluster::client_program("pg_restore", made.facts.postgresql, None).expect("pg_restore");
+    let pg_restore = db::cluster::client_program("pg_restore", made.facts.postgresql, None).expect("pg_restore").path;
     let dump = made.database.join("database.dump");
     let done = Command::new(pg_restore).arg("--file").arg(&text).arg(&dump).status().expect("it runs");
     assert!(done.success());

@@ -107,6 +107,7 @@ async fn a_token_that_is_being_renewed_is_dropped() {
     let sealed = "select sealed from credentials";
     let before: Vec<u8> = sqlx::query_scalar(sealed).fetch_one(&mut app.superuser().await).await.expect("a credential");
     app.advance(sandbox::shopify::ACCESS_LIFE + TimeDelta::seconds(1)).await;
+    kata.prove().await;
     let shop = app.sandbox().shopify().shop("kis-bolt").expect("a shop");
     shop.faults().inject(Rule::from(slowly()).on("/admin/oauth/access_token"));
     let owner = kata.clone();

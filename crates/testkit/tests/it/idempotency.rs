@@ -3,6 +3,7 @@
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
 use kernel::Role;
+use kit::retention::Kind;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, Member, TestApp};
 use tokio::task::JoinSet;
@@ -176,12 +177,12 @@ async fn an_answer_is_given_again_for_three_days() {
     caller.post(CREATE, form.clone()).await.expect(StatusCode::CREATED);
     app.advance(TimeDelta::minutes(72 * 60 - 1)).await;
     assert!(is_repeated(&caller.post(CREATE, form.clone()).await));
-    assert_eq!(entrepot::housekeeping::purge(app.app()).await.expect("a purge").idempotency_keys, 0);
+    assert_eq!(entrepot::housekeeping::purge(app.app()).await.expect("a purge").of(Kind::IdempotencyKeys), 0);
     app.advance(TimeDelta::minutes(2)).await;
     assert!(!is_repeated(&caller.post(CREATE, form.clone()).await.expect(StatusCode::CREATED)));
     assert_eq!(names(&kata).await.len(), 2);
     app.advance(TimeDelta::hours(73)).await;
-    assert_eq!(entrepot::housekeeping::purge(app.app()).await.expect("a purge").idempotency_keys, 1);
+    assert_eq!(entrepot::housekeeping::purge(app.app()).await.expect("a purge").of(Kind::IdempotencyKeys), 1);
     app.finish().await;
 }
 

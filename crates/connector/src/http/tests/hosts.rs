@@ -34,7 +34,7 @@ async fn only_the_patterns_are_simulated() {
         "http://evilmyshopify.com/",
         "http://www.shop.example/",
     ] {
-        assert!(http.0.hosts.route(url(near).host_str().unwrap()).is_none(), "{near}");
+        assert!(http.inner.hosts.route(url(near).host_str().unwrap()).is_none(), "{near}");
     }
     for inside in ["http://127.0.0.1/", "http://localhost/", "http://shop.localhost/", "http://[::1]/"] {
         assert_eq!(http.check(&url(inside)), Err(Refusal::Internal), "{inside}");

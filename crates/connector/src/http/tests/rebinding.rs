@@ -82,7 +82,7 @@ async fn one_internal_address_among_public_ones_refuses_the_name() {
 
 #[tokio::test]
 async fn the_connection_is_told_the_vetted_addresses_and_no_port() {
-    let resolver = Guarded(Arc::new(Told(|_: &str| Ok(vec![PUBLIC]))));
+    let resolver = Guarded { lookup: Arc::new(Told(|_: &str| Ok(vec![PUBLIC]))), reaches_inside: false };
     let addresses: Vec<_> = resolver.resolve("shop.example.com".parse().unwrap()).await.ok().unwrap().collect();
     assert_eq!(addresses, [(PUBLIC, 0).into()]);
 }
@@ -92,7 +92,7 @@ async fn the_connection_is_told_the_vetted_addresses_and_no_port() {
 async fn the_systems_resolver_is_asked_and_believed_only_when_public() {
     let found = System::new(1).lookup("localhost".to_owned()).await.unwrap();
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
-    let resolver = Guarded(Arc::new(System::new(1)));
+    let resolver = Guarded { lookup: Arc::new(System::new(1)), reaches_inside: false };
     let refused = resolver.resolve("localhost".parse().unwrap()).await.err().unwrap();
     assert_eq!(refused.downcast_ref(), Some(&Refusal::Internal));
 }
@@ -130,6 +130,22 @@ async fn a_name_that_is_not_found_says_so() {
         for scheme in ["http", "https"] {
             let error = http.send(Request::get(url(&format!("{scheme}://nowhere.example.com/")))).await.unwrap_err();
             assert_eq!(error.to_string(), "the shop is not available (its host name was not found)");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_operator_configured_may_be_inside_and_everything_else_may_not() {
+    let (port, visits) = trap().await;
+    let lookup = || Arc::new(Told(|_: &str| Ok(vec![LOOPBACK])));
+    for place in [format!("http://127.0.0.1:{port}/"), format!("http://issuer.internal:{port}/")] {
+        for reaches_inside in [false, true] {
+            let options = HttpOptions { reaches_inside, ..HttpOptions::default() };
+            let http = Http::with_lookup(Hosts::production(), options, lookup()).unwrap();
+            let before = visits.load(Ordering::SeqCst);
+            let sent = http.send_within(Request::get(url(&place)), Duration::from_millis(500)).await;
+            assert_eq!(matches!(sent, Err(ProviderError::Rejected { .. })), !reaches_inside, "{place} {sent:?}");
+            assert_eq!(visits.load(Ordering::SeqCst) > before, reaches_inside, "{place}");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod crash;
 mod place;
 mod serve;
+mod tls;
 
 use std::{
     env,

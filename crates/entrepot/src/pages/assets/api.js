@@ -1,11 +1,16 @@
 // The API as the pages call it: the session's cookie, the CSRF token, the chosen organization.
 
-const context = { csrf: null, organization: null };
+const context = { csrf: null, organization: null, prove: null };
 
 /** Tells the module who is calling: the token of GET /api/me and the organization that is meant. */
 export function actAs({ csrf, organization }) {
   if (csrf !== undefined) context.csrf = csrf;
   if (organization !== undefined) context.organization = organization;
+}
+
+/** Names what gets a proof from the person when an operation asks for one: a function of the possible factors, null when refused. */
+export function proveWith(prove) {
+  context.prove = prove;
 }
 
 /** A failed call, in words for people (RFC 9457). */
@@ -18,11 +23,12 @@ export class Failure extends Error {
     this.code = this.page ? this.page.split('/').pop() : null;
     this.fields = Array.isArray(problem.errors) ? problem.errors : [];
     this.requestId = problem.request_id || null;
+    this.factors = Array.isArray(problem.factors) ? problem.factors : [];
   }
 }
 
 /** Calls the API; throws a Failure when it refuses or cannot be reached. */
-export async function call(method, path, body, { organization } = {}) {
+export async function call(method, path, body, { organization, isProved = false } = {}) {
   const headers = { Accept: 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (method !== 'GET' && context.csrf) headers['X-CSRF-Token'] = context.csrf;
@@ -37,5 +43,11 @@ export async function call(method, path, body, { organization } = {}) {
   if (response.status === 204) return null;
   const answer = await response.json().catch(() => null);
   if (response.ok && answer !== null) return answer;
-  throw new Failure(response.status, answer || { title: 'Unexpected answer', detail: `The server answered ${response.status} without saying why. Try again.` });
+  const failure = new Failure(response.status, answer || { title: 'Unexpected answer', detail: `The server answered ${response.status} without saying why. Try again.` });
+  // Asked once: what is asked for again after a proof is not to be had by another.
+  if (failure.code === 'step_up_required' && context.prove && !isProved && (await context.prove(failure.factors))) {
+    return call(method, path, body, { organization, isProved: true });
+  }
+  if (failure.code === 'second_factor_required' && location.pathname !== '/account') location.assign('/account?required');
+  throw failure;
 }

@@ -2,6 +2,7 @@
 
 import { actAs, call } from './api.js';
 import { busy, make, toast, unreadable, warnElsewhere } from './page.js';
+import { proveWhenAsked } from './prove.js';
 import { watchStatus } from './status.js';
 import { Connect } from './connect.js';
 import { Events } from './events.js';
@@ -81,6 +82,7 @@ async function announceConnected(session) {
 async function start() {
   const me = await call('GET', '/api/me');
   actAs({ csrf: me.csrf_token });
+  proveWhenAsked();
   const session = new Session(me);
   if (!session.organization) {
     document.getElementById('organization-name').textContent = me.user.name;

@@ -3,6 +3,7 @@
 
 import { actAs, call } from './api.js';
 import { busy, complete, showFailure } from './page.js';
+import { logIn } from './prove.js';
 
 const form = document.querySelector('form');
 const button = form.querySelector('[type=submit]');
@@ -64,7 +65,8 @@ async function invitation() {
     return;
   }
   ask(title, `${text} Sign in with that e-mail to accept.`, 'Sign in and accept', ['password'], async ({ password }) => {
-    const session = await call('POST', '/api/login', { email: offer.email, password });
+    const session = await logIn({ email: offer.email, password });
+    if (!session) return;
     actAs({ csrf: session.csrf_token });
     await call('POST', '/api/invitations/accept', { token });
     location.replace('/');

@@ -61,13 +61,14 @@ impl Operation<'_> {
             "<article class=\"operation\" id=\"{anchor}\" data-search=\"{search}\"><div class=\"operation-text\">\
              <h3><a class=\"anchor\" href=\"#{anchor}\">{summary}</a></h3>\
              <p class=\"address\"><span class=\"method m-{method}\">{method}</span> <code>{path}</code></p>\
-             {description}{callers}{parameters}{body}{answers}</div><div class=\"operation-code\">{code}</div></article>",
+             {description}{callers}{step_up}{parameters}{body}{answers}</div><div class=\"operation-code\">{code}</div></article>",
             anchor = self.anchor,
             search = escape(&self.search_text()),
             summary = escape(&self.summary),
             method = self.method,
             path = marked_path(self.path),
             callers = caller.render(),
+            step_up = step_up(self.value["responses"]["403"]["x-step-up"].as_str().unwrap_or_default()),
             parameters = self.parameters(document),
             body = self.body(document),
             answers = self.answers(document),
@@ -198,6 +199,21 @@ fn marked_path(path: &str) -> String {
         false => escape(text).into_owned(),
     };
     path.split('/').map(segment).collect::<Vec<_>>().join("/<wbr>")
+}
+
+/// Of whom a proof is asked, as the operation's `x-step-up` says.
+fn step_up(of: &str) -> &'static str {
+    match of {
+        "second_factor" => {
+            "<p class=\"callers\">Whoever has a second factor <a href=\"/docs/errors/step_up_required\">proves themself</a> by it \
+             within ten minutes before.</p>"
+        }
+        "always" => {
+            "<p class=\"callers\">Everybody <a href=\"/docs/errors/step_up_required\">proves themself</a> within ten minutes \
+             before: by a second factor, or without one by the password.</p>"
+        }
+        _ => "",
+    }
 }
 
 /// Who may call, as the operation's `x-permission` says.

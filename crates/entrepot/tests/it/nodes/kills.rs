@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{BINARY, TOKENS, TURN, expire_all, list, two_processes};
 
-const SHOPS: usize = 25;
+const SHOPS: usize = 20;
 /// How long a platform takes before it acts, and again before it answers, at most.
 const SLOW_MS: u64 = 400;
 /// When the renewal of a shop begins, at the latest.

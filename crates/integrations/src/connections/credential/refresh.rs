@@ -32,6 +32,10 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_millis(400);
 const COOL_DOWN: Duration = Duration::from_secs(5);
 /// A provider may ask for more patience than that, and not for ever.
 const COOL_DOWN_MAX: Duration = Duration::from_mins(10);
+/// How long another node may be at it: as often, and each time as long, as a provider may be asked.
+const OTHERS_WITHIN: Duration = Duration::from_mins(3);
+/// How long callers wait for a renewal: as long as the provider may take, and a moment to save what it gave.
+const CALLERS_WAIT: Duration = Duration::from_secs(40);
 /// Before a call whose answer was lost is made again.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -143,17 +147,16 @@ async fn refreshed(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc
         return Err(problem);
     }
     let (task_app, task_stores, task_stale) = (app.clone(), stores.clone(), stale.clone());
-    let outcome = stores
-        .refreshes
-        .flights
-        .run(stale.id, || {
-            let guard = stores.refreshes.under_way.begin();
-            async move {
-                let _guard = guard;
-                refresh(&task_app, &task_stores, &task_stale).await.map_err(Arc::new)
-            }
-        })
-        .await;
+    let flight = stores.refreshes.flights.run(stale.id, || {
+        let guard = stores.refreshes.under_way.begin();
+        async move {
+            let _guard = guard;
+            refresh(&task_app, &task_stores, &task_stale).await.map_err(Arc::new)
+        }
+    });
+    // The flight goes on without its callers: the token that it may hold already is kept until it is saved.
+    let flight = async { Ok::<_, Problem>(flight.await) };
+    let outcome = app.db.unless_away_within(CALLERS_WAIT, flight).await?;
     match outcome {
         Some(Ok(store)) => Ok(store),
         Some(Err(problem)) => Err((*problem).clone()),
@@ -163,17 +166,41 @@ async fn refreshed(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc
 
 async fn refresh(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<Store>, Problem> {
     let scope = TenantScope::internal::<KeepCredentials>(stale.organization);
+    let found = app.db.unless_away_within(OTHERS_WITHIN, turn_or_newer(app, stores, &scope, stale));
+    let (current, mut turn) = match found.await? {
+        Found::Turn(current, turn) => (current, turn),
+        Found::Newer(current) => return Ok(current),
+    };
+    match renew(app, &scope, &current, &mut turn).await {
+        Ok(Ok(new)) => save(app, stores, &scope, &current, new).await,
+        Ok(Err(error)) => app.db.unless_away(not_renewed(app, stores, &scope, &current, &turn, error)).await,
+        Err(problem) => {
+            app.db.unless_away(turn.give_back(app, &scope, None)).await?;
+            Err(problem)
+        }
+    }
+}
+
+/// What a renewal begins with.
+enum Found {
+    /// The stale store as it is stored, and the turn to renew its token.
+    Turn(Arc<Store>, Turn),
+    /// It has been renewed meanwhile.
+    Newer(Arc<Store>),
+}
+
+async fn turn_or_newer(app: &App, stores: &Stores, scope: &TenantScope, stale: &Arc<Store>) -> Result<Found, Problem> {
     let mut look_again = LOOK_AGAIN;
-    let (current, mut turn) = loop {
+    loop {
         // Read again: whoever waited for the turn before this one may have been served already, here or on another node.
-        let current = stores.read(app, &scope, stale.id).await?.ok_or_else(Problem::not_found)?;
+        let current = stores.read(app, scope, stale.id).await?.ok_or_else(Problem::not_found)?;
         let opened = current.opened()?;
         let is_same = opened.version() == stale.opened()?.version();
         if !is_same && due(&opened.credential, app.clock.now()) != Due::Now {
-            return Ok(current);
+            return Ok(Found::Newer(current));
         }
-        match Turn::take(app, &scope, opened.version()).await? {
-            Asked::Taken(turn) => break (current, turn),
+        match Turn::take(app, scope, opened.version()).await? {
+            Asked::Taken(turn) => return Ok(Found::Turn(current, turn)),
             Asked::Busy => {
                 tokio::time::sleep(look_again).await;
                 look_again = (look_again * 2).min(LOOK_AGAIN_MAX);
@@ -183,14 +210,6 @@ async fn refresh(app: &App, stores: &Stores, stale: &Arc<Store>) -> Result<Arc<S
                 stores.refreshes.cool_down(opened.id, until, problem.clone(), now);
                 return Err(problem.with_retry_after((until - now).to_std().unwrap_or_default()));
             }
-        }
-    };
-    match renew(app, &scope, &current, &mut turn).await {
-        Ok(Ok(new)) => save(app, stores, &scope, &current, new).await,
-        Ok(Err(error)) => not_renewed(app, stores, &scope, &current, &turn, error).await,
-        Err(problem) => {
-            turn.give_back(app, &scope, None).await?;
-            Err(problem)
         }
     }
 }
@@ -223,9 +242,10 @@ async fn renew(
     else {
         return Err(Problem::internal(&"a token of a provider that is not configured cannot be refreshed"));
     };
+    let http = current.http(app);
     loop {
         let outcome = tokio::select! {
-            outcome = flow.refresh(&app.http, &app.clock, identity, &current.account, token) => outcome,
+            outcome = flow.refresh(&http, &app.clock, identity, &current.account, token) => outcome,
             never = turn.keep(app, scope) => match never {},
         };
         // The provider may have done it: what it gave is lost, and what is stored is all there is to ask with.
@@ -233,7 +253,7 @@ async fn renew(
             return Ok(outcome);
         }
         tokio::time::sleep(AGAIN).await;
-        if !turn.try_again(app, scope).await? {
+        if !app.db.unless_away(turn.try_again(app, scope)).await? {
             return Ok(outcome);
         }
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use connector::{Credential, Token};
+use db::DbError;
 use kernel::TenantScope;
 use kit::{
     App, Code, Problem, data_keys,
@@ -16,12 +17,36 @@ use serde_json::json;
 use super::{Version, context, seal, store};
 use crate::connections::{Store, Stores, store as connections};
 
-/// How long a new token is held for a database that is away. Nobody else has it.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two tries to save it.
+/// Between two tries to save a new token.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How often one that gave way to other transactions is saved again, and after which pause.
+const CONFLICTS_MAX: u32 = 5;
+const AFTER_CONFLICT: Duration = Duration::from_millis(50);
+/// How often it is told that one waits.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 
-/// Saves the new token before anybody uses it: a token that only this process knew would be lost with it.
+/// Why a token was not saved.
+enum NotSaved {
+    /// The transaction gave way to another, with which it was deadlocked or in conflict.
+    Conflict(DbError),
+    Problem(Problem),
+}
+
+impl From<DbError> for NotSaved {
+    fn from(error: DbError) -> Self {
+        if error.is_conflict() { Self::Conflict(error) } else { Self::Problem(error.into()) }
+    }
+}
+
+impl From<Problem> for NotSaved {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// Saves the new token before anybody uses it: a token that only this process knew would be lost with it. Nobody else has it, so
+/// it is kept for as long as the database is away; whoever stops the program waits for it (`Stores::settled`). Callers are told
+/// meanwhile that the database is away.
 pub(super) async fn save(
     app: &App,
     stores: &Stores,
@@ -32,22 +57,42 @@ pub(super) async fn save(
     let used = current.opened()?.version();
     let credential = Credential::Token(token);
     let began = Instant::now();
+    let mut told_at = None::<Instant>;
+    let mut conflicts = 0;
     let saved = loop {
-        match save_once(app, scope, current, used, &credential).await {
-            Err(problem) if problem.code() == Code::DatabaseUnavailable && began.elapsed() < PATIENCE => {
-                tracing::warn!(connection = %current.id, "a new token waits for the database");
+        match app.db.unless_away(save_once(app, scope, current, used, &credential)).await {
+            Err(NotSaved::Conflict(_)) if conflicts < CONFLICTS_MAX => {
+                conflicts += 1;
+                tokio::time::sleep(AFTER_CONFLICT * conflicts).await;
+            }
+            Err(NotSaved::Problem(problem))
+                if matches!(problem.code(), Code::DatabaseUnavailable | Code::KeysUnavailable) =>
+            {
+                if told_at.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+                    told_at = Some(Instant::now());
+                    tracing::warn!(
+                        connection = %current.id, seconds = began.elapsed().as_secs(),
+                        "a new token waits in memory for the database or its keys: it is lost if the program ends before they are back"
+                    );
+                }
                 tokio::time::sleep(AGAIN).await;
             }
-            outcome => break outcome?,
+            Err(NotSaved::Conflict(error)) => return Err(error.into()),
+            Err(NotSaved::Problem(problem)) => return Err(problem),
+            Ok(saved) => break saved,
         }
     };
+    if told_at.is_some() {
+        let seconds = began.elapsed().as_secs();
+        tracing::info!(connection = %current.id, seconds, "the token that waited for the database is settled");
+    }
     if saved {
         metrics::counter!("entrepot_token_refreshes_total").increment(1);
     } else {
         tracing::info!(connection = %current.id, "a new token is dropped: a newer one is stored");
     }
     stores.forget(current.organization, current.id);
-    stores.read(app, scope, current.id).await?.ok_or_else(Problem::not_found)
+    app.db.unless_away(stores.read(app, scope, current.id)).await?.ok_or_else(Problem::not_found)
 }
 
 /// False when a newer token is stored: its owner connected the store anew meanwhile, or another node was quicker.
@@ -57,21 +102,21 @@ async fn save_once(
     current: &Store,
     used: Version,
     credential: &Credential,
-) -> Result<bool, Problem> {
+) -> Result<bool, NotSaved> {
     let Credential::Token(token) = credential else {
-        return Err(Problem::internal(&"what is not a token is not saved as one"));
+        return Err(Problem::internal(&"what is not a token is not saved as one").into());
     };
     let mut tx = app.db.tenant(scope).await?;
     if !connections::lock(&mut tx, current.id).await? {
-        return Err(Problem::not_found());
+        return Err(Problem::not_found().into());
     }
     let (stored, key) = match store::active_identity(&mut tx, current.id).await? {
         // With the key held, so that a deletion of the organization is either seen here or destroys what is saved here.
         Some(row) => match data_keys::open_to_seal(&mut tx, &app.keyring, row.data_key_id.into()).await? {
             Some(key) => (row.id, key),
-            None => return Err(taken_away()),
+            None => return Err(taken_away().into()),
         },
-        None => return Err(taken_away()),
+        None => return Err(taken_away().into()),
     };
     let sealed = seal(&key, &context(scope.organization(), current.id, used.id), credential)?;
     let renewed = store::Renewed {

@@ -9,6 +9,8 @@ pub enum NextStep {
     Reauthorize,
     Enable,
     Resume,
+    /// Disconnect another, or have the plan allow more.
+    LiftPlan,
     /// The shop's owner, with the shop's platform.
     SettleWithPlatform,
     /// It passes by itself.
@@ -16,26 +18,29 @@ pub enum NextStep {
 }
 
 impl NextStep {
-    pub const ALL: [Self; 5] = [Self::Reauthorize, Self::Enable, Self::Resume, Self::SettleWithPlatform, Self::Wait];
+    pub const ALL: [Self; 6] =
+        [Self::Reauthorize, Self::Enable, Self::Resume, Self::LiftPlan, Self::SettleWithPlatform, Self::Wait];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reauthorize => "reauthorize",
             Self::Enable => "enable",
             Self::Resume => "resume",
+            Self::LiftPlan => "lift_plan",
             Self::SettleWithPlatform => "settle_with_platform",
             Self::Wait => "wait",
         }
     }
 
     /// None when there is nothing to do.
-    pub fn of(status: Status, health: Health, has_credential: bool) -> Option<Self> {
+    pub fn of(status: Status, health: Health, has_credential: bool, is_beyond_plan: bool) -> Option<Self> {
         match status {
             Status::Pending | Status::NeedsReauth | Status::Disconnected => Some(Self::Reauthorize),
             Status::Disabled if !has_credential => Some(Self::Reauthorize),
             Status::Disabled => Some(Self::Enable),
             Status::Suspended => Some(Self::SettleWithPlatform),
             Status::Connected | Status::Paused => match health {
+                Health::Ok if is_beyond_plan => Some(Self::LiftPlan),
                 Health::Ok if status == Status::Paused => Some(Self::Resume),
                 Health::Ok => None,
                 Health::Degraded => Some(Self::Wait),
@@ -54,6 +59,10 @@ impl NextStep {
             }
             (Self::Enable, _) => "Enable it when the shop is to be read again.",
             (Self::Resume, _) => "Resume it when work in the background is to go on. Live reads go on meanwhile.",
+            (Self::LiftPlan, _) => {
+                "It is beyond what the plan allows: disconnect another of the provider, or ask your operator for a larger plan. It goes \
+                 on by itself then. Live reads go on meanwhile."
+            }
             (Self::SettleWithPlatform, _) => {
                 "The shop's owner must settle with its platform what switched the shop off; it is connected again by itself."
             }
@@ -71,10 +80,11 @@ mod tests {
         for status in Status::ALL {
             for health in Health::ALL {
                 let is_well = status == Status::Connected && health == Health::Ok;
-                assert_eq!(NextStep::of(status, health, true).is_none(), is_well, "{status:?} {health:?}");
+                assert_eq!(NextStep::of(status, health, true, false).is_none(), is_well, "{status:?} {health:?}");
+                assert!(NextStep::of(status, health, true, true).is_some(), "{status:?} {health:?}");
             }
         }
-        assert_eq!(NextStep::of(Status::Disabled, Health::Ok, false), Some(NextStep::Reauthorize));
-        assert_eq!(NextStep::of(Status::Disabled, Health::Ok, true), Some(NextStep::Enable));
+        assert_eq!(NextStep::of(Status::Disabled, Health::Ok, false, false), Some(NextStep::Reauthorize));
+        assert_eq!(NextStep::of(Status::Disabled, Health::Ok, true, false), Some(NextStep::Enable));
     }
 }

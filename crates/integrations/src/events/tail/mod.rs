@@ -15,8 +15,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use uuid::Uuid;
 
 use super::{
+    Bookmark,
     api::ReadEvents,
-    horizon,
     model::Filter,
     places::{Limits, Places},
 };
@@ -88,16 +88,16 @@ impl Tails {
     ) -> Result<Stream, Problem> {
         let place = self.places.take(caller.scope.organization(), caller.actor)?;
         let positions = Positions::new(&app, caller.scope.organization(), &filter)?;
-        let position = match cursor {
-            Some(cursor) => positions.open(&app, cursor)?,
+        let bookmark = match cursor {
+            Some(cursor) => Bookmark::behind(positions.open(&app, cursor)?),
             None => {
                 let mut tx = app.db.tenant(&caller.scope).await?;
-                let horizon = horizon(&mut tx).await?;
+                let bookmark = Bookmark::now(&mut tx).await?;
                 tx.commit().await?;
-                horizon
+                bookmark
             }
         };
-        Ok(Stream::new(self, place, app, caller, filter, positions, position))
+        Ok(Stream::new(self, place, app, caller, filter, positions, bookmark))
     }
 }
 

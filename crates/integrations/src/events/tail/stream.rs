@@ -2,7 +2,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use futures::stream;
 use kernel::{TenantScope, random};
-use kit::{App, Code, Lasting, Problem, request_id, trail::chain::Position};
+use kit::{App, Code, Lasting, Problem, request_id};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout},
@@ -10,14 +10,17 @@ use tokio::{
 
 use super::{Bells, CHECK_EVERY, Positions, Tails};
 use crate::events::{
-    after,
+    Bookmark, after,
     api::{EventView, ReadEvents},
     model::Filter,
     places::Place,
 };
 
-/// Lines that are read at once.
-const PAGE: i64 = 100;
+/// Lines that are read at once: the first of them, and doubled up to the last while none of a full page was asked for.
+const PAGE: (i64, i64) = (100, 1_600);
+/// A follower that reads through what it did not ask for waits so long between full pages, so that it is no load that goes on
+/// without a pause.
+const BREATH: Duration = Duration::from_millis(20);
 /// A sign of life, so that what stands between does not take the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A log that grows all the time is read no more often than this.
@@ -26,10 +29,14 @@ const PACE: Duration = Duration::from_millis(100);
 const CHECK_PACE: Duration = Duration::from_millis(250);
 /// How long the database may take to say what somebody may do.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
+/// How long the next lines may take: as long as a statement may. A follower that waits holds up others (`TURNS`).
+const READ_WITHIN: Duration = Duration::from_secs(20);
 /// When lines that wait for an older transaction are looked for again: after the first, doubled up to the last.
 const HELD: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(1));
-/// When the database is asked again after it did not answer, and how long a follower is kept that nothing can be told.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// When the database is asked again after it did not answer.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long a follower is kept that nothing can be told.
+const KEPT: Duration = Duration::from_mins(15);
 
 /// What one follower is told. It reads and asks when somebody takes what it says, so that nothing is kept for one who does
 /// not; while it waits it holds no connection of the database.
@@ -40,8 +47,7 @@ pub(in crate::events) struct Stream {
     tails: Tails,
     place: Place<Bells>,
     positions: Positions,
-    /// Everything up to here was told, or was not asked for.
-    position: Position,
+    bookmark: Bookmark,
     /// What the caller may do, as last asked; None while the database does not say.
     scope: Option<TenantScope>,
     /// Since when the database does not answer.
@@ -52,6 +58,7 @@ pub(in crate::events) struct Stream {
     read_at: Option<Instant>,
     last_read: Option<Instant>,
     held_for: Duration,
+    page: i64,
     told_at: Instant,
     is_begun: bool,
     request_id: Option<String>,
@@ -59,7 +66,7 @@ pub(in crate::events) struct Stream {
 
 /// Why there is nothing more to be told.
 enum End {
-    /// The caller may no longer follow, or cannot be told anything: not to be opened again as it was.
+    /// The caller may no longer follow: not to be opened again as it was.
     Closed(Problem),
     /// Somebody else goes on.
     Stopped,
@@ -73,7 +80,7 @@ impl Stream {
         caller: Lasting<ReadEvents>,
         filter: Filter,
         positions: Positions,
-        position: Position,
+        bookmark: Bookmark,
     ) -> Self {
         let (now, scope) = (Instant::now(), Some(caller.scope.clone()));
         Self {
@@ -83,7 +90,7 @@ impl Stream {
             tails: tails.clone(),
             place,
             positions,
-            position,
+            bookmark,
             scope,
             silent_since: None,
             checked_at: now,
@@ -91,6 +98,7 @@ impl Stream {
             read_at: Some(now),
             last_read: None,
             held_for: HELD.0,
+            page: PAGE.0,
             told_at: now,
             is_begun: false,
             request_id: request_id::current(),
@@ -183,47 +191,52 @@ impl Stream {
         }
     }
 
-    /// Keeps the stream through a restart of the database: a browser would not come back to an answer that is an error.
+    /// Keeps the stream while the database is away: a browser would not come back to an answer that is an error. `closed` is said
+    /// to whoever may no longer follow, and to nobody else.
     fn bear(&mut self, problem: Problem) -> Result<(), End> {
         if !problem.code().status().is_server_error() {
             return Err(End::Closed(problem));
         }
         let now = Instant::now();
-        if now - *self.silent_since.get_or_insert(now) >= RETRY.1 {
-            return Err(End::Closed(problem));
+        if now - *self.silent_since.get_or_insert(now) >= KEPT {
+            tracing::warn!(code = problem.code().as_str(), "a stream of events ends: nothing could be told for long");
+            return Err(End::Stopped);
         }
         // Nothing is read before it is known again what the caller may do.
         self.scope = None;
-        self.check_at = now + RETRY.0;
-        self.read_at = Some(now + RETRY.0);
+        self.check_at = now + RETRY;
+        self.read_at = Some(now + RETRY);
         Ok(())
     }
 
     /// The next lines that were asked for, if there are any.
     async fn read(&mut self, scope: &TenantScope) -> Result<Option<Vec<u8>>, End> {
+        let page = self.page;
         let read = async {
             let _turn = self.tails.turns.acquire().await;
             let mut tx = self.app.db.tenant(scope).await?;
-            let lines = after(&mut tx, &self.filter, self.position, PAGE).await?;
+            let lines = after(&mut tx, &self.filter, &self.bookmark, page).await?;
             tx.commit().await?;
-            Ok(lines)
+            Ok::<_, Problem>(lines)
         };
-        let lines = match read.await {
+        let lines = match self.app.db.unless_away_within(READ_WITHIN, read).await {
             Ok(lines) => lines,
             Err(problem) => return self.bear(problem).map(|()| None),
         };
         let now = Instant::now();
         self.last_read = Some(now);
-        let (all, is_full) = (lines.len(), i64::try_from(lines.len()) == Ok(PAGE));
+        let (all, is_full) = (lines.len(), i64::try_from(lines.len()) == Ok(page));
         let mut part = String::new();
         let mut settled = 0;
         for line in lines.into_iter().take_while(|line| line.is_settled) {
             settled += 1;
-            self.position = line.position;
+            self.bookmark.position = line.position;
             if line.is_asked {
-                let data = serde_json::to_string(&EventView::from(line.event))
-                    .map_err(|error| End::Closed(Problem::internal(&error)))?;
-                let id = self.positions.seal(&self.app, self.position);
+                let data = serde_json::to_string(&EventView::from(line.event)).map_err(|error| {
+                    let _told = Problem::internal(&error);
+                    End::Stopped
+                })?;
+                let id = self.positions.seal(&self.app, self.bookmark.position);
                 let _infallible = write!(part, "id: {id}\nevent: event\ndata: {data}\n\n");
             }
         }
@@ -234,8 +247,9 @@ impl Stream {
             Some(at)
         } else {
             self.held_for = HELD.0;
-            is_full.then_some(now)
+            is_full.then_some(if part.is_empty() { now + BREATH } else { now })
         };
+        self.page = if is_full && part.is_empty() { (2 * page).min(PAGE.1) } else { PAGE.0 };
         Ok((!part.is_empty()).then(|| part.into_bytes()))
     }
 
@@ -243,7 +257,7 @@ impl Stream {
     /// dispatched, but its id is kept).
     fn sign_of_life(&mut self, first: String) -> Vec<u8> {
         self.told_at = Instant::now();
-        format!("{first}id: {}\n\n", self.positions.seal(&self.app, self.position)).into_bytes()
+        format!("{first}id: {}\n\n", self.positions.seal(&self.app, self.bookmark.position)).into_bytes()
     }
 
     fn closed(&self, problem: Problem) -> Vec<u8> {

@@ -32,7 +32,7 @@ fn connection(number: u128) -> Scope {
 #[tokio::test]
 async fn a_new_key_is_in_the_store_before_its_row_can_be_written() {
     let fixture = Fixture::new();
-    let new = fixture.keyring.create(organization(1), connection(2), 3).await.unwrap();
+    let new = fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 3).await.unwrap();
     assert_eq!(fixture.store.list().await.unwrap(), [new.row.identity.id]);
     assert_eq!(new.row.identity.version, 3);
     assert_eq!(new.row.master, master().fingerprint());
@@ -41,13 +41,16 @@ async fn a_new_key_is_in_the_store_before_its_row_can_be_written() {
     assert!(!new.row.wrapped.windows(8).any(|part| new.key.bytes().windows(8).any(|key| key == part)));
 
     fixture.store.break_down();
-    assert!(fixture.keyring.create(organization(1), connection(2), 4).await.is_err(), "no shard, no key");
+    assert!(
+        fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 4).await.is_err(),
+        "no shard, no key"
+    );
 }
 
 #[tokio::test]
 async fn a_warm_key_asks_the_store_at_most_every_750_milliseconds() {
     let fixture = Fixture::new();
-    let row = fixture.keyring.create(organization(1), connection(2), 1).await.unwrap().row;
+    let row = fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 1).await.unwrap().row;
     for (after, reads) in [(0, 1), (749, 1), (1, 2), (400, 2), (400, 3)] {
         fixture.clock.advance(Duration::milliseconds(after));
         fixture.keyring.data_key(&row).await.unwrap();
@@ -61,7 +64,7 @@ async fn a_warm_key_asks_the_store_at_most_every_750_milliseconds() {
 #[tokio::test]
 async fn a_key_destroyed_on_another_node_is_gone_within_a_second() {
     let fixture = Fixture::new();
-    let row = fixture.keyring.create(organization(1), connection(2), 1).await.unwrap().row;
+    let row = fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 1).await.unwrap().row;
     let other_node = keyring(fixture.store.clone(), &fixture.clock);
     fixture.keyring.data_key(&row).await.unwrap();
     other_node.data_key(&row).await.unwrap();
@@ -77,7 +80,7 @@ async fn a_key_destroyed_on_another_node_is_gone_within_a_second() {
 #[tokio::test]
 async fn a_key_is_not_used_on_while_the_store_cannot_be_asked() {
     let fixture = Fixture::new();
-    let row = fixture.keyring.create(organization(1), connection(2), 1).await.unwrap().row;
+    let row = fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 1).await.unwrap().row;
     fixture.keyring.data_key(&row).await.unwrap();
     fixture.store.break_down();
     fixture.clock.advance(Duration::seconds(1));
@@ -90,7 +93,7 @@ async fn forgotten_keys_leave_memory() {
     let mut rows = vec![];
     for scope in [connection(2), connection(2), connection(3)] {
         let version = u32::try_from(rows.len()).unwrap();
-        rows.push(fixture.keyring.create(organization(1), scope, version).await.unwrap().row);
+        rows.push(fixture.keyring.create(master().fingerprint(), organization(1), scope, version).await.unwrap().row);
     }
     let mut held = vec![];
     for row in &rows {
@@ -116,7 +119,7 @@ async fn a_full_memory_drops_what_was_used_longest_ago() {
     let keyring = Keyring::with_capacity(master(), store.clone(), clock, 8);
     let mut rows = vec![];
     for number in 0..9 {
-        rows.push(keyring.create(organization(1), connection(number), 1).await.unwrap().row);
+        rows.push(keyring.create(master().fingerprint(), organization(1), connection(number), 1).await.unwrap().row);
     }
     for row in &rows[..8] {
         keyring.data_key(row).await.unwrap();
@@ -134,8 +137,8 @@ async fn a_full_memory_drops_what_was_used_longest_ago() {
 #[tokio::test]
 async fn a_row_that_was_moved_or_changed_gets_no_key_warm_or_cold() {
     let fixture = Fixture::new();
-    let row = fixture.keyring.create(organization(1), connection(2), 1).await.unwrap().row;
-    let other = fixture.keyring.create(organization(1), connection(2), 1).await.unwrap().row;
+    let row = fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 1).await.unwrap().row;
+    let other = fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 1).await.unwrap().row;
     let changed = |change: &dyn Fn(&mut super::super::WrappedKey)| {
         let mut changed = row.clone();
         change(&mut changed);
@@ -172,7 +175,7 @@ async fn a_row_that_was_moved_or_changed_gets_no_key_warm_or_cold() {
 #[tokio::test]
 async fn the_wrong_master_key_is_named_with_the_right_one() {
     let fixture = Fixture::new();
-    let row = fixture.keyring.create(organization(1), connection(2), 1).await.unwrap().row;
+    let row = fixture.keyring.create(master().fingerprint(), organization(1), connection(2), 1).await.unwrap().row;
     let other = MasterKey::generate();
     let (right, wrong) = (master().fingerprint(), other.fingerprint());
     let keyring = Keyring::new(other, fixture.store.clone(), fixture.clock.clone());
@@ -206,7 +209,16 @@ async fn a_sweep_takes_old_shards_without_a_row_and_nothing_else() {
     let fixture = Fixture::new();
     let mut keys = vec![];
     for number in 0..3 {
-        keys.push(fixture.keyring.create(organization(number), connection(2), 1).await.unwrap().row.identity.id);
+        keys.push(
+            fixture
+                .keyring
+                .create(master().fingerprint(), organization(number), connection(2), 1)
+                .await
+                .unwrap()
+                .row
+                .identity
+                .id,
+        );
         fixture.clock.advance(Duration::days(3));
     }
     let foreign = DataKeyId::from(Uuid::from_u128(77));
@@ -229,7 +241,7 @@ async fn a_sweep_with_one_tenant_s_list_destroys_nothing() {
     let fixture = Fixture::new();
     let mut existing = HashSet::new();
     for number in 0..40 {
-        let new = fixture.keyring.create(organization(number), connection(2), 1).await.unwrap();
+        let new = fixture.keyring.create(master().fingerprint(), organization(number), connection(2), 1).await.unwrap();
         existing.insert(new.row.identity.id);
     }
     fixture.clock.advance(Duration::days(8));

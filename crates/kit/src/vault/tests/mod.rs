@@ -1,6 +1,7 @@
 mod archive;
 mod directory;
 mod fuzz;
+mod installation_key;
 mod keyring;
 mod master_key;
 mod sealed;

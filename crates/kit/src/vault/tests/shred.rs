@@ -29,7 +29,7 @@ async fn fresh_process(folder: &Path) -> Keyring {
 
 async fn seal_one(keyring: &Keyring, number: u128) -> Dump {
     let scope = Scope::Connection(Uuid::from_u128(number).into());
-    let new = keyring.create(organization(1), scope, 1).await.unwrap();
+    let new = keyring.create(keyring.masters().current(), organization(1), scope, 1).await.unwrap();
     let context =
         Context { organization: organization(1), scope, kind: Kind::CREDENTIAL, record: Uuid::from_u128(number) };
     Dump { sealed: seal(&new.key, &context, b"shpat_canary").unwrap(), context, key: new.row }

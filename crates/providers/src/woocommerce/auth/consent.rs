@@ -19,10 +19,24 @@ use url::form_urlencoded;
 use super::{CONSUMER_KEY, CONSUMER_SECRET, SHOP_URL, address, discovery, invalid};
 use crate::woocommerce::Woocommerce;
 
-/// What the shop's owner reads on the consent page, and later in the list of keys.
-const APP_NAME: &str = "Entrepot";
+/// How much of an organization's name a shop's owner is shown, in characters. WooCommerce keeps 170 of the whole.
+const NAME_CHARS_MAX: usize = 60;
 /// We read, and ask for no more.
 const SCOPE: &str = "read";
+
+/// What the shop's owner reads on the consent page, and later in the list of keys: for whom the keys are. Whoever began chose the
+/// organization's name and may have sent the page to somebody else's shop, so the name stands in quotes that it cannot close,
+/// behind words that are ours, and in letters that are there to be seen.
+fn app_name(organization: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | '-' | '&' | '\'' | '+' | '/');
+    let plain: String = organization.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
+    let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let name: String = words.chars().take(NAME_CHARS_MAX).collect();
+    match name.trim() {
+        "" => "Entrepot".to_owned(),
+        name => format!("Entrepot, for \"{name}\""),
+    }
+}
 
 /// The body of the shop's POST. Anything else in it is left alone: plugins add to it.
 #[derive(Deserialize)]
@@ -61,7 +75,7 @@ impl GrantedKeys for Woocommerce {
             return Err(invalid(SHOP_URL, "The shop's own address cannot be read."));
         }
         url.query_pairs_mut()
-            .append_pair("app_name", APP_NAME)
+            .append_pair("app_name", &app_name(request.organization))
             .append_pair("scope", SCOPE)
             .append_pair("user_id", request.state)
             .append_pair("return_url", request.return_to.as_str())
@@ -105,5 +119,28 @@ impl GrantedKeys for Woocommerce {
             _ => return Err(Unverified::Parameter),
         };
         Ok(GrantReturn { state: one("user_id")?, is_granted })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::app_name;
+
+    #[test]
+    fn a_shops_owner_reads_for_whom_the_keys_are_in_words_that_nobody_else_chose() {
+        for (organization, shown) in [
+            ("Kávé & Bolt Kft.", "Entrepot, for \"Kávé & Bolt Kft.\""),
+            ("日本の店", "Entrepot, for \"日本の店\""),
+            ("Entrepot", "Entrepot, for \"Entrepot\""),
+            ("Shop\" wants to connect. Entrepot", "Entrepot, for \"Shop wants to connect. Entrepot\""),
+            ("<b>Woo</b>\u{202e}\u{200b}\u{0}x", "Entrepot, for \"b Woo /b x\""),
+            ("a\n\n\tb", "Entrepot, for \"a b\""),
+            ("”“«»„", "Entrepot"),
+            (" ", "Entrepot"),
+        ] {
+            assert_eq!(app_name(organization), shown);
+        }
+        let long = app_name(&"é".repeat(500));
+        assert_eq!(long.chars().count(), 60 + "Entrepot, for \"\"".len());
     }
 }

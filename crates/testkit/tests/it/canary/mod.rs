@@ -9,13 +9,14 @@ use sqlx::Connection;
 use testkit::{
     Options, TestApp,
     cluster::cluster,
+    collector::Collector,
     logs::Logs,
     scan::{Hit, Needle, Scanner},
 };
 
 /// Looks in everything that outlives a request: the files of the database with its log, the folder of keys, what was logged,
-/// what is measured.
-fn scan(scanner: &Scanner, app: &TestApp, logs: &str, metrics: &str) -> Vec<Hit> {
+/// what is measured, what left for a collector of traces and for a Sentry.
+fn scan(scanner: &Scanner, app: &TestApp, logs: &str, metrics: &str, collector: &Collector) -> Vec<Hit> {
     let (mut hits, bytes) = scanner.scan_folder(cluster().pgdata()).expect("the database's files are read");
     assert!(bytes > 10 << 20, "only {bytes} bytes of the database were read");
     let (in_keys, bytes) = scanner.scan_folder(app.installation.data_dir.path()).expect("the keys' files are read");
@@ -23,16 +24,30 @@ fn scan(scanner: &Scanner, app: &TestApp, logs: &str, metrics: &str) -> Vec<Hit>
     hits.extend(in_keys);
     hits.extend(scanner.scan("log", logs.as_bytes()));
     hits.extend(scanner.scan("metrics", metrics.as_bytes()));
+    hits.extend(scanner.scan("collector", &collector.everything()));
     hits.extend(scanner.scan("log of PostgreSQL", cluster().recent_log().join("\n").as_bytes()));
     hits
+}
+
+/// Spans come in the order in which they ended: when this one is there, all before it are.
+async fn all_spans_arrive(app: &TestApp, collector: &Collector) {
+    let name = format!("last-{}", kernel::random::token());
+    drop(tracing::info_span!(target: "otel", "last", otel.name = name));
+    app.eventually("all spans arrive", || async { collector.spans().iter().any(|span| span["name"] == name) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_personal_and_no_secret_is_left_anywhere() {
     let logs = Logs::collect();
+    let collector = Collector::of_the_process();
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().expect("a recorder");
-    let app =
-        TestApp::with_metrics(Options { live_requests_per_minute: 100_000, ..Options::default() }, Some(metrics)).await;
+    let options = Options {
+        live_requests_per_minute: 100_000,
+        issuers: crate::issuers::file(""),
+        sentry_dsn: Some(collector.dsn()),
+        ..Options::default()
+    };
+    let app = TestApp::with_metrics(options, Some(metrics)).await;
 
     let walked = walk::everything(&app).await;
     let needles = &walked.needles;
@@ -59,7 +74,9 @@ async fn nothing_personal_and_no_secret_is_left_anywhere() {
     };
     for before_the_end in [true, false] {
         checkpoint().await;
-        let hits = scan(&scanner, &app, &logs.text(), &app.metrics().await.text());
+        app.eventually("errors were told of", || async { !collector.events().is_empty() }).await;
+        all_spans_arrive(&app, &collector).await;
+        let hits = scan(&scanner, &app, &logs.text(), &app.metrics().await.text(), &collector);
         assert!(hits.is_empty(), "{} hits, such as {:#?}", hits.len(), &hits[..hits.len().min(12)]);
         if before_the_end {
             walk::the_end(&app, &walked).await;
@@ -75,10 +92,12 @@ async fn nothing_personal_and_no_secret_is_left_anywhere() {
         .await
         .expect("planted");
     tracing::debug!(value = control.value, "planted");
+    drop(tracing::info_span!(target: "otel", "planted", otel.kind = "server", entrepot.value = control.value));
+    all_spans_arrive(&app, &collector).await;
     checkpoint().await;
-    let hits = scan(&scanner, &app, &logs.text(), &app.metrics().await.text());
+    let hits = scan(&scanner, &app, &logs.text(), &app.metrics().await.text(), &collector);
     assert!(hits.iter().all(|hit| hit.name == "control"), "{hits:#?}");
-    for place in ["/base/", "/pg_wal/", "log"] {
+    for place in ["/base/", "/pg_wal/", "log", "collector"] {
         assert!(hits.iter().any(|hit| hit.place.contains(place)), "the control was not found in {place}: {hits:#?}");
     }
     app.finish().await;

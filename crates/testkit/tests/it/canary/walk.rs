@@ -12,6 +12,7 @@ use testkit::{Answer, Client, Member, TestApp, scan::Needle};
 use uuid::Uuid;
 
 use super::people::people;
+use crate::people::factors::{enrol, first_step, second_step};
 
 const WOOCOMMERCE: &str = "kavebolt.example";
 const SHOPIFY: &str = "kis-bolt";
@@ -40,6 +41,34 @@ pub(super) struct Walked {
     pub(super) needles: Vec<Needle>,
 }
 
+/// Tokens that are taken, and some that are not: their signatures and what is in them.
+async fn tokens_of_an_issuer(app: &TestApp, kata: &Member, needles: &mut Vec<Needle>) {
+    let issuer = app.sandbox().issuer();
+    let claims = |more: Value| {
+        let mut claims = json!({ "sub": "kata", "canary": kernel::random::token() });
+        claims.as_object_mut().expect("claims").extend(more.as_object().expect("claims").clone());
+        claims
+    };
+    let good = issuer.token(claims(json!({})));
+    kata.post("/api/identities", json!({ "token": good })).await.expect(StatusCode::OK);
+    let mut tokens = vec![good.clone()];
+    for more in [
+        json!({ "exp": 1 }),
+        json!({ "aud": "others" }),
+        json!({ "sub": "stranger", "email": "stranger@people.example" }),
+    ] {
+        tokens.push(issuer.token(claims(more)));
+    }
+    tokens.push(format!("{good}x"));
+    for token in tokens {
+        app.nobody().presenting(&token).get("/api/me").await;
+        app.nobody().get(&format!("/api/me?access_token={token}")).await;
+        let parts: Vec<&str> = token.split('.').collect();
+        needles.push(secret("claims of a token", parts[1]));
+        needles.push(secret("signature of a token", parts[2]));
+    }
+}
+
 /// All flows, good and bad, but for the last.
 pub(super) async fn everything(app: &TestApp) -> Walked {
     let kata = app.sign_up("Kata").await;
@@ -50,6 +79,8 @@ pub(super) async fn everything(app: &TestApp) -> Walked {
         secret("app secret", &app.installation.shopify_secret),
     ];
     sessions(app, &kata, &mut needles).await;
+    tokens_of_an_issuer(app, &kata, &mut needles).await;
+    factors(app, &mut needles).await;
 
     let (people, words) = people(SHOPIFY);
     needles.extend(words);
@@ -114,6 +145,21 @@ async fn sessions(app: &TestApp, kata: &Member, needles: &mut Vec<Needle>) {
         .send_bytes(Method::POST, "/api/login", Some(format!("{{\"email\": {wrong}").into_bytes()))
         .await
         .expect_problem(400, "invalid_request");
+}
+
+/// A second factor that is set up, used, and recovered from, right and wrong.
+async fn factors(app: &TestApp, needles: &mut Vec<Needle>) {
+    let person = app.sign_up("Factor").await;
+    let (authenticator, codes) = enrol(app, &person).await;
+    needles.push(secret("secret of an app", authenticator.base32()));
+    needles.extend(codes.iter().map(|code| secret("recovery code", code)));
+    let pending = first_step(&app.nobody(), &person).await;
+    needles.push(secret("pending login", pending.at("/pending_login").as_str().expect("a login")));
+    let wrong = json!({ "recovery_code": kernel::random::token() });
+    second_step(&app.nobody(), &pending, wrong).await.expect_problem(403, "factor_refused");
+    let right = json!({ "recovery_code": codes[0] });
+    second_step(&app.nobody(), &pending, right).await.expect(StatusCode::OK);
+    person.post("/api/factors/recovery-codes", Value::Null).await.expect(StatusCode::OK);
 }
 
 /// Keys of a shop that nobody has seen before, and wrong ones.
@@ -374,6 +420,7 @@ pub(super) async fn the_end(app: &TestApp, walked: &Walked) {
     let Walked { owner: kata, store, .. } = walked;
     kata.post(&format!("/api/integrations/connections/{store}/revoke/"), json!({})).await.expect(StatusCode::OK);
     let path = format!("/api/organizations/{}", kata.organization);
+    kata.prove().await;
     kata.delete(&path, json!({ "name": kata.organization_name })).await.expect(StatusCode::NO_CONTENT);
     app.eventually("its jobs are done", || async {
         let mut superuser = app.superuser().await;

@@ -13,7 +13,7 @@ use super::{
 };
 
 const EVERYTHING: &str = ",organization:update,organization:delete,members:create,members:update,members:delete,\
-    connections:create,connections:update,connections:delete,api_keys:create,api_keys:update,api_keys:delete,audit:create,audit:read,access_log:read,";
+    connections:create,connections:update,connections:delete,api_keys:create,api_keys:update,api_keys:delete,events:read,audit:create,audit:read,access_log:read,";
 
 struct Scene {
     database: Database,
@@ -28,19 +28,20 @@ impl Scene {
         let database = Database::create().await;
         let clock = Clock::system();
         let db = db::Db::connect(&database.logins(), &db::PoolSizes::default()).await.expect("the logins connect");
-        db.maintain_partitions(clock.now()).await.expect("partitions");
+        db.maintain_partitions(clock.now(), &[]).await.expect("partitions");
         let mut superuser = database.superuser().await;
         let [ours, theirs] = two_tenants(&mut superuser, &clock).await;
         let tenant_tables: Vec<Table> = tables(&mut superuser).await.into_iter().filter(Table::is_tenant).collect();
         Self { database, clock, ours, theirs, tenant_tables }
     }
 
-    /// Tables whose rows belong to one organization, the two that are found before any tenant is known among them.
+    /// Tables whose rows belong to one organization, those that are found or written before any tenant is known among them.
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.tenant_tables
-            .iter()
-            .map(|table| table.name.as_str())
-            .chain(["public.api_key_prefixes", "public.oauth_states"])
+        self.tenant_tables.iter().map(|table| table.name.as_str()).chain([
+            "public.api_key_prefixes",
+            "public.error_reports",
+            "public.oauth_states",
+        ])
     }
 
     fn own(&self, tenant: Tenant, table: &str) -> String {

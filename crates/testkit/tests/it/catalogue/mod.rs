@@ -51,18 +51,18 @@ async fn partitions_past_their_retention_are_dropped_but_not_by_a_clock_that_jum
         .expect("partitions")
     };
     // Events are kept for 90 days, the audit log for two years.
-    db.maintain_partitions(now - chrono::TimeDelta::days(300)).await.expect("partitions");
+    db.maintain_partitions(now - chrono::TimeDelta::days(300), &[]).await.expect("partitions");
     let old = partitions(&mut superuser, "events").await;
     assert_eq!(old.len(), 5);
     // A moment whose partition was not made ahead: the clock jumped, or the program slept. The next call drops.
-    db.maintain_partitions(now).await.expect("partitions");
+    db.maintain_partitions(now, &[]).await.expect("partitions");
     assert_eq!(partitions(&mut superuser, "events").await.len(), 10);
-    db.maintain_partitions(now).await.expect("partitions");
+    db.maintain_partitions(now, &[]).await.expect("partitions");
     let kept = partitions(&mut superuser, "events").await;
     assert!(kept.len() == 5 && !kept.contains(&old[0]) && !kept.contains(&old[4]), "{kept:?}");
     assert_eq!(partitions(&mut superuser, "audit_log").await.len(), 10);
     // A caller who names a moment far ahead makes its partitions and drops none of today's.
-    db.maintain_partitions(now + chrono::TimeDelta::days(3_650)).await.expect("partitions");
+    db.maintain_partitions(now + chrono::TimeDelta::days(3_650), &[]).await.expect("partitions");
     let all = partitions(&mut superuser, "events").await;
     assert!(kept.iter().all(|name| all.contains(name)) && all.len() == 10, "{all:?}");
 }

@@ -155,7 +155,7 @@ async fn every_way_to_break_the_schema_is_seen() {
     let database = Database::create().await;
     let clock = kernel::Clock::system();
     let db = db::Db::connect(&database.logins(), &db::PoolSizes::default()).await.expect("the logins connect");
-    db.maintain_partitions(clock.now()).await.expect("partitions");
+    db.maintain_partitions(clock.now(), &[]).await.expect("partitions");
     let mut superuser = database.superuser().await;
     let mut mutants = policies(&mut superuser).await;
     let (of_policies, keys) = (mutants.len(), foreign_keys(&mut superuser).await);

@@ -15,7 +15,7 @@ const ROWS: &[(&str, &str)] = &[
     ),
     (
         "public.api_key_prefixes",
-        "insert into api_key_prefixes (lookup, organization_id, key_id) values (substr(md5('{n}'), 1, 8), '{org}', '{n}')",
+        "insert into api_key_prefixes (lookup, organization_id, key_id) select substr(md5('{n}'), 1, 8), '{org}', k.id from user_api_keys k where k.organization_id = '{org}' limit 1",
     ),
     (
         "public.rate_windows",
@@ -40,6 +40,10 @@ const ROWS: &[(&str, &str)] = &[
     (
         "public.events",
         "insert into events (organization_id, id, level, event_type, message, actor, created_at) values ('{org}', '{n}', 'info', 'test', 'test', 'system:test', '{at}')",
+    ),
+    (
+        "public.error_reports",
+        "insert into error_reports (id, organization_id, fingerprint, kind, place, code, message, occurrences, first_seen_at, last_seen_at, release) values ('{n}', '{org}', md5('{n}'), 'task', 'test', 'failed', 'test', 1, '{at}', '{at}', 'test')",
     ),
     (
         "public.event_seals",
@@ -84,6 +88,14 @@ const ROWS: &[(&str, &str)] = &[
     (
         "public.team_members",
         "insert into team_members (organization_id, id, external_id, data_key_id, sealed_name, member_type, created_at, updated_at) select '{org}', '{n}', '{n}', k.id, '\\x00', 'sales', '{at}', '{at}' from data_keys k where k.organization_id = '{org}' limit 1",
+    ),
+    (
+        "public.usage_counters",
+        "insert into usage_counters (organization_id, counter, day, used, leased) values ('{org}', 'x' || translate('{n}', '0123456789-', 'ghijklmnop_'), '2026-11-20', 1, 1)",
+    ),
+    (
+        "public.notifications",
+        "insert into notifications (organization_id, id, user_id, kind, severity, connection_id, created_at) select '{org}', '{n}', '{user}', 'test', 'info', c.id, '{at}' from connections c where c.organization_id = '{org}' limit 1",
     ),
     (
         "public.oauth_states",

@@ -141,6 +141,42 @@ async fn a_credential_that_was_revoked_while_its_token_was_renewed_stays_revoked
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_that_gave_way_in_a_deadlock_is_saved_all_the_same() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let (store, read) = read_while_renewing(&app, &kata).await;
+    // Somebody locks the credential and then the connection; whoever saves does it the other way round, and notices first.
+    let mut other = app.superuser().await;
+    let hold = "set deadlock_timeout = '1min'; begin; select 1 from credentials for update";
+    sqlx::raw_sql(hold).execute(&mut other).await.expect("a lock");
+    app.eventually("it is being saved", || async {
+        sqlx::query_scalar::<_, bool>(
+            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+                 and query like '%-- update_token%')",
+        )
+        .fetch_one(&mut app.superuser().await)
+        .await
+        .expect("an answer")
+    })
+    .await;
+    sqlx::raw_sql("select 1 from connections for update").execute(&mut other).await.expect("the other gives way");
+    sqlx::raw_sql("commit").execute(&mut other).await.expect("it ends");
+    read.await.expect("no read panics").expect(StatusCode::OK);
+    assert_eq!(events(&app, "credential.refreshed").await, 1);
+    kata.get(&format!("/webshop-data-api/orders?store_id={store}")).await.expect(StatusCode::OK);
+    drop(other);
+    app.eventually("there was a deadlock", || async {
+        sqlx::query_scalar::<_, i64>("select deadlocks from pg_stat_database where datname = current_database()")
+            .fetch_one(&mut app.superuser().await)
+            .await
+            .expect("a count")
+            > 0
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_token_tells_what_it_may_do_now() {
     let app = TestApp::start().await;
     let kata = app.sign_up("Kata").await;

@@ -20,7 +20,9 @@ async fn a_shop_is_connected_by_consent_with_a_key_that_reads_and_no_more() {
         let found = grant.consent.query_pairs().find(|(key, _)| key == name);
         found.map(|(_, value)| value.into_owned()).unwrap_or_default()
     };
-    assert_eq!((asked("app_name"), asked("scope")), ("Entrepot".to_owned(), "read".to_owned()));
+    // Whoever consents reads for whom, in words that the organization did not choose.
+    let shown = format!("Entrepot, for \"{}\"", kata.organization_name);
+    assert_eq!((asked("app_name"), asked("scope")), (shown, "read".to_owned()));
     assert_eq!(asked("callback_url"), "https://entrepot.example/api/oauth/woocommerce/callback");
     assert_eq!(asked("return_url"), "https://entrepot.example/api/oauth/woocommerce/return");
     let back = grant.approve().await.expect(StatusCode::FOUND);
@@ -73,7 +75,7 @@ async fn an_owner_who_denies_leads_back_to_a_page_that_says_so() {
     let keys = shop.key_count();
     let grant = kata.ask_for_keys(kata.shop_address(SHOP)).await;
     let (page, approve, deny) = grant.page().await;
-    assert!(page.text().contains("Entrepot would like to connect"), "{}", page.text());
+    assert!(page.text().contains("Entrepot, for"), "{}", page.text());
     let path = deny.as_str().strip_prefix(testkit::app::PUBLIC_URL).expect("ours").to_owned();
     let browser = app.nobody().with_header("cookie", &grant.cookies);
     browser.get(&path).await.expect_problem(400, "oauth_denied");
@@ -105,6 +107,7 @@ async fn keys_that_the_shop_took_back_connect_nothing() {
     assert_eq!(shop.key_count(), keys);
     let path = format!("/api/oauth/woocommerce/return?success=1&user_id={}", grant.state);
     let browser = app.nobody().with_header("cookie", &grant.cookies);
+    app.advance(chrono::TimeDelta::seconds(5)).await;
     browser.get(&path).await.expect_problem(422, "connect_refused");
     browser.get(&path).await.expect_problem(400, "oauth_state_invalid");
     app.finish().await;

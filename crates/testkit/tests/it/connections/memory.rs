@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Barrier},
+    time::Duration,
+};
 
 use axum::http::StatusCode;
 use chrono::TimeDelta;
@@ -8,6 +11,8 @@ use kit::decision_cache::DecisionCache;
 use serde_json::json;
 use testkit::{Member, TestApp};
 use uuid::Uuid;
+
+const ROUNDS: usize = 20_000;
 
 /// Looks at what a node remembers.
 enum Looking {}
@@ -47,6 +52,7 @@ async fn what_changes_of_one_store_makes_no_node_forget_another() {
         assert!(Arc::ptr_eq(kept, &now), "{store} was forgotten though nothing of it changed");
     }
 
+    kata.prove().await;
     let name = json!({ "name": kata.organization_name });
     let deleted = kata.delete(&format!("/api/organizations/{}", kata.organization), name).await;
     deleted.expect(StatusCode::NO_CONTENT);
@@ -94,5 +100,35 @@ async fn what_is_secret_leaves_the_memory_when_its_time_is_over_and_when_it_is_f
         used.upgrade().is_none()
     })
     .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_forget_an_organization_at_once_neither_finds_it_afterwards() {
+    let app = TestApp::start().await;
+    app.eventually("memory may be believed", || async { app.app().freshness.holds() }).await;
+    let known = DecisionCache::<u8, ()>::new(app.app().freshness.clone(), 100);
+    let organization = OrganizationId::new(&app.app().clock);
+    let key = (organization, 1);
+    let round = Arc::new(Barrier::new(2));
+    let (other, others_round) = (known.clone(), round.clone());
+    // As the listener does, which hears of a change while whoever made it forgets as well.
+    let listener = std::thread::spawn(move || {
+        for _ in 0..ROUNDS {
+            others_round.wait();
+            other.forget_organization(organization);
+            others_round.wait();
+        }
+    });
+    let mut found = 0;
+    for _ in 0..ROUNDS {
+        known.get_or_load(&key, async { Ok::<_, ()>(Some(())) }).await.expect("a value");
+        round.wait();
+        known.forget_organization(organization);
+        found += usize::from(known.get(&key).is_some());
+        round.wait();
+    }
+    listener.join().expect("the other has ended");
+    assert_eq!(found, 0, "of {ROUNDS}");
     app.finish().await;
 }

@@ -3,13 +3,16 @@
 mod actions;
 mod consent;
 mod credentials;
+mod deletion;
 mod editing;
 mod exclusive;
 mod granted;
 mod health;
 mod lifecycle;
 mod memory;
+mod reach;
 mod texts;
+mod waiting;
 
 use testkit::{Answer, Client, TestApp};
 use uuid::Uuid;

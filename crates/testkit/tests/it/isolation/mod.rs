@@ -3,6 +3,7 @@
 
 mod cursors;
 mod operations;
+mod read_only;
 mod scene;
 mod stores;
 

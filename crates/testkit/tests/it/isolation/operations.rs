@@ -23,6 +23,8 @@ pub(super) struct Operation {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) needs: Needs,
+    /// It takes access away, and can be called while the organization is read-only: a write that no 402 is told of.
+    pub(super) is_exception: bool,
     query: Vec<String>,
     has_body: bool,
 }
@@ -36,6 +38,12 @@ impl Operation {
 /// The operations that anybody may call, each with its reason.
 pub(super) const PUBLIC: &[(&str, &str)] = &[
     ("POST /api/login", "how a session begins"),
+    (
+        "POST /api/login/second-factor",
+        "how a session of somebody with a second factor begins; of no use without their password",
+    ),
+    ("POST /api/login/passkey/start", "how a session begins with a passkey; it tells and writes nothing"),
+    ("POST /api/login/passkey", "how a session begins with a passkey"),
     ("POST /api/sign-up", "how a user begins"),
     ("POST /api/email-verification/confirm", "the link in the mail is the proof, in whatever browser it is opened"),
     ("POST /api/password-reset", "for people who cannot sign in; nobody is told whether there is an account"),
@@ -63,6 +71,8 @@ pub(super) struct Ids {
     /// A grant of the member.
     pub(super) grant: Uuid,
     pub(super) team_member: Uuid,
+    /// What the caller is told.
+    pub(super) notification: Uuid,
     /// By resource, the shop's own id of a record.
     pub(super) records: BTreeMap<String, String>,
 }
@@ -76,11 +86,20 @@ pub(super) enum Slot {
     Invitation,
     Grant,
     TeamMember,
+    Notification,
 }
 
 impl Slot {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Organization, Self::Store, Self::Key, Self::Member, Self::Invitation, Self::Grant, Self::TeamMember];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Organization,
+        Self::Store,
+        Self::Key,
+        Self::Member,
+        Self::Invitation,
+        Self::Grant,
+        Self::TeamMember,
+        Self::Notification,
+    ];
 }
 
 impl Ids {
@@ -94,6 +113,7 @@ impl Ids {
             Slot::Invitation => ids.invitation = id,
             Slot::Grant => ids.grant = id,
             Slot::TeamMember => ids.team_member = id,
+            Slot::Notification => ids.notification = id,
         }
         ids
     }
@@ -107,6 +127,7 @@ impl Ids {
             Slot::Invitation => self.invitation,
             Slot::Grant => self.grant,
             Slot::TeamMember => self.team_member,
+            Slot::Notification => self.notification,
         }
     }
 }
@@ -135,6 +156,12 @@ pub(super) const RECIPES: &[Recipe] = &[
     get("GET /api/stores/{id}/permissions/history"),
     get("GET /api/access-log"),
     get("GET /api/audit"),
+    get("GET /api/errors"),
+    get("GET /api/retention"),
+    get("GET /api/organizations/{id}/usage"),
+    get("GET /api/notifications"),
+    Recipe { operation: "POST /api/notifications/{id}/read", body: None, answers: 204 },
+    Recipe { operation: "POST /api/notifications/read-all", body: None, answers: 204 },
     get("GET /api/integrations/events/"),
     get("GET /api/integrations/events/export.csv"),
     get("GET /api/integrations/events/stream"),
@@ -182,6 +209,8 @@ pub(super) const RECIPES: &[Recipe] = &[
     get("POST /api/integrations/connections/{id}/revoke/"),
     // Setting a credential brings it back.
     get("POST /api/integrations/connections/{id}/disconnect/"),
+    Recipe { operation: "DELETE /api/integrations/connections/{id}/", body: None, answers: 204 },
+    get("POST /api/integrations/connections/{id}/restore/"),
     with_body(
         "POST /api/integrations/connections/{id}/credential/",
         200,
@@ -221,10 +250,35 @@ pub(super) const RECIPES: &[Recipe] = &[
     with_body("POST /api/invitations/accept", 410, |_| json!({ "token": "none" })),
     // Confirmed already.
     Recipe { operation: "POST /api/email-verification", body: None, answers: 409 },
+    get("GET /api/factors"),
+    get("POST /api/factors/totp"),
+    // It waits for its first code, and none is three letters.
+    with_body("POST /api/factors/totp/confirm", 403, |_| json!({ "code": "abc" })),
+    // Nobody has a factor yet.
+    Recipe { operation: "DELETE /api/factors/totp", body: None, answers: 404 },
+    Recipe { operation: "POST /api/factors/recovery-codes", body: None, answers: 409 },
+    get("POST /api/factors/passkeys/start"),
+    // Nothing was asked.
+    with_body(
+        "POST /api/factors/passkeys",
+        410,
+        |_| json!({ "challenge": "none", "name": "Made by the sweep", "credential": { "response": { "clientDataJSON": "", "attestationObject": "" } } }),
+    ),
+    // One that nobody has; that of somebody else is as unknown (people::passkeys).
+    with_body("PATCH /api/factors/passkeys/{id}", 404, |_| json!({ "name": "Made by the sweep" })),
+    Recipe { operation: "DELETE /api/factors/passkeys/{id}", body: None, answers: 404 },
+    Recipe { operation: "POST /api/sessions/current/proof/passkey", body: None, answers: 409 },
+    with_body("POST /api/sessions/current/proof", 403, |_| json!({ "password": "not the password" })),
+    with_body("PUT /api/me/password", 400, |_| json!({ "password": "short" })),
+    with_body("PUT /api/organizations/{id}/second-factor", 204, |_| json!({ "required_of": "nobody" })),
     get("GET /api/sessions"),
     // One that nobody has; that of somebody else is as unknown (people::sessions).
     Recipe { operation: "DELETE /api/sessions/{id}", body: None, answers: 404 },
     get("POST /api/sessions/end-others"),
+    get("GET /api/identities"),
+    // No token of an issuer: whoever may link one is told so.
+    with_body("POST /api/identities", 400, |_| json!({ "token": "none" })),
+    Recipe { operation: "DELETE /api/identities/{id}", body: None, answers: 404 },
     // With another name than the organization's nothing is deleted.
     with_body("DELETE /api/organizations/{id}", 422, |_| json!({ "name": "not its name" })),
     Recipe { operation: "POST /api/logout", body: None, answers: 204 },
@@ -261,7 +315,9 @@ pub(super) fn operations() -> Vec<Operation> {
                 .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
                 .collect();
             let has_body = operation.get("requestBody").is_some_and(|body| !body.is_null());
-            all.push(Operation { method, path: path.clone(), needs, query, has_body });
+            let writes = matches!(&needs, Needs::Permission(permission) if !permission.ends_with(":read"));
+            let is_exception = writes && operation["responses"]["402"].is_null();
+            all.push(Operation { method, path: path.clone(), needs, is_exception, query, has_body });
         }
     }
     all
@@ -293,7 +349,10 @@ pub(super) fn request(operation: &Operation, recipe: &Recipe, ids: &Ids) -> (Str
         path if path.starts_with("/api/members/") => ids.member.to_string(),
         path if path.starts_with("/api/team-members/") => ids.team_member.to_string(),
         path if path.starts_with("/api/invitations/") => ids.invitation.to_string(),
-        path if path.starts_with("/api/sessions/") => Uuid::nil().to_string(),
+        path if path.starts_with("/api/notifications/") => ids.notification.to_string(),
+        path if ["/api/sessions/", "/api/identities/", "/api/factors/"].iter().any(|begin| path.starts_with(begin)) => {
+            Uuid::nil().to_string()
+        }
         path if path.starts_with("/api/stores/") || path.starts_with("/api/integrations/connections/") => {
             ids.store.to_string()
         }

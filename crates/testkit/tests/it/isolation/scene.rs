@@ -41,8 +41,11 @@ impl Tenant {
         let key = owner.create_key(&format!("key {marker}")).await;
         let Seats { member, invitation, grant, team_member } = seats(&owner, &marker).await;
         let organization = owner.organization;
+        let notification = notify(&owner, &marker).await;
         let records = Default::default();
-        let mut ids = Ids { organization, store, key: key.id, member, invitation, grant, team_member, records };
+        let key_id = key.id;
+        let mut ids =
+            Ids { organization, store, key: key_id, member, invitation, grant, team_member, notification, records };
         for resource in ["customers", "orders", "products"] {
             let page = key
                 .get(&format!("/webshop-data-api/{resource}?store_id={store}&limit=1"))
@@ -68,6 +71,7 @@ impl Tenant {
     pub(super) async fn person(&self, role: Role) -> (Member, Ids) {
         let member = self.owner.member(role).await;
         let mut ids = self.ids.clone();
+        ids.notification = notify(&member, &self.markers[0]).await;
         if role.permissions().contains(kernel::Resource::ApiKeys, kernel::Action::Create) {
             ids.key = member.create_key(&format!("{role}'s")).await.id;
         }
@@ -89,6 +93,25 @@ impl Tenant {
             assert!(!text.contains(marker.as_str()), "{place}: the answer holds {marker}: {}", answer.short());
         }
     }
+}
+
+/// Something that a member is told.
+async fn notify(member: &Member, marker: &str) -> Uuid {
+    let clock = &member.installation().clock;
+    let id = kernel::NotificationId::new(clock).uuid();
+    sqlx::query(
+        "insert into notifications (organization_id, id, user_id, kind, severity, params, created_at)
+         values ($1, $2, $3, 'connection_needs_reauth', 'error', jsonb_build_object('store', $4::text), $5)",
+    )
+    .bind(member.organization)
+    .bind(id)
+    .bind(member.user)
+    .bind(marker)
+    .bind(clock.now())
+    .execute(&mut member.installation().database.superuser().await)
+    .await
+    .expect("a notification");
+    id
 }
 
 /// What there is of people to be changed and taken away.

@@ -127,7 +127,7 @@ async fn an_eleventh_key_is_refused_until_one_is_revoked() {
         keys.push(kata.create_key(&format!("key {number}")).await);
     }
     let eleventh = json!({ "name": "eleventh" });
-    kata.post("/api-key-management/create", eleventh.clone()).await.expect_problem(409, "api_key_limit");
+    kata.post("/api-key-management/create", eleventh.clone()).await.expect_problem(402, "plan_limit_reached");
     // The limit is a person's, not the organization's.
     kata.member(kernel::Role::Administrator).await.create_key("another's").await;
     kata.post("/api-key-management/revoke", json!({ "key_id": keys[0].id })).await.expect(StatusCode::OK);

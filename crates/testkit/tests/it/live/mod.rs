@@ -8,6 +8,7 @@ mod queries;
 mod reading;
 mod renewal_failures;
 mod renewal_races;
+mod rights;
 mod sessions;
 mod switches;
 mod token_refresh;

@@ -230,3 +230,29 @@ async fn a_new_token_waits_for_a_database_that_cannot_take_it() {
     assert_eq!((refreshes(&app), stored(&app).await.0), (1, 1), "nothing was lost");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_is_kept_for_as_long_as_the_database_is_away() {
+    // A mail that is being sent just then would be sent again when its lease has ended, long after this test.
+    let app = TestApp::with(Options { has_mail_server: false, ..Options::default() }).await;
+    let (kata, store) = with_ended_token(&app).await;
+    inject(&app, Fault::LateAnswer(Duration::from_secs(1)), 1);
+    let caller = kata.clone();
+    let call = tokio::spawn(async move { caller.get(&list("orders", store)).await });
+    app.eventually("the platform has renewed the token", || async { refreshes(&app) == 1 }).await;
+    let mut superuser = app.superuser().await;
+    let database = app.installation.database.name().to_owned();
+    let admit = |limit: i32| {
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+                   where datname = current_database() and usename like 'entrepot_%'";
+        sqlx::AssertSqlSafe(format!("alter database {database} connection limit {limit}; {end}"))
+    };
+    sqlx::raw_sql(admit(0)).execute(&mut superuser).await.expect("nobody gets in");
+    tokio::time::sleep(Duration::from_secs(22)).await;
+    assert_eq!(stored(&app).await.0, 0);
+    sqlx::raw_sql(admit(-1)).execute(&mut superuser).await.expect("everybody gets in");
+    app.eventually("the token is saved", || async { stored(&app).await.0 == 1 }).await;
+    call.await.expect("an answer").expect(StatusCode::OK);
+    assert_eq!(refreshes(&app), 1, "nothing was lost");
+    app.finish().await;
+}

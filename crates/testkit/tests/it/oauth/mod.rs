@@ -106,6 +106,11 @@ async fn written(app: &TestApp) -> (i64, i64, i64, i64) {
     .expect("counts")
 }
 
+/// Forgets the attempts of the cases before: a person has twenty at once.
+async fn forget_attempts(app: &TestApp) {
+    sqlx::query("delete from oauth_states").execute(&mut app.superuser().await).await.expect("so");
+}
+
 /// Whether an attempt is still open.
 async fn is_open(app: &TestApp, state: &str) -> bool {
     let hash = Sha256::digest(state.as_bytes()).to_vec();

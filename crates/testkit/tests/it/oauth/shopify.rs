@@ -5,9 +5,10 @@ use sandbox::{
     shopify::signature::query_hmac,
 };
 use serde_json::{Value, json};
-use testkit::TestApp;
+use sha2::{Digest, Sha256};
+use testkit::{Options, TestApp};
 
-use super::{Meanwhile, People, Who, compare, is_open, written};
+use super::{Meanwhile, People, Who, compare, forget_attempts, is_open, written};
 
 const SHOP: &str = "kis-bolt";
 const OTHER: &str = "feine-dinge";
@@ -159,12 +160,12 @@ const CASES: &[Case] = &[
     ("another session of theirs", |b| b.who = Who::OtherSession, 400, SESSION, IsUsed, Nobody),
     ("a colleague", |b| b.who = Who::Colleague, 400, SESSION, IsUsed, Nobody),
     ("somebody of another organization", |b| b.who = Who::OtherOrganization, 400, SESSION, IsUsed, Nobody),
-    ("nobody", |b| b.who = Who::Nobody, 401, "unauthenticated", Stays, Nobody),
-    ("an API key", |b| b.who = Who::Key, 403, "forbidden", Stays, Nobody),
+    ("nobody", |b| b.who = Who::Nobody, 401, "unauthenticated", IsUsed, Nobody),
+    ("an API key", |b| b.who = Who::Key, 403, "forbidden", IsUsed, Nobody),
     ("a right that was taken", |b| b.meanwhile = Meanwhile::RightTaken, 403, "forbidden", IsUsed, Nobody),
     ("a seat that was suspended", |b| b.meanwhile = Meanwhile::SeatSuspended, 404, "not_found", IsUsed, Nobody),
-    ("a session that was ended", |b| b.meanwhile = Meanwhile::SessionEnded, 401, "unauthenticated", Stays, Nobody),
-    ("an organization that is gone", |b| b.meanwhile = Meanwhile::OrganizationDeleted, 404, "not_found", IsUsed, Nobody),
+    ("a session that was ended", |b| b.meanwhile = Meanwhile::SessionEnded, 401, "unauthenticated", IsUsed, Nobody),
+    ("an organization that is gone", |b| b.meanwhile = Meanwhile::OrganizationDeleted, 400, STATE, IsUsed, Nobody),
     ("no code", |b| b.remove("code"), 400, INVALID, Stays, Nobody),
     ("an empty code", |b| b.set("code", ""), 400, INVALID, Stays, Nobody),
     ("a code of nobody", |b| b.set("code", "x"), 502, "store_rejected", IsUsed, Shopify),
@@ -220,11 +221,12 @@ async fn walk(app: &TestApp, people: &People) -> Back {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_back_that_does_not_add_up_is_refused_and_writes_nothing() {
     assert!(CASES.len() >= 60, "{}", CASES.len());
-    let app = TestApp::start().await;
+    let app = TestApp::with(Options { live_requests_per_minute: 100_000, ..Options::default() }).await;
     let shop = app.sandbox().shopify().shop(SHOP).expect("a shop");
     let mut failures = vec![];
     let mut people = People::meet(&app).await;
     for (name, change, status, problem, right, asked) in CASES {
+        forget_attempts(&app).await;
         let mut back = walk(&app, &people).await;
         let state = back.get("state");
         change(&mut back);
@@ -272,11 +274,48 @@ async fn every_way_back_that_does_not_add_up_is_refused_and_writes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_parameters_and_the_case_of_a_host_are_no_part_of_the_contract() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Options { live_requests_per_minute: 100_000, ..Options::default() }).await;
     let people = People::meet(&app).await;
     let mut back = walk(&app, &people).await;
     back.params.reverse();
     back.set("shop", "Kis-Bolt.myshopify.com");
     people.began.connected(people.get(&app, Who::Began, &back.path()).await);
+    app.finish().await;
+}
+
+/// Versions up to migration 20261120000015 made states without a proof, and may serve beside this one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_that_the_version_before_began_is_finished_while_its_state_lives_and_once() {
+    let app = TestApp::with(Options { live_requests_per_minute: 100_000, ..Options::default() }).await;
+    let people = People::meet(&app).await;
+    let as_before = async || {
+        forget_attempts(&app).await;
+        let mut back = walk(&app, &people).await;
+        let (ours, theirs) = (back.get("state"), hex::encode(kernel::random::bytes::<16>()));
+        let hash = |state: &str| Sha256::digest(state.as_bytes()).to_vec();
+        sqlx::query("update oauth_states set state_hash = $2 where state_hash = $1")
+            .bind(hash(&ours))
+            .bind(hash(&theirs))
+            .execute(&mut app.superuser().await)
+            .await
+            .expect("a state");
+        back.set("state", &theirs);
+        (back, ours)
+    };
+    let (mut late, _) = as_before().await;
+    app.advance(TimeDelta::minutes(16)).await;
+    late.shift(16 * 60);
+    people.get(&app, Who::Began, &late.path()).await.expect_problem(400, "oauth_state_invalid");
+
+    let (mut back, ours) = as_before().await;
+    let theirs = back.get("state");
+    // What is made up has the form, and nobody knows it; of ours the random part alone is no state.
+    for other in ["0".repeat(32), ours[..32].to_owned(), format!("{theirs}0"), theirs.to_uppercase()] {
+        back.set("state", &other);
+        people.get(&app, Who::Began, &back.path()).await.expect_problem(400, "oauth_state_invalid");
+    }
+    back.set("state", &theirs);
+    people.began.connected(people.get(&app, Who::Began, &back.path()).await);
+    people.get(&app, Who::Began, &back.path()).await.expect_problem(400, "oauth_state_invalid");
     app.finish().await;
 }

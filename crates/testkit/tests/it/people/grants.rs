@@ -422,3 +422,57 @@ async fn the_matrix_of_roles_is_shown_as_the_program_has_it() {
     assert_eq!(orders["actions_at_connections"], json!(["read"]));
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reason_of_a_grant_is_sealed_also_one_that_was_written_before_it_was() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let seat = seat_path(&kata, &kata.member(Role::Viewer).await.email).await;
+    let mut form = allow("audit", "read");
+    form["reason"] = json!("Réka is away until May");
+    let given = grant(&kata, &seat, form).await.expect(StatusCode::CREATED);
+    assert_eq!(given.at("/reason"), "Réka is away until May");
+    granted(&kata, &seat, deny("events", "read")).await;
+    let mut superuser = app.superuser().await;
+    // As a program before this one has left it.
+    sqlx::query("update permission_grants set reason = 'Béla is new', sealed_reason = null, data_key_id = null where resource = 'events'")
+        .execute(&mut superuser)
+        .await
+        .expect("a reason in clear");
+    let shown = async || {
+        let list = kata.get(&format!("{seat}/grants")).await.expect(StatusCode::OK);
+        [list.at("/data/0/reason"), list.at("/data/1/reason")]
+    };
+    assert_eq!(shown().await, ["Béla is new", "Réka is away until May"]);
+    // Somebody who may change members and cannot add any seals as well.
+    let helper = kata.member(Role::Viewer).await;
+    let helpers = seat_path(&kata, &helper.email).await;
+    granted(&kata, &helpers, allow("members", "update")).await;
+    let mut form = deny("connections", "read");
+    form["reason"] = json!("Said by a helper");
+    grant(&helper, &seat, form).await.expect(StatusCode::CREATED);
+
+    app.advance(TimeDelta::days(1)).await;
+    app.eventually("reasons in clear are sealed", || async {
+        let clear: i64 = sqlx::query_scalar("select count(*) from permission_grants where reason is not null")
+            .fetch_one(&mut app.superuser().await)
+            .await
+            .expect("a count");
+        clear == 0
+    })
+    .await;
+    let [_, events, audit] = {
+        let list = kata.get(&format!("{seat}/grants")).await.expect(StatusCode::OK);
+        [list.at("/data/0/reason"), list.at("/data/1/reason"), list.at("/data/2/reason")]
+    };
+    assert_eq!((events, audit), ("Béla is new".into(), "Réka is away until May".into()));
+    let stored: Vec<String> =
+        sqlx::query_scalar("select coalesce(encode(sealed_reason, 'escape'), '') || g::text from permission_grants g")
+            .fetch_all(&mut superuser)
+            .await
+            .expect("rows");
+    for word in ["Réka", "away", "Béla", "helper"] {
+        assert!(stored.iter().all(|row| !row.contains(word)), "{word}");
+    }
+    app.finish().await;
+}

@@ -1,10 +1,13 @@
 //! People: how they come into an organization and out of it, back into their account, and what is left of them.
 
+pub(crate) mod factors;
 mod grants;
 mod invitations;
 mod members;
+pub(crate) mod passkeys;
 mod recovery;
-mod sessions;
+pub(crate) mod sessions;
+pub(crate) mod step_up;
 mod team_members;
 mod throttle;
 mod traces;
@@ -13,10 +16,10 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, Member, TestApp};
 
-const PASSWORD: &str = "a new pass phrase";
+pub(crate) const PASSWORD: &str = "a new pass phrase";
 
 /// What stands behind `#name=` in the link of the so-manieth mail with such a link to this address, counted from 1.
-async fn token(app: &TestApp, to: &str, name: &str, number: usize) -> String {
+pub(crate) async fn token(app: &TestApp, to: &str, name: &str, number: usize) -> String {
     let start = format!("https://entrepot.example/link#{name}=");
     let found = || -> Vec<String> {
         let mut links: Vec<String> = vec![];
@@ -31,7 +34,7 @@ async fn token(app: &TestApp, to: &str, name: &str, number: usize) -> String {
     found().swap_remove(number - 1)
 }
 
-fn fresh_address() -> String {
+pub(crate) fn fresh_address() -> String {
     format!("{}@people.example", kernel::random::token())
 }
 
@@ -40,21 +43,21 @@ async fn invite(by: &Client, email: &str, role: &str) -> Answer {
 }
 
 /// Invites, waits for the mail, and gives its token and the invitation's id.
-async fn invited(app: &TestApp, by: &Client, email: &str, role: &str) -> (String, String) {
+pub(crate) async fn invited(app: &TestApp, by: &Client, email: &str, role: &str) -> (String, String) {
     let answer = invite(by, email, role).await.expect(StatusCode::CREATED);
     let token = token(app, email, "invitation", 1).await;
     (token, answer.at("/id").as_str().expect("an id").to_owned())
 }
 
-async fn accept_as_new(at: &Client, token: &str) -> Answer {
+pub(crate) async fn accept_as_new(at: &Client, token: &str) -> Answer {
     at.post("/api/invitations/accept-as-new", json!({ "token": token, "name": "New", "password": PASSWORD })).await
 }
 
-async fn accept(by: &Client, token: &str) -> Answer {
+pub(crate) async fn accept(by: &Client, token: &str) -> Answer {
     by.post("/api/invitations/accept", json!({ "token": token })).await
 }
 
-async fn log_in(at: &Client, email: &str, password: &str) -> Answer {
+pub(crate) async fn log_in(at: &Client, email: &str, password: &str) -> Answer {
     at.post("/api/login", json!({ "email": email, "password": password })).await
 }
 
@@ -64,6 +67,6 @@ async fn seat(of: &Member, email: &str) -> Value {
     members.as_array().and_then(|all| all.iter().find(|seat| seat["email"] == email)).cloned().unwrap_or_default()
 }
 
-async fn seat_path(of: &Member, email: &str) -> String {
+pub(crate) async fn seat_path(of: &Member, email: &str) -> String {
     format!("/api/members/{}", seat(of, email).await["id"].as_str().expect("a seat"))
 }

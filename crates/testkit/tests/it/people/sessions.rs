@@ -1,9 +1,12 @@
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use testkit::{Client, TestApp};
+use testkit::{Answer, Client, TestApp};
 
-use super::log_in;
+use super::{
+    factors::{enrol, first_step, second_step},
+    log_in,
+};
 
 async fn sessions(of: &Client) -> Vec<Value> {
     of.get("/api/sessions").await.expect(StatusCode::OK).at("/data").as_array().cloned().expect("sessions")
@@ -41,4 +44,50 @@ async fn people_see_where_they_are_signed_in_and_sign_out_there_on_every_node() 
     bela.get("/api/me").await.expect(StatusCode::OK);
     b.finish().await;
     a.finish().await;
+}
+
+/// Sends a request while a transaction holds what it needs of this person, and ends that once the request waits for it, in a query with
+/// this name, and `meanwhile` is done.
+pub(crate) async fn while_held(
+    app: &TestApp,
+    held: &str,
+    of: uuid::Uuid,
+    query: &str,
+    request: impl Future<Output = Answer> + Send + 'static,
+    meanwhile: impl Future<Output = ()>,
+) -> Answer {
+    let mut connection = app.superuser().await;
+    let mut transaction = sqlx::Connection::begin(&mut connection).await.expect("a transaction");
+    sqlx::query(sqlx::AssertSqlSafe(held)).bind(of).execute(&mut *transaction).await.expect("it is held");
+    let request = tokio::spawn(request);
+    let waiting =
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%-- ' || $1 || '%'";
+    app.eventually("it waits", || async {
+        let count = sqlx::query_scalar::<_, i64>(waiting).bind(query).fetch_one(&mut app.superuser().await).await;
+        count.expect("a count") == 1 || request.is_finished()
+    })
+    .await;
+    meanwhile.await;
+    transaction.commit().await.expect("the end");
+    request.await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_replaced_while_it_is_checked_opens_nothing() {
+    let app = TestApp::start().await;
+    let (kata, bela) = (app.sign_up("Kata").await, app.sign_up("Béla").await);
+    let change = "update users set password_hash = 'another' where id = $1";
+    let (at, email, password) = (app.nobody(), kata.email.clone(), kata.password.clone());
+    let login = async move { log_in(&at, &email, &password).await };
+    let answer = while_held(&app, change, kata.user, "hold_password_of_user", login, async {}).await;
+    answer.expect_problem(401, "invalid_credentials");
+
+    let (authenticator, _) = enrol(&app, &bela).await;
+    authenticator.next_step(&app).await;
+    let (at, pending) = (app.nobody(), first_step(&app.nobody(), &bela).await);
+    let code = json!({ "totp_code": authenticator.code(0) });
+    let second = async move { second_step(&at, &pending, code).await };
+    let answer = while_held(&app, change, bela.user, "hold_password_of_user", second, async {}).await;
+    answer.expect_problem(410, "challenge_invalid");
+    app.finish().await;
 }

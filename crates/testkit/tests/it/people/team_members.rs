@@ -189,3 +189,25 @@ async fn who_is_deleted_can_be_restored_for_a_month_and_is_then_gone() {
     }
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_external_id_that_somebody_chooses_keeps_the_next_person_from_a_number() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let with_id = async |id: &str| {
+        let mut form = person("Chosen");
+        form["external_id"] = json!(id);
+        add(&kata, form).await.expect(StatusCode::CREATED);
+    };
+    let numbered = async || add(&kata, person("Next")).await.expect(StatusCode::CREATED).at("/external_id");
+    // Of others: no number follows from them.
+    for id in ["TM-999999999", "TM-1000000000", "TM-9999999", "TM-99999999999999999999999999"] {
+        with_id(id).await;
+        assert_eq!(numbered().await, format!("TM-{:04}", external_ids(&kata, LIST).await.len() / 2));
+    }
+    // The last number of ours is taken: those that are free are given.
+    with_id("TM-999999").await;
+    with_id("TM-0006").await;
+    assert_eq!([numbered().await, numbered().await, numbered().await], ["TM-0005", "TM-0007", "TM-0008"]);
+    app.finish().await;
+}

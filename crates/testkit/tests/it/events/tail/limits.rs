@@ -97,3 +97,39 @@ async fn a_person_has_two_exports_under_way() {
     assert_eq!((third.status(), fourth.status()), (StatusCode::OK, StatusCode::OK));
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_asked_for_little_of_much_gets_it_and_holds_nobody_up() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let first = say(&app, &kata, "test.first", "Here it begins.").await;
+    // Where a follower of the little stood before the much came.
+    let stood_at = kata.follow("event_type=test.little", "").await.expect("a stream").last_id;
+    sqlx::query(
+        "insert into events (organization_id, id, level, event_type, message, actor, created_at)
+         select $1, (substr($2::text, 1, 14) || '7' || substr(md5(n::text), 1, 3) || '-8' || substr(md5(n::text), 4, 3) || '-' || substr(md5(n::text), 7, 12))::uuid,
+            'info', 'test.much', 'A line.', 'system:test', $3
+         from generate_series(1, 30000) n",
+    )
+    .bind(kata.organization)
+    .bind(first)
+    .bind(app.clock().now())
+    .execute(&mut app.superuser().await)
+    .await
+    .expect("lines");
+    let little = say(&app, &kata, "test.little", "The one.").await;
+    // As many as read at the same moment, and one more who asks for what comes now.
+    let mut behind = vec![];
+    for _ in 0..5 {
+        behind.push(kata.follow("event_type=test.little", &stood_at).await.expect("a stream"));
+    }
+    let mut ahead = kata.follow("event_type=test.now", "").await.expect("a stream");
+    let mut readers = tokio::task::JoinSet::new();
+    for mut follower in behind {
+        readers.spawn(async move { id_of(&follower.line(LONG).await) });
+    }
+    let now = say(&app, &kata, "test.now", "Now.").await;
+    assert_eq!(id_of(&ahead.line(LONG).await), now);
+    assert_eq!(readers.join_all().await, [little; 5]);
+    app.finish().await;
+}

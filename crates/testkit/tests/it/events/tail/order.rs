@@ -303,3 +303,18 @@ async fn filters_leave_what_they_say_and_a_neighbor_is_not_heard() {
     assert_eq!(id_of(&neighbor.line(LONG).await), own);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_now_is_told_nothing_of_before_also_while_an_older_transaction_runs() {
+    let app = TestApp::start().await;
+    let kata = app.sign_up("Kata").await;
+    let mut superuser = app.superuser().await;
+    sqlx::raw_sql("begin; select pg_current_xact_id();").execute(&mut superuser).await.expect("an older transaction");
+    say(&app, &kata, "test.before", "Before.").await;
+    let mut follower = kata.follow("", "").await.expect("a stream");
+    let after = say(&app, &kata, "test.after", "After.").await;
+    assert!(follower.is_quiet(Duration::from_millis(300)).await, "nothing is told before its turn");
+    sqlx::raw_sql("rollback").execute(&mut superuser).await.expect("it ends");
+    assert_eq!(id_of(&follower.line(LONG).await), after);
+    app.finish().await;
+}

@@ -1,0 +1,9 @@
+-- The constraints that the migration before this one has added `not valid`: rows are read while others write them.
+alter table credentials validate constraint credentials_organization_id_connection_id_fkey;
+alter table oauth_states validate constraint oauth_states_organization_id_connection_id_fkey;
+alter table permission_grants validate constraint permission_grants_organization_id_resource_id_fkey;
+alter table exclusive_accounts validate constraint exclusive_accounts_organization_id_connection_id_fkey;
+alter table user_api_keys validate constraint user_api_keys_organization_id_rotated_from_fkey;
+alter table api_key_prefixes validate constraint api_key_prefixes_organization_id_key_id_fkey;
+alter table permission_grants validate constraint permission_grants_organization_id_data_key_id_fkey;
+alter table permission_grants validate constraint permission_grants_sealed_check;
