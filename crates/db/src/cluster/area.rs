@@ -101,7 +101,15 @@ fn fits_a_socket(dir: &Path) -> bool {
 }
 
 /// An exclusive lock on the area, for as long as this lives, and gone with our process however it ends.
-pub(super) struct Lock(#[expect(dead_code, reason = "the lock is the open file")] File);
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it would not be enough: a process that another thread is just starting has it open as well, until it executes
+        // its program. Where this fails, the lock goes a moment later.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 impl Lock {
     pub(super) fn take(area: &Area) -> Result<Self, ClusterError> {
@@ -171,6 +179,18 @@ mod tests {
         assert!(fits_a_socket(Path::new(&format!("/{}", "x".repeat(room - 1)))));
         assert!(!fits_a_socket(Path::new(&format!("/{}", "x".repeat(room)))));
         assert!(!fits_a_socket(Path::new("/a, b")));
+    }
+
+    #[test]
+    fn a_lock_that_is_given_back_is_free_though_somebody_has_the_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let area = Area::open(&dir.path().join("area")).unwrap();
+        let lock = Lock::take(&area).unwrap();
+        // As a process has it that another thread is just starting.
+        let _inherited = lock.0.try_clone().unwrap();
+        assert!(matches!(Lock::take(&area), Err(ClusterError::AlreadyRunning { .. })));
+        drop(lock);
+        Lock::take(&area).unwrap();
     }
 
     #[test]
