@@ -32,21 +32,17 @@ async fn seal(app: &TestApp, organization: Uuid, log: Log) -> usize {
     }
 }
 
-/// How many partitions a table has.
-async fn partitions(app: &TestApp, table: &str) -> i64 {
-    sqlx::query_scalar("select count(*) from pg_inherits where inhparent = to_regclass('public.' || $1)")
-        .bind(table)
-        .fetch_one(&mut app.superuser().await)
-        .await
-        .expect("a count")
-}
-
 /// Lines that are in no seal.
 async fn left(app: &TestApp, organization: Uuid, log: Log) -> i64 {
     let (lines, seals) = tables(log);
+    // Sums would not do: a seal also holds lines of the month before, which leave earlier.
     let sql = format!(
-        "select (select count(*) from {lines} where organization_id = $1)
-            - coalesce((select sum(length(lines) / 56) from {seals} where organization_id = $1), 0)::bigint"
+        "select count(*) from {lines} where organization_id = $1 and (xid, id) > (
+            select last.xid, last.id from (
+                select last_xid as xid, last_id as id, number from {seals} where organization_id = $1
+                union all
+                select '0'::xid8, '00000000-0000-0000-0000-000000000000'::uuid, 0
+            ) last order by last.number desc limit 1)"
     );
     sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(organization)
@@ -293,12 +289,6 @@ async fn what_leaves_with_its_month_is_no_fault_and_the_chain_goes_on() {
     let (app, kata) = sealed().await;
     for months in 1..=5 {
         app.advance(chrono::TimeDelta::days(31)).await;
-        // Whoever holds a month is given way to, and it leaves with the next call.
-        app.eventually("lines and seals have left with the same months", || async {
-            app.advance(chrono::TimeDelta::zero()).await;
-            partitions(&app, "events").await == partitions(&app, "event_seals").await
-        })
-        .await;
         fill(&mut app.superuser().await, kata.organization, 40 + months, app.clock().now()).await;
         seal(&app, kata.organization, Log::Events).await;
         let found = state(&app, kata.organization, Log::Events).await;
